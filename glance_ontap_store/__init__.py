@@ -1,0 +1,1 @@
+"""Keeps Glance images as Cinder image-volumes on NetApp ONTAP."""

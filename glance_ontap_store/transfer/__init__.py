@@ -1,0 +1,1 @@
+"""Bytes between Glance's streams and a device; nothing here knows Cinder."""

@@ -1,0 +1,120 @@
+"""os-brick: this host's connector, and NFS mounts. Its only importer."""
+
+from collections.abc import Mapping
+import functools
+import socket
+from typing import Any
+
+import os_brick
+from os_brick import exception as brick_errors
+from os_brick.initiator import connector
+from os_brick.remotefs import remotefs
+from oslo_concurrency import processutils
+from oslo_config import cfg
+
+from glance_ontap_store import errors
+from glance_ontap_store.attach import privilege
+
+
+class Brick:
+    """What this host is to Cinder; learned once, since it does not change."""
+
+    def __init__(self, rootwrap_config: str) -> None:
+        self._rootwrap_config = rootwrap_config
+        # A second call, by upstream's cinder store say, does no harm.
+        os_brick.setup(cfg.CONF)
+        privilege.init(rootwrap_config)
+
+    @functools.cached_property
+    def connector(self) -> Mapping[str, Any]:
+        """The connector of this host for an attachment.
+
+        :raises errors.Broken: the helper that runs as root does not start
+        """
+        host = socket.gethostname()
+        root_helper = privilege.root_helper(self._rootwrap_config)
+        try:
+            found: Mapping[str, Any] = connector.get_connector_properties(
+                root_helper, _address_of(host), False, False, host=host
+            )
+        except Exception as error:  # os-brick and privsep raise what they get
+            raise errors.Broken(
+                f"os-brick cannot tell what this host can connect to: {error}. Check"
+                f" {self._rootwrap_config}, its filters and sudo for Glance's user."
+            ) from error
+        return found
+
+
+def _address_of(host: str) -> str:
+    for family in (socket.AF_INET6, socket.AF_INET):
+        try:
+            return str(socket.getaddrinfo(host, None, family)[0][4][0])
+        except socket.gaierror:
+            continue
+    # A host that cannot resolve its own name; NFS does not need the address.
+    return "127.0.0.1"
+
+
+class NfsMounter:
+    """`mounts.Mounter` with mount(8), as os-brick drives it.
+
+    os-brick asks for NFS 4.2, then 4.1, then whatever the host negotiates,
+    unless the options name a version.
+    """
+
+    # The export holds volumes' data, which nobody may run or use as a device.
+    _ALWAYS = "nosuid,nodev,noexec"
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+
+    def mount_point(self, export: str) -> str:
+        """The directory under *base* for *export*, the same in every process."""
+        point: str = self._client("").get_mount_point(export)
+        return point
+
+    def mount(self, export: str, options: str) -> None:
+        """
+        :raises errors.Broken: it cannot be mounted
+        """
+        try:
+            self._client(options).mount(export)
+        except (brick_errors.BrickException, processutils.ProcessExecutionError) as e:
+            raise errors.Broken(
+                f"{export} cannot be mounted: {e}. Check the export policy of the"
+                " FlexVol for this host, the network to the LIF and the package that"
+                " has mount.nfs."
+            ) from e
+        except Exception as error:  # privsep: its daemon did not start
+            raise errors.Broken(
+                f"{export} cannot be mounted: the helper that runs as root failed:"
+                f" {error}. Rootwrap's filters_path needs glance_ontap_store.filters."
+            ) from error
+
+    def unmount(self, export: str) -> None:
+        """
+        :raises errors.Broken: it cannot be unmounted
+        """
+        try:
+            privilege.unmount(self.mount_point(export))
+        except Exception as error:
+            raise errors.Broken(f"{export} cannot be unmounted: {error}") from error
+
+    def _client(self, options: str) -> remotefs.RemoteFsClient:
+        return remotefs.RemoteFsClient(
+            "nfs",
+            "",
+            execute=_execute,
+            nfs_mount_point_base=self._base,
+            nfs_mount_options=",".join(filter(None, [self._ALWAYS, options])),
+        )
+
+
+def _execute(*command: str, run_as_root: bool = False, **kwargs: Any) -> Any:
+    """What os-brick's client runs: as root only mount(8), in our own daemon."""
+    kwargs.pop("root_helper", None)
+    if not run_as_root:
+        return processutils.execute(*command, **kwargs)
+    if command[0] != "mount":
+        raise AssertionError(f"os-brick wants to run {command[0]!r} as root")
+    return privilege.mount(*command[1:])

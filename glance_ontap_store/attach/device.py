@@ -1,0 +1,110 @@
+"""An attached volume, opened: bytes at positions."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import os
+import stat
+
+from glance_ontap_store import errors
+from glance_ontap_store.attach import connection as connection_
+from glance_ontap_store.attach import mounts
+from glance_ontap_store.attach import privilege
+
+# The first bytes of a qcow2 file (QEMU docs/interop/qcow2.rst, "Header").
+_QCOW2_MAGIC = b"QFI\xfb"
+
+
+class FileDevice:
+    """The backing file of a volume on a mounted FlexVol.
+
+    Positional reads and writes, so that several threads may use it. It grows
+    when written past its end. Errors of the operating system leave as OSError.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self.name = name
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """At most *length* bytes; fewer only at the end of the file."""
+        return os.pread(self._fd, length, offset)
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """All of *data*."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            offset += written
+            view = view[written:]
+
+    def length(self) -> int:
+        """In bytes."""
+        return os.fstat(self._fd).st_size
+
+    def set_length(self, length: int) -> None:
+        """Cut, or grow with a hole, to *length* bytes."""
+        os.ftruncate(self._fd, length)
+
+    def sync(self) -> None:
+        """Return when what was written is on the array."""
+        os.fsync(self._fd)
+
+    def holds_qcow2(self) -> bool:
+        """Whether the file begins as a qcow2 file does."""
+        return self.read_at(0, len(_QCOW2_MAGIC)) == _QCOW2_MAGIC
+
+
+@contextlib.contextmanager
+def opened(
+    nfs: connection_.NfsConnection,
+    mounts_: mounts.Mounts,
+    mode: str,
+    change_owner: Callable[[str, int], None] = privilege.change_owner,
+) -> Iterator[FileDevice]:
+    """Mount the export and open the volume's file, mode ``ro`` or ``rw``.
+
+    :raises errors.Broken: the export or the file is not there
+    :raises errors.WriteDenied: this host may not open the file
+    """
+    with contextlib.ExitStack() as stack:
+        mount = mounts_.use(nfs.export, nfs.options)
+        stack.callback(mount.close)
+        flags = os.O_RDWR if mode == "rw" else os.O_RDONLY
+        try:
+            fd = _open(mount, nfs.name, flags, change_owner, stack)
+        except FileNotFoundError as error:
+            raise errors.Broken(
+                f"{nfs.export} has no file {nfs.name!r}, although Cinder says that the"
+                " volume is there. Was it moved on the array?"
+            ) from error
+        except OSError as error:
+            with errors.writing(f"{nfs.name} on {nfs.export}"):
+                raise error
+        stack.callback(os.close, fd)
+        yield FileDevice(fd, f"{nfs.export}/{nfs.name}")
+
+
+def _open(
+    mount: mounts.Mount,
+    name: str,
+    flags: int,
+    change_owner: Callable[[str, int], None],
+    stack: contextlib.ExitStack,
+) -> int:
+    """Open the file; where only Cinder's user may, own it meanwhile.
+
+    Cinder makes files 0660 when ``nas_secure_file_permissions`` is on. If the
+    process dies meanwhile the file stays Glance's, and the volume's next
+    attachment by Glance goes well all the same.
+    """
+    try:
+        return mount.open(name, flags)
+    except PermissionError:
+        path = os.path.join(mount.path, name)
+        status = os.lstat(path)
+        if status.st_uid == os.geteuid() or not stat.S_ISREG(status.st_mode):
+            raise
+        change_owner(path, os.geteuid())
+        stack.callback(change_owner, path, status.st_uid)
+        return mount.open(name, flags)

@@ -1,0 +1,213 @@
+"""`service.VolumeService` over python-cinderclient, its only importer."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+from typing import Any
+
+from cinderclient import client as cinderclient
+from cinderclient import exceptions as cinder_errors
+from keystoneauth1 import exceptions as keystone_errors
+from keystoneauth1 import session as keystone_session
+from oslo_utils import strutils
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store import settings as settings_
+from glance_ontap_store.cinder import service
+
+# 3.54: the attach mode is an argument of the attachment (older Cinder: none
+# since Train). Nothing newer is needed.
+_MICROVERSION = "3.54"
+
+
+class CinderClient:
+    """One store's view of Cinder, with the store's own session.
+
+    Requests that are safe to repeat go through a client that repeats them when
+    the connection is lost; the others through one that does not: a POST that
+    was answered into a broken connection must not create a second volume.
+    """
+
+    def __init__(
+        self, settings: settings_.Settings, session: keystone_session.Session
+    ) -> None:
+        self._settings = settings
+
+        def client(retries: int) -> Any:
+            return cinderclient.Client(
+                _MICROVERSION,
+                session=session,
+                service_type=settings.catalog.service_type,
+                service_name=settings.catalog.service_name,
+                interface=settings.catalog.interface,
+                region_name=settings.region_name,
+                connect_retries=retries,
+            )
+
+        self._once = client(0)
+        self._repeating = client(settings.http_retries)
+
+    def create(self, new: model.NewVolume) -> model.Volume:
+        try:
+            with self._translated(f"create volume {new.name!r}"):
+                return _volume(
+                    self._once.volumes.create(
+                        new.size_gib,
+                        name=new.name,
+                        volume_type=new.volume_type,
+                        metadata=dict(new.metadata),
+                    )
+                )
+        except errors.ImageVolumeGone as error:
+            # The only thing that a create can miss is its volume type.
+            raise errors.Misconfigured(
+                f"Volume type {new.volume_type!r} does not exist, or is private to"
+                f" other projects than that of {self._settings.describe_identity()}."
+                " Create it or change ontap_volume_type."
+            ) from error
+
+    def get(self, volume_id: str) -> model.Volume:
+        with self._translated(f"show volume {volume_id}"):
+            return _volume(self._repeating.volumes.get(volume_id))
+
+    def find(self, name: str) -> list[model.Volume]:
+        with self._translated(f"list volumes named {name!r}"):
+            found = self._repeating.volumes.list(search_opts={"name": name})
+            return [_volume(volume) for volume in found]
+
+    def delete(self, volume_id: str) -> None:
+        with self._translated(f"delete volume {volume_id}", on_state=True):
+            self._repeating.volumes.delete(volume_id)
+
+    def extend(self, volume_id: str, size_gib: int) -> None:
+        with self._translated(
+            f"extend volume {volume_id} to {size_gib} GiB", on_state=True
+        ):
+            self._once.volumes.extend(volume_id, size_gib)
+
+    def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
+        with self._translated(f"set the metadata of volume {volume_id}"):
+            self._repeating.volumes.set_metadata(volume_id, dict(metadata))
+
+    def set_readonly(self, volume_id: str) -> None:
+        with self._translated(f"make volume {volume_id} read-only"):
+            self._repeating.volumes.update_readonly_flag(volume_id, True)
+
+    def has_snapshots(self, volume_id: str) -> bool:
+        with self._translated(f"list the snapshots of volume {volume_id}"):
+            found = self._repeating.volume_snapshots.list(
+                detailed=False, search_opts={"volume_id": volume_id}, limit=1
+            )
+            return bool(found)
+
+    def last_fault(self, volume_id: str) -> service.Fault | None:
+        with self._translated(f"list the messages about volume {volume_id}"):
+            found = self._repeating.messages.list(
+                search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
+            )
+        if not found:
+            return None
+        return service.Fault(found[0].event_id, found[0].user_message)
+
+    def attach(
+        self, volume_id: str, connector: Mapping[str, Any], mode: str
+    ) -> service.Attachment:
+        with self._translated(f"attach volume {volume_id}", on_state=True):
+            answer = self._once.attachments.create(
+                volume_id, {**connector, "mountpoint": "glance_store"}, mode=mode
+            )
+        return service.Attachment(answer["id"], volume_id, answer["connection_info"])
+
+    def complete(self, attachment_id: str) -> None:
+        with self._translated(f"complete attachment {attachment_id}"):
+            self._once.attachments.complete(attachment_id)
+
+    def detach(self, attachment_id: str) -> None:
+        with contextlib.suppress(errors.ImageVolumeGone):
+            with self._translated(f"delete attachment {attachment_id}"):
+                self._repeating.attachments.delete(attachment_id)
+
+    def volume_format(self, attachment_id: str) -> str | None:
+        with self._translated(f"show attachment {attachment_id}"):
+            shown = self._repeating.attachments.show(attachment_id)
+        found: str | None = shown.connection_info.get("format")
+        return found
+
+    @contextlib.contextmanager
+    def _translated(self, what: str, on_state: bool = False) -> Iterator[None]:
+        """Cinder's and Keystone's errors as ours; *what* is a verb phrase.
+
+        *on_state*: the action needs a certain state of the volume, and Cinder
+        answers 400 when it has another.
+        """
+        try:
+            yield
+        except cinder_errors.ClientException as error:
+            raise self._from_answer(what, error, on_state) from error
+        except (
+            cinder_errors.EndpointNotFound,
+            keystone_errors.ClientException,
+        ) as error:
+            raise self._from_session(what, error) from error
+
+    def _from_answer(
+        self, what: str, error: cinder_errors.ClientException, on_state: bool
+    ) -> errors.StoreError:
+        who = self._settings.describe_identity()
+        match error.code:
+            case 404:
+                return errors.ImageVolumeGone(f"Cannot {what}: {error}")
+            case 413:
+                return errors.NoSpace(
+                    f"Cannot {what}: {error}. Raise the Cinder quota of the project of"
+                    f" {who}, or delete images."
+                )
+            case 401 | 403:
+                return errors.Refused(
+                    f"Cannot {what}: Cinder refuses {who}: {error}. Check its roles"
+                    " and Cinder's policies."
+                )
+            case 400 | 409 if on_state:
+                return errors.ImageVolumeInUse(f"Cannot {what}: {error}")
+        return errors.Broken(f"Cannot {what}: {error}")
+
+    def _from_session(self, what: str, error: Exception) -> errors.StoreError:
+        who = self._settings.describe_identity()
+        reason = strutils.mask_password(str(error))
+        match error:
+            case keystone_errors.Unauthorized() | keystone_errors.Forbidden():
+                return errors.Refused(
+                    f"Cannot {what}: Keystone at {self._settings.auth_url} refuses"
+                    f" {who}: {reason}. Check the credentials of store"
+                    f" {self._settings.store_id!r}."
+                )
+            case keystone_errors.EndpointNotFound() | cinder_errors.EndpointNotFound():
+                return errors.Misconfigured(
+                    f"Cannot {what}: Keystone's catalog has no Cinder endpoint:"
+                    f" {reason}. Check ontap_catalog_info and ontap_os_region_name."
+                )
+            case keystone_errors.SSLError():
+                return errors.Misconfigured(
+                    f"Cannot {what}: a certificate was refused: {reason}. Set"
+                    " ontap_ca_certificates_file to the file of its authority."
+                )
+        return errors.CinderUnreachable(
+            f"Cannot {what}: no answer from Cinder or Keystone: {reason}. Check"
+            f" ontap_store_auth_address ({self._settings.auth_url}), the endpoint in"
+            " Keystone's catalog (ontap_catalog_info) and the network."
+        )
+
+
+def _volume(volume: Any) -> model.Volume:
+    # The list of a volume's attachments is absent from the answer to a create.
+    attachments = getattr(volume, "attachments", None) or ()
+    return model.Volume(
+        id=volume.id,
+        status=volume.status,
+        size_gib=volume.size,
+        metadata=dict(volume.metadata),
+        volume_type=volume.volume_type,
+        encrypted=bool(volume.encrypted),
+        attachment_ids=tuple(each["attachment_id"] for each in attachments),
+    )

@@ -1,0 +1,102 @@
+"""Waiting for Cinder to finish what it began."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import time
+from typing import Protocol
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.cinder import service
+
+
+class Clock(Protocol):
+    """Time that passes: tests have one that passes at once."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after *seconds*."""
+
+
+class SystemClock:
+    """The host's clock. Under eventlet its sleep lets other greenlets run."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def intervals(first_s: float = 0.1, most_s: float = 2.0) -> Iterator[float]:
+    """Waits that begin short, since most actions take under a second, and grow."""
+    interval = first_s
+    while True:
+        yield interval
+        interval = min(interval * 1.5, most_s)
+
+
+def until(clock: Clock, timeout_s: float, done: Callable[[], bool]) -> bool:
+    """Ask *done* at growing intervals; whether it said yes within *timeout_s*.
+
+    It is asked at least once, and a last time when the time is over.
+    """
+    deadline = clock.monotonic() + timeout_s
+    for interval in intervals():
+        if done():
+            return True
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            return False
+        clock.sleep(min(interval, left))
+    raise AssertionError("intervals never end")
+
+
+def settled(
+    volumes: service.VolumeService,
+    clock: Clock,
+    volume_id: str,
+    passing: str,
+    timeout_s: float,
+) -> model.Volume:
+    """The volume once it has left status *passing* for ``available``.
+
+    :raises errors.NoSpace: no pool or quota had room
+    :raises errors.Broken: it went to another status, or took too long
+    """
+    volume = volumes.get(volume_id)
+
+    def has_settled() -> bool:
+        nonlocal volume
+        if volume.status == passing:
+            volume = volumes.get(volume_id)
+        return volume.status != passing
+
+    if not until(clock, timeout_s, has_settled):
+        raise errors.Broken(
+            f"Volume {volume_id} is still {passing!r} after {timeout_s:g} s. See the"
+            " log of cinder-volume; ontap_state_transition_timeout bounds the wait."
+        )
+    if volume.status != "available":
+        raise _failure(volumes, volume, passing)
+    return volume
+
+
+def _failure(
+    volumes: service.VolumeService, volume: model.Volume, passing: str
+) -> errors.StoreError:
+    fault = volumes.last_fault(volume.id)
+    reason = fault.text if fault else "Cinder kept no message about it"
+    text = (
+        f"Volume {volume.id} of {volume.size_gib} GiB, type {volume.volume_type!r},"
+        f" went from {passing!r} to {volume.status!r}: {reason}"
+    )
+    if fault and fault.is_lack_of_room:
+        return errors.NoSpace(
+            f"{text} No pool of that volume type has room for it (or none matches the"
+            " type's extra specs): free space, grow the FlexVol or change"
+            " ontap_volume_type."
+        )
+    return errors.Broken(f"{text} See the logs of cinder-scheduler and cinder-volume.")

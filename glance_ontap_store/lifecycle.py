@@ -1,0 +1,305 @@
+"""The life of an image-volume: created, filled, sealed; described, read, deleted."""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import socket
+from typing import Protocol
+import uuid
+
+from oslo_log import log as logging
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.transfer import device
+from glance_ontap_store.transfer import digests as digests_
+from glance_ontap_store.transfer import pipeline
+from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer import stream
+
+LOG = logging.getLogger(__name__)
+
+
+class Attacher(Protocol):
+    """Makes a volume a device of this host for the length of a ``with``."""
+
+    def writable(
+        self, volume_id: str
+    ) -> contextlib.AbstractContextManager[device.Device]:
+        """The new volume, open for writing."""
+
+    def readable(
+        self, volume_id: str, known_raw: bool
+    ) -> contextlib.AbstractContextManager[device.Device]:
+        """The volume, open for reading."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Upload:
+    """An image as Glance hands it over; *size* in bytes, 0 for unknown."""
+
+    image_id: str
+    owner: str | None
+    reader: source.Reader
+    size: int
+    hash_algo: str
+    verifier: digests_.Verifier | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A sealed image-volume and what its bytes came to."""
+
+    volume_id: str
+    size: int
+    checksum: str
+    multihash: str
+
+
+class Lifecycle:
+    """The image-volumes of one store."""
+
+    def __init__(
+        self,
+        store_id: str | None,
+        volume_type: str | None,
+        volumes: service.VolumeService,
+        attacher: Attacher,
+        clock: waiting.Clock,
+        transition_timeout_s: float,
+        delete_wait_s: float,
+    ) -> None:
+        self._store_id = store_id
+        self._volume_type = volume_type
+        self._volumes = volumes
+        self._attacher = attacher
+        self._clock = clock
+        self._transition_timeout_s = transition_timeout_s
+        self._delete_wait_s = delete_wait_s
+
+    def store(self, upload: Upload) -> Stored:
+        """Write the image to a new image-volume and seal it.
+
+        When this returns every byte is on the array. When it raises, nothing is
+        left; when the process dies, a volume whose metadata says ``filling``.
+        """
+        digests = digests_.Digests(upload.hash_algo, upload.verifier)
+        filling = model.Record(
+            image_id=upload.image_id,
+            owner=upload.owner,
+            store=self._store_id,
+            state=model.FILLING,
+            writer=socket.gethostname(),
+            write_id=str(uuid.uuid4()),
+        )
+        with contextlib.ExitStack() as undo:
+            volume = self._create(upload, filling, undo)
+            with self._attacher.writable(volume.id) as target:
+                pipeline.fill(upload.reader, upload.size, digests, target, _full_length)
+            self._grow(volume, digests.size)
+            self._seal(volume.id, filling, digests)
+            undo.pop_all()
+        LOG.info(
+            "Image %s is sealed in image-volume %s: %d bytes",
+            upload.image_id,
+            volume.id,
+            digests.size,
+        )
+        return Stored(volume.id, digests.size, digests.checksum(), digests.multihash())
+
+    def _create(
+        self, upload: Upload, record: model.Record, undo: contextlib.ExitStack
+    ) -> model.Volume:
+        """A volume that is ready to be filled; *undo* deletes it again."""
+        new = model.NewVolume(
+            name=f"image-{upload.image_id}",
+            size_gib=model.gib_for(upload.size),
+            volume_type=self._volume_type,
+            metadata=record.to_metadata(),
+        )
+        try:
+            volume = self._volumes.create(new)
+        except errors.CinderUnreachable as error:
+            self._discard_unanswered(new, record, error)
+            raise
+        undo.push(_on_error(lambda error: self._discard(volume.id, error)))
+        LOG.info(
+            "Image %s: image-volume %s of %d GiB, type %s, is being created",
+            upload.image_id,
+            volume.id,
+            new.size_gib,
+            new.volume_type,
+        )
+        volume = waiting.settled(
+            self._volumes,
+            self._clock,
+            volume.id,
+            "creating",
+            self._transition_timeout_s,
+        )
+        if volume.encrypted:
+            raise errors.Misconfigured(
+                f"Volume type {volume.volume_type!r} encrypts on the host, so a volume"
+                " cannot be made from the image by a clone. Change ontap_volume_type to"
+                " a type without encryption (NetApp Volume Encryption does no harm)."
+            )
+        return volume
+
+    def _grow(self, volume: model.Volume, size: int) -> None:
+        """Tell Cinder once how large an image of unknown size has become."""
+        needed = model.gib_for(size)
+        if needed <= volume.size_gib:
+            return
+        self._volumes.extend(volume.id, needed)
+        waiting.settled(
+            self._volumes,
+            self._clock,
+            volume.id,
+            "extending",
+            self._transition_timeout_s,
+        )
+
+    def _seal(
+        self, volume_id: str, filling: model.Record, digests: digests_.Digests
+    ) -> None:
+        # Read-only first: what says ``sealed`` can be written by nobody.
+        self._volumes.set_readonly(volume_id)
+        sealed = dataclasses.replace(
+            filling,
+            state=model.SEALED,
+            size=digests.size,
+            hash_algo=digests.algorithm,
+            hash_value=digests.multihash(),
+        )
+        self._volumes.set_metadata(volume_id, sealed.to_metadata())
+
+    def _discard(self, volume_id: str, cause: BaseException) -> None:
+        """Delete what a failed upload made, with all its attachments.
+
+        It never raises: *cause* is what the caller must hear of.
+        """
+
+        def delete() -> bool:
+            try:
+                self._volumes.delete(volume_id)
+            except errors.ImageVolumeInUse:
+                volume = self._volumes.get(volume_id)
+                if volume.is_leaving:
+                    return True
+                # An attachment whose answer was lost is known to Cinder only.
+                for attachment_id in volume.attachment_ids:
+                    self._volumes.detach(attachment_id)
+                return False
+            return True
+
+        try:
+            gone = waiting.until(self._clock, self._transition_timeout_s, delete)
+        except errors.ImageVolumeGone:
+            gone = True
+        except errors.StoreError as error:
+            errors.note(cause, f"Volume {volume_id} could not be deleted: {error}")
+            return
+        if not gone:
+            errors.note(cause, f"Volume {volume_id} stays: Cinder keeps it busy.")
+
+    def _discard_unanswered(
+        self, new: model.NewVolume, record: model.Record, cause: BaseException
+    ) -> None:
+        """Delete the volume of a create whose answer was lost, if there is one."""
+        try:
+            found = self._volumes.find(new.name)
+        except errors.StoreError as error:
+            errors.note(cause, f"A volume {new.name!r} may have been created: {error}")
+            return
+        for volume in found:
+            if model.Record.parse(volume.metadata).write_id == record.write_id:
+                self._discard(volume.id, cause)
+
+    def describe(self, volume_id: str) -> model.ImageVolume:
+        """The image-volume, with the image's exact size.
+
+        :raises errors.ImageVolumeGone, errors.Refused, errors.Broken: see
+            `model.image_volume`
+        """
+        return model.image_volume(self._volumes.get(volume_id), self._store_id)
+
+    def read(
+        self, volume_id: str, offset: int, length: int | None
+    ) -> tuple[stream.ImageStream, int]:
+        """A stream of the image, already attached, and the bytes it will give."""
+        image = self.describe(volume_id)
+        wanted = model.ByteRange.clipped(offset, length, image.size)
+        with contextlib.ExitStack() as stack:
+            opened = stack.enter_context(
+                self._attacher.readable(volume_id, known_raw=image.is_ours)
+            )
+            release = stack.pop_all().close
+        return stream.ImageStream(opened, wanted, release), wanted.length
+
+    def delete(self, volume_id: str) -> None:
+        """Delete the image-volume; a reader is waited for a little.
+
+        :raises errors.ImageVolumeGone: it is gone already
+        :raises errors.ImageVolumeInUse: somebody keeps it attached
+        :raises errors.ImageVolumeHasSnapshot: a snapshot keeps it
+        :raises errors.Refused: it is no image-volume of this store
+        """
+        volume = self._volumes.get(volume_id)
+        model.check_ours(volume, self._store_id)
+        if volume.is_leaving:
+            raise errors.ImageVolumeGone(f"Image-volume {volume_id} is being deleted.")
+        refusals: list[errors.ImageVolumeInUse] = []
+
+        def delete() -> bool:
+            try:
+                self._volumes.delete(volume_id)
+            except errors.ImageVolumeInUse as error:
+                refusals.append(error)
+                self._refuse_if_snapshots(volume_id, error)
+                return False
+            return True
+
+        if not waiting.until(self._clock, self._delete_wait_s, delete):
+            raise errors.ImageVolumeInUse(
+                f"Image-volume {volume_id} is still in use after"
+                f" {self._delete_wait_s:g} s (ontap_delete_wait): {refusals[-1]}"
+            ) from refusals[-1]
+        LOG.info("Image-volume %s is being deleted", volume_id)
+
+    def _refuse_if_snapshots(
+        self, volume_id: str, refusal: errors.ImageVolumeInUse
+    ) -> None:
+        if self._volumes.has_snapshots(volume_id):
+            raise errors.ImageVolumeHasSnapshot(
+                f"Image-volume {volume_id} has snapshots in Cinder: delete them first."
+            ) from refusal
+
+    def belongs_here(self, volume_id: str) -> bool:
+        """Whether the volume's metadata names this store. Errors mean no.
+
+        Glance asks every store in turn, and the first that says yes keeps the
+        image for good: so only the store that wrote the volume may say yes.
+        """
+        try:
+            volume = self._volumes.get(volume_id)
+            return model.Record.parse(volume.metadata).store == self._store_id
+        except errors.StoreError as error:
+            LOG.info("Volume %s is not known to be this store's: %s", volume_id, error)
+            return False
+
+
+def _full_length(size: int) -> int:
+    # Cinder's clones keep the file's length: it must be the volume's own.
+    return model.gib_for(size) * model.GIB
+
+
+def _on_error(action: Callable[[BaseException], None]) -> Callable[..., None]:
+    """An exit callback that runs only when the block failed."""
+
+    def leave(_cls: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            action(error)
+
+    return leave

@@ -1,0 +1,71 @@
+"""The URL of an image-volume.
+
+Written: ``cinder://<store id>/<volume id>``, the form that Cinder can act on.
+Read as well: ``cinder://<volume id>`` (upstream's single store) and the same
+with scheme ``ontap``.
+"""
+
+import dataclasses
+from urllib import parse
+
+import glance_store.location
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+
+SCHEMES = ("cinder", "ontap")
+
+
+@dataclasses.dataclass(frozen=True)
+class Location:
+    """An image-volume as a URL names it; *store_id* None for any store."""
+
+    volume_id: str
+    store_id: str | None = None
+
+    @classmethod
+    def parse(cls, uri: str) -> "Location":
+        """
+        :raises errors.BadLocation: when *uri* has another form
+        """
+        parts = parse.urlsplit(uri)
+        if parts.scheme not in SCHEMES or parts.query or parts.fragment:
+            raise errors.BadLocation(
+                f"{uri!r} is no location of this store: expected"
+                " cinder://<store id>/<volume id>."
+            )
+        # A path with more than one segment has no meaning here.
+        head, slash, tail = uri.partition("://")[2].partition("/")
+        if not slash:
+            return cls(model.parse_volume_id(head))
+        return cls(model.parse_volume_id(tail), head or None)
+
+    def __str__(self) -> str:
+        if self.store_id:
+            return f"cinder://{self.store_id}/{self.volume_id}"
+        return f"cinder://{self.volume_id}"
+
+
+class StoreLocation(glance_store.location.StoreLocation):
+    """What glance_store makes of a location's URL before it asks the store."""
+
+    scheme = "cinder"
+    location: Location
+
+    def process_specs(self) -> None:
+        self.location = Location(
+            model.parse_volume_id(self.specs["volume_id"]), self.backend_group
+        )
+
+    def get_uri(self) -> str:
+        return str(self.location)
+
+    def parse_uri(self, uri: str) -> None:
+        with errors.as_glance_store():
+            location = Location.parse(uri)
+            if location.store_id not in (None, self.backend_group):
+                raise errors.BadLocation(
+                    f"{uri!r} names store {location.store_id!r}, but store"
+                    f" {self.backend_group!r} was asked for it."
+                )
+            self.location = Location(location.volume_id, self.backend_group)

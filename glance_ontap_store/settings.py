@@ -1,0 +1,185 @@
+"""The settings of one store: read once, checked at once, never changed."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import os
+from typing import Any
+from urllib import parse
+
+from glance_ontap_store import errors
+
+_PREFIX = "ontap_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Password:
+    """A user's name and password, in one project."""
+
+    user_name: str
+    user_domain_name: str
+    password: str = dataclasses.field(repr=False)
+    project_name: str
+    project_domain_name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ApplicationCredential:
+    """An application credential, which knows its project itself."""
+
+    id: str
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """Where Keystone's catalog has Cinder."""
+
+    service_type: str
+    service_name: str | None
+    interface: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the operator decided for one store. Times are in seconds."""
+
+    store_id: str | None
+    volume_type: str | None
+    auth_url: str
+    credential: Password | ApplicationCredential
+    catalog: Catalog
+    region_name: str | None
+    # What requests calls ``verify``: False, True, or a CA file's path.
+    verify: bool | str
+    http_retries: int
+    api_timeout_s: int
+    transition_timeout_s: int
+    attach_wait_s: int
+    delete_wait_s: int
+    mount_point_base: str
+    rootwrap_config: str
+
+    @classmethod
+    def from_options(
+        cls, values: Mapping[str, Any], store_id: str | None
+    ) -> "Settings":
+        """Check all of *values*, a value for each option of `opts.OPTIONS`.
+
+        :raises errors.Misconfigured: one message with every mistake
+        """
+        mistakes = list(_mistakes(values))
+        if mistakes:
+            raise errors.Misconfigured(
+                f"Store {store_id!r} is not configured: " + "; ".join(mistakes)
+            )
+        verify: bool | str = values["ontap_ca_certificates_file"] or True
+        return cls(
+            store_id=store_id,
+            volume_type=values["ontap_volume_type"] or None,
+            auth_url=values["ontap_store_auth_address"],
+            credential=_credential(values),
+            catalog=_catalog(values["ontap_catalog_info"]),
+            region_name=values["ontap_os_region_name"] or None,
+            verify=False if values["ontap_api_insecure"] else verify,
+            http_retries=values["ontap_http_retries"],
+            api_timeout_s=values["ontap_api_timeout"],
+            transition_timeout_s=values["ontap_state_transition_timeout"],
+            attach_wait_s=values["ontap_attach_wait"],
+            delete_wait_s=values["ontap_delete_wait"],
+            mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
+            rootwrap_config=values["ontap_rootwrap_config"],
+        )
+
+    def describe_identity(self) -> str:
+        """Who the store is, for messages; without any secret."""
+        if isinstance(self.credential, ApplicationCredential):
+            return f"application credential {self.credential.id}"
+        return (
+            f"user {self.credential.user_name!r} in project"
+            f" {self.credential.project_name!r}"
+        )
+
+
+_PASSWORD_OPTIONS = ("user_name", "password", "project_name")
+_APPLICATION_OPTIONS = ("application_credential_id", "application_credential_secret")
+
+
+def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _url_mistakes(values["ontap_store_auth_address"])
+    yield from _credential_mistakes(values)
+    if len(_catalog_parts(values["ontap_catalog_info"])) != 3:
+        yield (
+            f"ontap_catalog_info = {values['ontap_catalog_info']!r} must be"
+            " <service type>:<service name>:<endpoint type>"
+        )
+    ca_file = values["ontap_ca_certificates_file"]
+    if ca_file and not os.access(ca_file, os.R_OK):
+        yield f"ontap_ca_certificates_file = {ca_file!r} cannot be read"
+    if ca_file and values["ontap_api_insecure"]:
+        yield (
+            "ontap_ca_certificates_file and ontap_api_insecure exclude each other:"
+            " leave one out"
+        )
+    for name in ("ontap_mount_point_base", "ontap_rootwrap_config"):
+        if not os.path.isabs(values[name] or ""):
+            yield f"{name} = {values[name]!r} must be an absolute path"
+
+
+def _url_mistakes(url: str | None) -> Iterator[str]:
+    if not url:
+        yield "ontap_store_auth_address is missing: set it to Keystone's URL"
+        return
+    parts = parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        yield f"ontap_store_auth_address = {url!r} is no http or https URL"
+
+
+def _credential_mistakes(values: Mapping[str, Any]) -> Iterator[str]:
+    application = [_value(values, name) for name in _APPLICATION_OPTIONS]
+    names = [f"{_PREFIX}store_{name}" for name in _APPLICATION_OPTIONS]
+    if any(application):
+        for name, value in zip(names, application, strict=True):
+            if not value:
+                yield f"{name} is missing: an application credential needs both"
+        for name in ("user_name", "password"):
+            if _value(values, name):
+                yield (
+                    f"{_PREFIX}store_{name} is set beside an application credential:"
+                    " leave one of them out"
+                )
+        return
+    for name in _PASSWORD_OPTIONS:
+        if not _value(values, name):
+            yield (
+                f"{_PREFIX}store_{name} is missing (or use an application credential)"
+            )
+
+
+def _value(values: Mapping[str, Any], name: str) -> Any:
+    return values[f"{_PREFIX}store_{name}"]
+
+
+def _credential(values: Mapping[str, Any]) -> Password | ApplicationCredential:
+    if _value(values, "application_credential_id"):
+        return ApplicationCredential(
+            id=_value(values, "application_credential_id"),
+            secret=_value(values, "application_credential_secret"),
+        )
+    return Password(
+        user_name=_value(values, "user_name"),
+        user_domain_name=_value(values, "user_domain_name"),
+        password=_value(values, "password"),
+        project_name=_value(values, "project_name"),
+        project_domain_name=_value(values, "project_domain_name"),
+    )
+
+
+def _catalog_parts(text: str) -> list[str]:
+    parts = text.split(":")
+    return parts if parts[0] and parts[-1] else []
+
+
+def _catalog(text: str) -> Catalog:
+    service_type, service_name, interface = _catalog_parts(text)
+    return Catalog(service_type, service_name or None, interface)

@@ -1,0 +1,174 @@
+"""The Glance store driver ``ontap``: Glance's contract in, our words out."""
+
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from glance_store import capabilities
+import glance_store.driver
+from oslo_log import log as logging
+
+from glance_ontap_store import backend as backend_
+from glance_ontap_store import errors
+from glance_ontap_store import lifecycle
+from glance_ontap_store import location as location_
+from glance_ontap_store import opts
+from glance_ontap_store import settings
+from glance_ontap_store.transfer import stream
+
+LOG = logging.getLogger(__name__)
+
+# Glance imports the location class by this name.
+StoreLocation = location_.StoreLocation
+
+
+class Store(glance_store.driver.Store):
+    """Keeps images as Cinder image-volumes on ONTAP."""
+
+    _CAPABILITIES = (
+        capabilities.BitMasks.READ_RANDOM
+        | capabilities.BitMasks.WRITE_ACCESS
+        | capabilities.BitMasks.DRIVER_REUSABLE
+    )
+    OPTIONS = opts.OPTIONS
+    EXAMPLE_URL = "cinder://<STORE_ID>/<VOLUME_ID>"
+
+    def __init__(self, conf: Any, backend: str | None = None) -> None:
+        super().__init__(conf, backend=backend)
+        self._backend: backend_.Backend | None = None
+        self._mistakes = "it was never configured"
+        self._url_prefix = f"cinder://{backend}" if backend else "cinder://"
+
+    def get_schemes(self) -> tuple[str, ...]:
+        """``cinder``, which Cinder can act on, and ``ontap``.
+
+        Glance looks a store up under the scheme that is its type's name, and a
+        location under the scheme of its URL: both are needed.
+        """
+        return location_.SCHEMES
+
+    def configure_add(self) -> None:
+        """Read and check the options; glance_store calls it once at start.
+
+        :raises glance_store.exceptions.BadStoreConfiguration: with every
+            mistake; the store then refuses every request with them
+        """
+        try:
+            with errors.as_glance_store():
+                self._backend = backend_.build(
+                    settings.Settings.from_options(
+                        self._option_values(), self.backend_group
+                    )
+                )
+        except Exception as error:
+            self._mistakes = str(error)
+            LOG.error("%s", error)
+            raise
+
+    def _option_values(self) -> dict[str, Any]:
+        if self.backend_group:
+            group = glance_store.driver.BackendGroupConfiguration(
+                self.OPTIONS, self.backend_group, conf=self.conf
+            )
+        else:
+            group = self.conf.glance_store
+        return {option.name: getattr(group, option.name) for option in self.OPTIONS}
+
+    @property
+    def _images(self) -> lifecycle.Lifecycle:
+        if self._backend is None:
+            raise errors.Misconfigured(self._mistakes)
+        return self._backend.images
+
+    @capabilities.check
+    def add(
+        self,
+        image_id: str,
+        image_file: Any,
+        image_size: int,
+        hashing_algo: str,
+        context: Any = None,
+        verifier: Any = None,
+    ) -> tuple[str, int, str, str, dict[str, str]]:
+        """Store an image; *image_size* in bytes, 0 for unknown.
+
+        :returns: URL, bytes written, md5, multihash, location metadata
+        """
+        with self._answering("store image %s", image_id):
+            stored = self._images.store(
+                lifecycle.Upload(
+                    image_id=image_id,
+                    # The image's owner, whom Cinder lets clone (see doc: design).
+                    owner=getattr(context, "project_id", None),
+                    reader=image_file,
+                    size=image_size or 0,
+                    hash_algo=hashing_algo,
+                    verifier=verifier,
+                )
+            )
+        location = location_.Location(stored.volume_id, self.backend_group)
+        metadata = {"store": self.backend_group} if self.backend_group else {}
+        return str(location), stored.size, stored.checksum, stored.multihash, metadata
+
+    @capabilities.check
+    def get(
+        self,
+        location: Any,
+        offset: int = 0,
+        chunk_size: int | None = None,
+        context: Any = None,
+    ) -> tuple[stream.ImageStream, int]:
+        """A stream of the image's bytes and their number.
+
+        *chunk_size* is glance_store's word for the length of a range, in bytes,
+        None for all. The volume is attached here, not at the first read: only
+        an error of this call makes Glance try the image's next location.
+        """
+        volume_id = self._volume_id(location)
+        with self._answering("read image-volume %s", volume_id):
+            return self._images.read(volume_id, offset or 0, chunk_size)
+
+    def get_size(self, location: Any, context: Any = None) -> int:
+        """The image's size in bytes; never 0 for an error."""
+        volume_id = self._volume_id(location)
+        with self._answering("tell the size of image-volume %s", volume_id):
+            return self._images.describe(volume_id).size
+
+    @capabilities.check
+    def delete(self, location: Any, context: Any = None) -> None:
+        """Delete the image; NotFound when it is gone already."""
+        volume_id = self._volume_id(location)
+        with self._answering("delete image-volume %s", volume_id):
+            self._images.delete(volume_id)
+
+    def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
+        """Whether this very store wrote the volume.
+
+        Asked for locations whose metadata names no known store; Glance then
+        rewrites the URL for good.
+        """
+        return self._backend is not None and self._images.belongs_here(volume_id)
+
+    @staticmethod
+    def _volume_id(location: Any) -> str:
+        parsed: location_.Location = location.store_location.location
+        return parsed.volume_id
+
+    @contextlib.contextmanager
+    def _answering(self, what: str, subject: str) -> Iterator[None]:
+        """Log what failed, once, and tell Glance in its own exceptions."""
+        try:
+            with errors.as_glance_store():
+                yield
+        except Exception as error:
+            log = LOG.info if _is_expected(error) else LOG.error
+            log("Store %s: cannot " + what + ": %s", self.backend_group, subject, error)
+            raise
+
+
+def _is_expected(error: BaseException) -> bool:
+    """Whether the reader or owner of an image causes it, not a fault."""
+    cause = error.__cause__
+    return isinstance(
+        cause, errors.ImageVolumeGone | errors.ImageVolumeInUse | errors.Refused
+    )
