@@ -1,0 +1,1 @@
+"""What the store does, shown on real services and measured while it happens."""

@@ -1,0 +1,99 @@
+"""What the demo prints while it works, and the table at its end."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import sys
+import textwrap
+import threading
+import time
+from typing import Any
+
+
+def human(count: int) -> str:
+    """A number of bytes for people."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.2f} GiB"
+
+
+class Progress:
+    """One line for each thing that is going on, renewed while it goes on.
+
+    On a terminal the line is redrawn; elsewhere it is printed when it begins
+    and when it ends, so that a log stays readable.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+
+    @contextlib.contextmanager
+    def doing(self, what: str, state: Callable[[], str]) -> Iterator[None]:
+        """Show *what* and *state* until the block ends."""
+        began = time.monotonic()
+        over = threading.Event()
+
+        def line() -> str:
+            return f"{time.monotonic() - began:6.1f} s  {what}  {state()}"
+
+        def redraw() -> None:
+            while not over.wait(0.2):
+                print(f"\r\033[K{line()}", end="", file=sys.stderr, flush=True)
+
+        thread = threading.Thread(target=redraw, daemon=True)
+        if self._terminal:
+            thread.start()
+        else:
+            print(f"   ...    {what}", file=sys.stderr, flush=True)
+        try:
+            yield
+        finally:
+            over.set()
+            if self._terminal:
+                thread.join()
+            start = "\r\033[K" if self._terminal else ""
+            print(f"{start}{line()}", file=sys.stderr, flush=True)
+
+
+_PATHS = {
+    "upload": "Glance wrote the stream to an image-volume on this FlexVol.",
+    "clone": "ONTAP shared the image-volume's blocks; no host saw a byte of it.",
+    "stream": "No image-volume lies on this FlexVol: Cinder downloaded the image.",
+}
+
+
+def table(steps: list[dict[str, Any]]) -> str:
+    """The steps as a table with a sentence under each line."""
+    head = ("What", "Path", "Time", "Through hosts", "New on array", "Content")
+    rows = [
+        (
+            step["name"],
+            step["path"],
+            f"{step['seconds']:.1f} s",
+            human(step["bytes_through_hosts"]),
+            human(step["new_bytes_on_array"]),
+            "equal" if step["content_ok"] else "DIFFERS",
+        )
+        for step in steps
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def show(row: tuple[str, ...]) -> str:
+        cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+        cells += [
+            cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)
+        ]
+        return "  ".join(cells).rstrip()
+
+    rule = "-" * len(show(head))
+    lines = [rule, show(head), rule]
+    for step, row in zip(steps, rows, strict=True):
+        lines.append(show(row))
+        text = f"{step.get('words') or _PATHS[step['path']]}"
+        lines += textwrap.wrap(
+            text, len(rule), initial_indent="    ", subsequent_indent="    "
+        )
+    return "\n".join([*lines, rule])
