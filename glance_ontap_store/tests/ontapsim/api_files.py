@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 import errno
 import itertools
 import os
@@ -25,12 +26,14 @@ from glance_ontap_store.tests.ontapsim import errors
 from glance_ontap_store.tests.ontapsim import files
 from glance_ontap_store.tests.ontapsim.call import Call
 from glance_ontap_store.tests.ontapsim.call import Reply
+from glance_ontap_store.tests.ontapsim.call import is_true
 from glance_ontap_store.tests.ontapsim.flexvol import BLOCK_BYTES
 from glance_ontap_store.tests.ontapsim.flexvol import BlockRange
 from glance_ontap_store.tests.ontapsim.flexvol import Cancelled
 from glance_ontap_store.tests.ontapsim.flexvol import copy_file
 from glance_ontap_store.tests.ontapsim.flexvol import unshared_bytes
 from glance_ontap_store.tests.ontapsim.jobs import JobControl
+from glance_ontap_store.tests.ontapsim.query import Query
 from glance_ontap_store.tests.ontapsim.query import expand_dots
 from glance_ontap_store.tests.ontapsim.state import Volume
 
@@ -48,17 +51,13 @@ def list_files(call: Call, uuid: str, path: str = "") -> Reply:
     query, options = call.query.without("return_metadata")
     if "byte_offset" in query.filters or "length" in query.filters:
         raise errors.not_modelled("reading a file's data or usage of a part")
-    if options.get("return_metadata", "false") == "true":
+    if is_true(options.get("return_metadata")):
         found = [files.metadata(volume, path)]
-        query = query if query.fields else _everything(query)
+        query = replace(query, fields=query.fields or ("*",))
     else:
         found = files.listing(volume, path)
     keys = ("path", "name", "type", "volume")
     return call.collection(found, keys=keys, optional=files.OPTIONAL, query=query)
-
-
-def _everything(query: Any) -> Any:
-    return type(query)(fields=("*",), filters=query.filters)
 
 
 def post_file(call: Call, uuid: str, path: str) -> Reply:
@@ -103,7 +102,7 @@ def delete_file(call: Call, uuid: str, path: str) -> Reply:
     query, options = call.query.without("recurse")
     for name in query.filters:
         raise errors.unexpected_argument(name)
-    files.delete(volume, path, recurse=options.get("recurse", "false") == "true")
+    files.delete(volume, path, recurse=is_true(options.get("recurse")))
     return Reply()
 
 
@@ -287,13 +286,10 @@ def show_efficiency(call: Call) -> Reply:
     return call.collection(found, keys=("vserver", "volume"), query=_cli_query(call))
 
 
-def _cli_query(call: Call) -> Any:
+def _cli_query(call: Call) -> Query:
     """Return the query with the CLI's dashes as the answer's underscores."""
-    query = call.query
-    fields = tuple(name.replace("-", "_") for name in query.fields)
-    return type(query)(
-        fields=fields, filters=query.filters, max_records=query.max_records
-    )
+    fields = tuple(name.replace("-", "_") for name in call.query.fields)
+    return replace(call.query, fields=fields)
 
 
 def show_disk_usage(call: Call) -> Reply:

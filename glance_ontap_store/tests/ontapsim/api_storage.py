@@ -102,14 +102,7 @@ def get_volume(call: Call, uuid: str) -> Reply:
     """Page "GET /storage/volumes/{uuid}"."""
     volume = call.array.volume(uuid, call.svm)
     record = records.volume(call.array, volume)
-    fields = call.query.fields
-    if not fields:
-        return Reply(record)
-    collection = query_module.Collection(
-        call.path, [record], optional=records.VOLUME_OPTIONAL
-    )
-    query_module.select(collection, query_module.Query(fields=fields))
-    return Reply(query_module.project(record, fields, collection.keys))
+    return call.instance(record, records.VOLUME_OPTIONAL)
 
 
 def post_volume(call: Call) -> Reply:

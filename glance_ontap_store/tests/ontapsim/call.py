@@ -71,14 +71,14 @@ class Call:
         collection = query_module.Collection(self.path, records, keys, optional)
         return Reply(query_module.answer(collection, query or self.query))
 
-    def instance(self, record: dict[str, Any]) -> Reply:
+    def instance(self, record: dict[str, Any], optional: tuple[str, ...] = ()) -> Reply:
         """Answer GET of one object: everything, or the fields asked for."""
         fields = self.query.fields
         if not fields:
             return Reply(record)
-        collection = query_module.Collection(self.path, [record])
-        query_module.select(collection, query_module.Query(fields=fields))
         keys = ("uuid", "name", "id")
+        collection = query_module.Collection(self.path, [record], keys, optional)
+        query_module.select(collection, query_module.Query(fields=fields))
         return Reply(query_module.project(record, fields, keys))
 
     def required(self, *path: str) -> Any:
@@ -122,6 +122,11 @@ class Call:
         if job.state == "failure":
             raise errors.OntapError(500, job.code, job.message, job.target)
         return Reply(body, 201 if self.method == "POST" else 200, headers)
+
+
+def is_true(text: str | None) -> bool:
+    """Tell what an option of a query says; clients write "true" and "True"."""
+    return (text or "false").lower() == "true"
 
 
 def job_link(job: Job) -> dict[str, Any]:

@@ -81,10 +81,14 @@ def _entries(directory: Path) -> Iterator[str]:
 
 
 def metadata(volume: Volume, path: str) -> dict[str, Any]:
-    """Return the record of one file or directory."""
+    """Return the record of one file or directory.
+
+    As NetApp's example has it: the whole path in ``path``, and an empty name.
+    """
     existing(volume, path)
     folder, _, name = path.strip("/").rpartition("/")
-    return record(volume, folder, name or ".")
+    found = record(volume, folder, name or ".")
+    return {**found, "path": path.strip("/"), "name": ""}
 
 
 def record(volume: Volume, folder: str, name: str) -> dict[str, Any]:
@@ -106,6 +110,9 @@ def record(volume: Volume, folder: str, name: str) -> dict[str, Any]:
         "group_id": found.st_gid,
         # Octal digits read as a decimal number, as ONTAP shows it.
         "unix_permissions": int(oct(stat.S_IMODE(found.st_mode))[2:]),
+        "is_junction": False,
+        # Linux tells no time of creation by stat(2).
+        "creation_time": _time(found.st_ctime),
         "accessed_time": _time(found.st_atime),
         "modified_time": _time(found.st_mtime),
         "changed_time": _time(found.st_ctime),

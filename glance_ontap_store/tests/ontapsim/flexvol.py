@@ -123,6 +123,9 @@ class LoopFlexVol:
         if self._size_bytes < MIN_LOOP_BYTES:
             raise OSError(errno.EINVAL, "a FlexVol on XFS needs 300 MiB or more")
         self.directory.mkdir(parents=True, exist_ok=True)
+        if self.directory.is_mount():
+            LOG.warning("unmounting what a killed simulator left: %s", self.directory)
+            _run("umount", "-l", str(self.directory))
         if not self.image.exists():
             self._make_file_system()
         self._mount()
@@ -378,9 +381,9 @@ def copy_file(
     with _copy_files(source, destination) as (source_fd, destination_fd):
 
         def step(copied: int) -> None:
+            progress(copied)
             if stop.is_set():
                 raise Cancelled
-            progress(copied)
 
         copied = copy_data(source_fd, destination_fd, step)
         os.fsync(destination_fd)

@@ -186,7 +186,7 @@ MakeFlexVol = Callable[[str, int], FlexVol]
 class Array:
     """The state of one simulated cluster with one SVM or more.
 
-    ``_lock`` guards the dicts, in this process. It is held for look-ups and
+    ``_lock`` guards the dicts and the set, in this process. It is held for look-ups and
     replacements only, never while a file system works, so a long copy stops
     nobody.
 
@@ -211,6 +211,7 @@ class Array:
         self._make_flexvol = make_flexvol
         self._lock = threading.Lock()
         self._volumes: dict[str, Volume] = {}
+        self._being_made: set[str] = set()
         self._policies: dict[str, QosPolicy] = {}
         self._groups: dict[str, ConsistencyGroup] = {}
 
@@ -261,6 +262,19 @@ class Array:
         if svm not in self.svms:
             raise errors.no_svm(svm)
         self.check_volume_name(svm, name)
+        with self._lock:
+            if name in self._being_made:
+                raise errors.duplicate(name, "name")
+            self._being_made.add(name)
+        try:
+            return self._add(svm, name, size_bytes, junction)
+        finally:
+            with self._lock:
+                self._being_made.discard(name)
+
+    def _add(
+        self, svm: str, name: str, size_bytes: int, junction: str | None
+    ) -> Volume:
         files = self._make_flexvol(name, size_bytes)
         files.open()
         volume = Volume(

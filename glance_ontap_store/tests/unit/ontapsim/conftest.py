@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The simulator's application over plain directories, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+from werkzeug.test import TestResponse
+
+from glance_ontap_store.tests.ontapsim.faults import FaultTable
+from glance_ontap_store.tests.ontapsim.flexvol import DirectoryFlexVol
+from glance_ontap_store.tests.ontapsim.requestlog import RequestLog
+from glance_ontap_store.tests.ontapsim.server import make_wsgi
+from glance_ontap_store.tests.ontapsim.state import Array
+from glance_ontap_store.tests.ontapsim.state import User
+
+GIB = 1 << 30
+USERS = tuple(
+    User(name, f"pw-{name}", role)
+    for name, role in (
+        ("cinder", "admin"),
+        ("viewer", "readonly"),
+        ("svmadmin", "vsadmin"),
+        ("nobody", "none"),
+    )
+)
+
+
+class Api:
+    """Sends requests as a client would, with the raw URL as it stands."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.faults = FaultTable()
+        self.log = RequestLog()
+        self._client = Client(make_wsgi(array, self.faults, self.log))
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        user: str = "cinder",
+        svm: str | None = None,
+        password: str | None = None,
+    ) -> TestResponse:
+        login = (user, password or f"pw-{user}")
+        headers = {"X-Dot-SVM-Name": svm} if svm else {}
+        return self._client.open(
+            path, method=method, json=body, auth=login, headers=headers
+        )
+
+    def get(self, path: str, **options: Any) -> Any:
+        """GET that must succeed."""
+        answer = self("GET", path, **options)
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return answer.json
+
+    def job(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """Send what starts a job, wait for its end and return the job."""
+        answer = self(method, path, body, **options)
+        assert answer.status_code == 202, answer.get_data(as_text=True)
+        assert answer.json is not None
+        link = answer.json["job"]["_links"]["self"]["href"]
+        self.array.jobs.wait(link.rpartition("/")[2], 60)
+        return self.get(link)
+
+    def uuid(self, name: str) -> str:
+        """Return the uuid of a FlexVol."""
+        found = self.get(f"/api/storage/volumes?name={name}")["records"]
+        return str(found[0]["uuid"])
+
+    def directory(self, name: str) -> Path:
+        """Return the directory of a FlexVol."""
+        return next(v.directory for v in self.array.volumes() if v.name == name)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    def make(name: str, size_bytes: int) -> DirectoryFlexVol:
+        return DirectoryFlexVol(tmp_path / "flexvols", name, size_bytes)
+
+    with Array(["svm1", "svm2"], USERS, make) as array:
+        array.add_volume("svm1", "fv1", GIB, "/fv1")
+        array.add_volume("svm1", "fv2", GIB, "/fv2")
+        array.add_volume("svm2", "other", GIB, "/other")
+        yield Api(array)

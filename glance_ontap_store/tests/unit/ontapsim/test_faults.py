@@ -1,0 +1,99 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Faults: what can be switched on, whom it strikes, and how often."""
+
+import socket
+
+import pytest
+
+from glance_ontap_store.tests.ontapsim import faults
+
+
+@pytest.fixture
+def table():
+    return faults.FaultTable()
+
+
+def test_a_fault_strikes_as_often_as_it_says(table):
+    table.add({"action": "error", "path": "^/api/cluster$", "count": 2})
+    struck = [table.strike("GET", "/api/cluster")[1] is not None for _ in range(4)]
+    assert struck == [True, True, False, False]
+    assert table.list()[0]["hits"] == 2
+
+
+def test_without_a_count_it_strikes_until_it_is_removed(table):
+    fault = table.add({"action": "reset"})
+    assert table.strike("GET", "/api/x")[1] is not None
+    assert table.strike("PATCH", "/api/y")[1] is not None
+    table.remove(fault.id)
+    assert table.strike("GET", "/api/x")[1] is None
+
+
+def test_method_and_path_both_must_match(table):
+    table.add({"action": "error", "method": "POST", "path": "/file/clone$"})
+    assert table.strike("GET", "/api/storage/file/clone")[1] is None
+    assert table.strike("POST", "/api/storage/file/copy")[1] is None
+    assert table.strike("POST", "/api/storage/file/clone")[1] is not None
+
+
+def test_latencies_add_up_and_the_oldest_of_the_others_strikes(table):
+    table.add({"action": "latency", "latency_s": 1})
+    table.add({"action": "latency", "latency_s": 0.5})
+    table.add({"action": "error", "status": 503})
+    table.add({"action": "reset"})
+    latency_s, fault = table.strike("GET", "/api/x")
+    assert latency_s == 1.5
+    assert fault is not None
+    assert fault.status == 503
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"action": "explode"},
+        {"action": "error", "stauts": 503},
+        {"action": "error", "status": "503"},
+        {"action": "error", "count": True},
+        {"action": "error", "path": "("},
+        {"action": "latency", "latency_s": "long"},
+    ],
+)
+def test_a_fault_that_is_not_understood_is_refused(table, body):
+    with pytest.raises(faults.BadFault):
+        table.add(body)
+    assert not table.list()
+
+
+def test_a_reset_connection_is_seen_as_reset_not_as_an_end():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as client:
+            accepted, _ = server.accept()
+            with accepted.makefile("rb"):
+                faults.reset(accepted)
+                with pytest.raises(ConnectionResetError):
+                    client.recv(1)
+
+
+def test_latency_goes_through_the_clock_that_it_is_given(table):
+    slept = []
+    app = faults.with_faults(
+        lambda environ, start: [b"ok"],
+        table,
+        path_of=lambda environ: "/api/x",
+        sleep=slept.append,
+    )
+    table.add({"action": "latency", "latency_s": 30})
+    assert list(app({"REQUEST_METHOD": "GET"}, None)) == [b"ok"]
+    assert slept == [30]

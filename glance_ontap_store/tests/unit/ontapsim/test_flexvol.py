@@ -1,0 +1,33 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""FlexVols on a plain directory. On XFS: functional/test_ontapsim_flexvol.py."""
+
+import pytest
+
+from glance_ontap_store.tests.ontapsim.flexvol import DirectoryFlexVol
+from glance_ontap_store.tests.ontapsim.flexvol import unshared_bytes
+from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import MIB
+from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import FlexVolContract
+
+
+class TestDirectoryFlexVol(FlexVolContract):
+    @pytest.fixture(params=[False, True], ids=["as it can", "emulated"])
+    def volume(self, request, tmp_path):
+        volume = DirectoryFlexVol(tmp_path, "fv1", 512 * MIB, request.param)
+        volume.open()
+        return volume
+
+
+def test_bytes_of_a_lone_file_are_its_own(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * MIB)
+    assert unshared_bytes(path) >= MIB

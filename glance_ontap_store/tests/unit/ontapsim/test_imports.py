@@ -1,0 +1,45 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Driver and simulator know nothing of each other, else they share a mistake."""
+
+import ast
+from pathlib import Path
+
+import glance_ontap_store
+
+PACKAGE = Path(glance_ontap_store.__file__).parent
+SIMULATOR = "glance_ontap_store.tests.ontapsim"
+
+
+def imports_of(path):
+    """Yield each dotted name that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_simulator_imports_nothing_else_of_the_project():
+    for path in (PACKAGE / "tests" / "ontapsim").glob("*.py"):
+        for name in imports_of(path):
+            if name.startswith("glance_ontap_store"):
+                assert name.startswith(SIMULATOR), f"{path.name} imports {name}"
+
+
+def test_the_driver_imports_nothing_of_the_tests():
+    for path in PACKAGE.rglob("*.py"):
+        if PACKAGE / "tests" in path.parents:
+            continue
+        for name in imports_of(path):
+            assert not name.startswith("glance_ontap_store.tests"), path

@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Jobs: each state is reached by a step of the test, never by waiting a while."""
+
+import errno
+import threading
+
+import pytest
+
+from glance_ontap_store.tests.ontapsim.errors import OntapError
+from glance_ontap_store.tests.ontapsim.flexvol import Cancelled
+from glance_ontap_store.tests.ontapsim.jobs import JobTable
+
+LONG_S = 60
+
+
+@pytest.fixture
+def jobs():
+    table = JobTable()
+    yield table
+    table.close()
+
+
+def test_a_job_is_running_until_its_work_is_done(jobs):
+    started, finish = threading.Event(), threading.Event()
+
+    def work(control):
+        control.report("half way")
+        started.set()
+        finish.wait(LONG_S)
+
+    job = jobs.start("POST /api/x", "svm1", work)
+    assert started.wait(LONG_S)
+    seen = jobs.get(job.uuid)
+    assert (seen.state, seen.message, seen.end_time) == ("running", "half way", None)
+    finish.set()
+    done = jobs.wait(job.uuid, LONG_S)
+    assert (done.state, done.code) == ("success", 0)
+    assert done.end_time is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OntapError(404, 4, "entry doesn't exist"), 4),
+        (OSError(errno.ENOSPC, "full"), 6684700),
+        (OSError(errno.ENOENT, "gone"), 6684674),
+        (ZeroDivisionError("bug"), 262250),
+    ],
+)
+def test_what_the_work_raises_is_the_failure(jobs, error, code):
+    def work(control):
+        raise error
+
+    done = jobs.wait(jobs.start("x", None, work).uuid, LONG_S)
+    assert (done.state, done.code) == ("failure", code)
+    assert done.message
+
+
+def test_a_held_job_does_nothing_until_it_is_cancelled(jobs):
+    touched = []
+    job = jobs.start("x", None, touched.append, hold=True)
+    assert jobs.get(job.uuid).state == "running"
+    jobs.cancel(job.uuid)
+    done = jobs.wait(job.uuid, LONG_S)
+    assert done.state == "failure"
+    assert not touched
+
+
+def test_work_sees_that_it_is_cancelled(jobs):
+    def work(control):
+        control.stop.wait(LONG_S)
+        raise Cancelled
+
+    job = jobs.start("x", None, work)
+    jobs.cancel(job.uuid)
+    assert jobs.wait(job.uuid, LONG_S).message == "The job was cancelled."
+
+
+def test_cancelling_what_has_ended_changes_nothing(jobs):
+    job = jobs.start("x", None, lambda control: None)
+    done = jobs.wait(job.uuid, LONG_S)
+    jobs.cancel(job.uuid)
+    assert jobs.get(job.uuid) == done
+
+
+def test_an_unknown_job_is_no_entry(jobs):
+    with pytest.raises(OntapError, match="entry doesn't exist") as caught:
+        jobs.get("11111111-0000-4000-8000-000000000001")
+    assert (caught.value.status, caught.value.code) == (404, "4")
+
+
+def test_closing_ends_what_runs_and_takes_nothing_more(jobs):
+    job = jobs.start("x", None, lambda control: None, hold=True)
+    jobs.close()
+    assert jobs.get(job.uuid).state == "failure"
+    with pytest.raises(OntapError):
+        jobs.start("x", None, lambda control: None)
