@@ -1,0 +1,3 @@
+from glance_ontap_store.tests.fakes.fixtures import cloud
+
+__all__ = ["cloud"]

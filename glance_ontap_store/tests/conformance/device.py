@@ -1,0 +1,56 @@
+"""What every `transfer.device.Device` does."""
+
+import pytest
+
+from glance_ontap_store.transfer import device as device_
+
+
+class DeviceContract:
+    @pytest.fixture
+    def device(self) -> device_.Device:
+        """A device of no bytes that grows when written past its end."""
+        raise NotImplementedError
+
+    def test_what_was_written_is_read(self, device):
+        device.write_at(0, b"abcdef")
+        device.write_at(2, b"XY")
+        assert device.read_at(0, 100) == b"abXYef"
+        assert device.read_at(1, 3) == b"bXY"
+        assert device.length() == 6
+
+    def test_a_gap_reads_as_zeros(self, device):
+        device.write_at(200_000, b"end")
+        assert device.length() == 200_003
+        assert device.read_at(0, 200_003) == bytes(200_000) + b"end"
+
+    def test_a_memoryview_is_written(self, device):
+        device.write_at(1, memoryview(b"-abc-")[1:4])
+        assert device.read_at(0, 10) == b"\0abc"
+
+    def test_reads_past_the_end_are_short(self, device):
+        device.write_at(0, b"abc")
+        assert device.read_at(2, 10) == b"c"
+        assert device.read_at(3, 10) == b""
+        assert device.read_at(1000, 10) == b""
+
+    def test_nothing_is_written(self, device):
+        device.write_at(5, b"")
+        assert device.read_at(0, 10) == b""
+
+    @pytest.mark.parametrize("length", [0, 1, 65_536, 65_537, 150_000, 200_000])
+    def test_cut_and_grown_again_with_zeros(self, device, length):
+        data = bytes(range(1, 201)) * 1000
+        device.write_at(0, data)
+        device.set_length(length)
+        assert device.length() == length
+        assert device.read_at(0, 300_000) == data[:length]
+        device.set_length(250_000)
+        assert device.read_at(0, 300_000) == data[:length] + bytes(250_000 - length)
+
+    def test_synced(self, device):
+        device.write_at(0, b"abc")
+        device.sync()
+        assert device.read_at(0, 3) == b"abc"
+
+    def test_it_has_a_name_for_messages(self, device):
+        assert device.name

@@ -1,0 +1,550 @@
+"""The contract between Glance and a store, and what this store adds to it.
+
+Run over fakes in ``unit`` and over real services in ``functional``.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import hashlib
+import os
+from typing import Any
+from typing import Protocol
+import uuid
+
+from glance_store import exceptions
+import pytest
+
+from glance_ontap_store import model
+from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.transfer import source
+
+CHUNK = source.CHUNK
+
+
+class Rig(Protocol):
+    """A configured store and what lies around it."""
+
+    # As glance_store made it from ``enabled_backends``.
+    store: Any
+    store_id: str
+
+    def location(self, uri: str) -> Any:
+        """glance_store's Location of *uri* for this store."""
+
+    def holdings(self) -> set[str]:
+        """Every volume that is not being deleted, attachment and mount.
+
+        Of the store's project and this host, as text: compared before and after.
+        """
+
+    def file_of(self, volume_id: str) -> str:
+        """Path of the volume's file on its FlexVol, not through the store."""
+
+    def volume(self, volume_id: str) -> model.Volume:
+        """The volume as Cinder has it.
+
+        :raises errors.ImageVolumeGone: there is none
+        """
+
+    def settle(self) -> None:
+        """Return when Cinder has finished what it began."""
+
+    def make_volume(self, metadata: dict[str, str]) -> str:
+        """Id of a new available volume of 1 GiB in the store's own project."""
+
+    def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None: ...
+
+    def drop_metadata(self, volume_id: str, *keys: str) -> None: ...
+
+    def remove_volume(self, volume_id: str) -> None:
+        """Delete the volume behind the store's back and wait until it is gone."""
+
+    def held(self, volume_id: str) -> contextlib.AbstractContextManager[None]:
+        """While it is held, another reader has the volume attached."""
+
+    def with_snapshot(
+        self, volume_id: str
+    ) -> contextlib.AbstractContextManager[None]: ...
+
+
+Add = Callable[..., "Added"]
+
+
+class Added:
+    """What `add` returned, and the content that it was given."""
+
+    def __init__(self, rig: Rig, content: glance.Content, answer: Any) -> None:
+        self.content = content
+        self.uri, self.size, self.checksum, self.multihash, self.metadata = answer
+        self.location = rig.location(self.uri)
+        self.volume_id = self.uri.rpartition("/")[2]
+
+
+class StoreContract:
+    # Sizes in bytes. Real services add the boundaries of a GiB.
+    sizes: tuple[int, ...] = (
+        1,
+        511,
+        CHUNK - 1,
+        CHUNK,
+        CHUNK + 1,
+        2 * CHUNK,
+        2 * CHUNK + 12_345,
+    )
+    hash_algo = "sha512"
+
+    @pytest.fixture
+    def rig(self) -> Rig:
+        raise NotImplementedError
+
+    # The rest is the contract.
+
+    @pytest.fixture
+    def add(self, rig: Rig) -> Iterator[Add]:
+        """Adds images, which are deleted after the test if they are there still."""
+        added: list[Added] = []
+
+        def add(
+            content: glance.Content | int = 1000,
+            announced: int | None = None,
+            hash_algo: str = self.hash_algo,
+            context: Any = None,
+            **changes: Any,
+        ) -> Added:
+            if isinstance(content, int):
+                content = glance.Pattern(content)
+            answer = rig.store.add(
+                changes.pop("image_id", None) or str(uuid.uuid4()),
+                glance.OnePass(content, **changes.pop("reader", {})),
+                content.size if announced is None else announced,
+                hash_algo,
+                context=context or glance.Context(),
+                **changes,
+            )
+            added.append(Added(rig, content, answer))
+            return added[-1]
+
+        yield add
+        for each in reversed(added):
+            with contextlib.suppress(exceptions.NotFound):
+                rig.store.delete(each.location)
+
+    @pytest.fixture
+    def leaves_nothing(self, rig: Rig) -> Iterator[None]:
+        """The test must end with no more volumes, attachments, mounts than before."""
+        before = rig.holdings()
+        yield
+        rig.settle()
+        assert rig.holdings() == before
+
+    @staticmethod
+    def read(rig: Rig, added: Added, **wanted: Any) -> tuple[bytes, int]:
+        stream, size = rig.store.get(added.location, **wanted)
+        return b"".join(stream), size
+
+    @staticmethod
+    def same(chunks: Any, content: glance.Content, offset: int = 0) -> int:
+        """Compare piece by piece; how many bytes were equal to the content's."""
+        for chunk in chunks:
+            assert chunk == content.at(offset, len(chunk)), f"differs after {offset}"
+            offset += len(chunk)
+        return offset
+
+    # add
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "stored_size" in metafunc.fixturenames:
+            metafunc.parametrize("stored_size", self.sizes)
+
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+    def test_stored_bytes_are_the_sources(self, rig, add, stored_size, is_known):
+        added = add(stored_size, announced=stored_size if is_known else 0)
+        self.check_stored(rig, added)
+
+    def check_stored(self, rig: Rig, added: Added) -> None:
+        """All that must be true of an image after `add`."""
+        size = added.content.size
+        checksum, multihash = hashlib.md5(), hashlib.new(self.hash_algo)
+        for piece in glance.pieces(added.content, CHUNK):
+            checksum.update(piece)
+            multihash.update(piece)
+        assert added.size == size
+        assert added.checksum == checksum.hexdigest()
+        assert added.multihash == multihash.hexdigest()
+        self.check_file(rig.file_of(added.volume_id), added.content)
+        assert rig.volume(added.volume_id).size_gib == model.gib_for(size)
+        stream, promised = rig.store.get(added.location)
+        assert promised == size
+        assert self.same(stream, added.content) == size
+        assert rig.store.get_size(added.location) == size
+
+    def check_file(self, path: str, content: glance.Content) -> None:
+        """The file has the image, then zeros, and ends where the volume does."""
+        full = model.gib_for(content.size) * model.GIB
+        with open(path, "rb") as file:
+            for piece in glance.pieces(content, CHUNK):
+                assert file.read(len(piece)) == piece
+            rest = file.read(64 * 1024)
+            assert rest == bytes(len(rest))
+            assert os.fstat(file.fileno()).st_size == full
+
+    @pytest.mark.parametrize("announced", [0, None])
+    def test_an_empty_image(self, rig, add, announced):
+        self.check_stored(rig, add(0, announced=announced))
+
+    def test_upstream_file_is_as_long_as_its_volume(self, rig, add):
+        added = add(CHUNK + 1)
+        length = os.path.getsize(rig.file_of(added.volume_id))
+        assert length == rig.volume(added.volume_id).size_gib * model.GIB
+
+    def test_a_reader_that_gives_little_at_once(self, rig, add):
+        self.check_stored(rig, add(100_000, announced=0, reader={"most": 777}))
+
+    def test_the_location_is_one_that_cinder_can_clone_from(self, rig, add):
+        added = add()
+        volume = rig.volume(added.volume_id)
+        assert added.uri == f"cinder://{rig.store_id}/{volume.id}"
+        assert added.metadata == {"store": rig.store_id}
+        assert rig.location(added.uri).get_store_uri() == added.uri
+
+    def test_the_volume_says_whose_image_it_holds(self, rig, add):
+        image_id = str(uuid.uuid4())
+        added = add(image_id=image_id, context=glance.Context("globex"))
+        volume = rig.volume(added.volume_id)
+        assert volume.status == "available"
+        assert volume.attachment_ids == ()
+        record = model.Record.parse(volume.metadata)
+        assert record.image_id == image_id
+        assert record.owner == "globex"
+        assert record.size == added.size
+        assert record.store == rig.store_id
+        assert record.state == model.SEALED
+        assert record.hash_algo == self.hash_algo
+        assert record.hash_value == added.multihash
+
+    def test_without_a_context(self, rig, add):
+        answer = rig.store.add(
+            str(uuid.uuid4()), glance.OnePass(glance.Pattern(5)), 5, "sha256"
+        )
+        added = Added(rig, glance.Pattern(5), answer)
+        assert self.read(rig, added) == (glance.Pattern(5).at(0, 5), 5)
+        rig.store.delete(added.location)
+
+    @pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha3_512", "blake2b"])
+    def test_the_multihash_is_the_one_asked_for(self, add, algorithm):
+        added = add(1000, hash_algo=algorithm)
+        expected = hashlib.new(algorithm, added.content.at(0, 1000)).hexdigest()
+        assert added.multihash == expected
+
+    def test_an_unknown_multihash_is_refused(self, add, leaves_nothing):
+        with pytest.raises(exceptions.UnknownHashingAlgo):
+            add(hash_algo="md6")
+
+    def test_the_verifier_sees_every_byte_once(self, add):
+        verifier = glance.RecordingVerifier()
+        added = add(CHUNK + 10, verifier=verifier)
+        assert verifier.taken == added.content.at(0, CHUNK + 10)
+
+    @pytest.mark.parametrize("size", [0, 1, 999, CHUNK])
+    def test_too_few_bytes_are_refused(self, add, leaves_nothing, size):
+        with pytest.raises(exceptions.Invalid, match=f"only {size} came"):
+            add(size, announced=CHUNK + 1)
+
+    @pytest.mark.parametrize("announced", [1, 999, CHUNK, 2 * CHUNK])
+    def test_too_many_bytes_are_refused(self, add, leaves_nothing, announced):
+        with pytest.raises(exceptions.Invalid, match="more came"):
+            add(2 * CHUNK + 1, announced=announced)
+
+    @pytest.mark.parametrize("breaks_at", [0, 1, CHUNK])
+    def test_a_broken_upload_leaves_nothing(self, add, leaves_nothing, breaks_at):
+        class ClientGone(Exception):
+            pass
+
+        # Glance knows its reader's errors: they must come out as they are.
+        with pytest.raises(ClientGone):
+            add(2 * CHUNK, reader={"breaks_at": breaks_at, "error": ClientGone()})
+
+    def test_nothing_but_the_volume_is_left_after_an_upload(self, rig, add):
+        before = rig.holdings()
+        added = add()
+        more = rig.holdings() - before
+        assert len(more) == 1
+        assert added.volume_id in more.pop()
+
+    # get
+
+    @pytest.mark.parametrize(
+        ("offset", "length"),
+        [
+            (0, None),
+            (0, 1),
+            (1, 10),
+            (999, 1),
+            (0, 1000),
+            (500, None),
+            (CHUNK - 1, 2),
+            (CHUNK, None),
+            (2 * CHUNK, 5),
+        ],
+    )
+    def test_ranges(self, rig, add, offset, length):
+        added = add(2 * CHUNK + 10)
+        got, size = self.read(rig, added, offset=offset, chunk_size=length)
+        assert got == added.content.at(offset, added.size if length is None else length)
+        assert size == len(got)
+
+    @pytest.mark.parametrize(
+        ("offset", "length", "expected"),
+        [
+            (990, 100, 10),
+            (999, None, 1),
+            (1000, None, 0),
+            (5000, 3, 0),
+            (0, 9999, 1000),
+        ],
+    )
+    def test_a_range_is_clipped_to_the_image(self, rig, add, offset, length, expected):
+        added = add(1000)
+        got, size = self.read(rig, added, offset=offset, chunk_size=length)
+        assert size == expected
+        assert got == added.content.at(offset, expected)
+
+    @pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1)])
+    def test_a_range_without_a_meaning_is_refused(self, rig, add, offset, length):
+        added = add(1000)
+        with pytest.raises(exceptions.BadStoreUri):
+            rig.store.get(added.location, offset=offset, chunk_size=length)
+
+    def test_upstream_get_attaches_before_the_first_read(self, rig, add):
+        """Glance tries another location only if `get` itself raises."""
+        added = add()
+        before = rig.holdings()
+        stream, _size = rig.store.get(added.location)
+        assert rig.volume(added.volume_id).attachment_ids
+        stream.close()
+        assert rig.holdings() == before
+
+    def test_the_volume_is_let_go_at_the_end(self, rig, add):
+        added = add()
+        before = rig.holdings()
+        self.read(rig, added)
+        assert rig.holdings() == before
+
+    @pytest.mark.parametrize("taken", [0, 1])
+    def test_closing_an_abandoned_download_lets_go(self, rig, add, taken):
+        added = add(3 * CHUNK)
+        before = rig.holdings()
+        stream, _size = rig.store.get(added.location)
+        for _piece in range(taken):
+            next(stream)
+        stream.close()
+        assert rig.holdings() == before
+        stream.close()
+        assert list(stream) == []
+
+    def test_a_forgotten_download_lets_go(self, rig, add):
+        """Glance's generators do not pass a close on to the stream."""
+        added = add(3 * CHUNK)
+        before = rig.holdings()
+        stream, _size = rig.store.get(added.location)
+        wrapped = (chunk for chunk in stream)
+        next(wrapped)
+        wrapped.close()
+        del stream, wrapped
+        assert rig.holdings() == before
+
+    def test_read_again_and_again(self, rig, add):
+        added = add(CHUNK + 3)
+        for _time in range(3):
+            assert self.read(rig, added)[0] == added.content.at(0, CHUNK + 3)
+
+    def test_two_images_do_not_mix(self, rig, add):
+        first, second = add(glance.Pattern(5000)), add(glance.Sparse(5000, {7: b"x"}))
+        one, _size = rig.store.get(first.location)
+        other, _size = rig.store.get(second.location)
+        assert b"".join(other) == second.content.at(0, 5000)
+        assert b"".join(one) == first.content.at(0, 5000)
+
+    def test_upstream_short_device_data_is_an_error(self, rig, add):
+        added = add(2 * CHUNK)
+        before = rig.holdings()
+        os.truncate(rig.file_of(added.volume_id), CHUNK + 5)
+        stream, _size = rig.store.get(added.location)
+        with pytest.raises(exceptions.BackendException, match="ends at"):
+            b"".join(stream)
+        assert rig.holdings() == before
+
+    def test_a_file_that_is_gone_is_an_error_and_leaves_nothing(self, rig, add):
+        added = add()
+        before = rig.holdings()
+        path = rig.file_of(added.volume_id)
+        os.rename(path, f"{path}.away")
+        try:
+            with pytest.raises(exceptions.BackendException, match="has no file"):
+                rig.store.get(added.location)
+        finally:
+            os.rename(f"{path}.away", path)
+        assert rig.holdings() == before
+
+    # get_size, and what is gone
+
+    def test_size_of_an_image_that_cinder_wrote(self, rig):
+        """Fact 6: no size in the metadata, so the volume's is the image's."""
+        volume_id = rig.make_volume({"image_owner": "acme"})
+        location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
+        assert rig.store.get_size(location) == model.GIB
+        stream, size = rig.store.get(location, offset=model.GIB - 10)
+        assert (b"".join(stream), size) == (bytes(10), 10)
+        rig.store.delete(location)
+
+    @pytest.mark.parametrize("call", ["get", "get_size", "delete"])
+    def test_upstream_missing_volume_is_not_found(self, rig, call):
+        location = rig.location(f"cinder://{rig.store_id}/{uuid.uuid4()}")
+        with pytest.raises(exceptions.NotFound):
+            getattr(rig.store, call)(location)
+
+    @pytest.mark.parametrize("call", ["get", "get_size", "delete"])
+    def test_an_image_whose_volume_was_deleted_is_not_found(self, rig, add, call):
+        added = add()
+        rig.remove_volume(added.volume_id)
+        with pytest.raises(exceptions.NotFound):
+            getattr(rig.store, call)(added.location)
+
+    @pytest.mark.parametrize("call", ["get", "get_size"])
+    def test_an_unfinished_upload_is_not_served(self, rig, add, call):
+        added = add()
+        rig.set_metadata(added.volume_id, {"ontap_state": model.FILLING})
+        with pytest.raises(exceptions.BackendException, match="never sealed"):
+            getattr(rig.store, call)(added.location)
+
+    @pytest.mark.parametrize("size", ["", "-1", "1e3", str(model.GIB + 1)])
+    def test_a_size_that_cannot_be_is_an_error(self, rig, add, size):
+        added = add()
+        rig.set_metadata(added.volume_id, {"image_size": size or "none"})
+        with pytest.raises(exceptions.BackendException):
+            rig.store.get_size(added.location)
+        with pytest.raises(exceptions.BackendException):
+            rig.store.get(added.location)
+        rig.set_metadata(added.volume_id, {"image_size": str(added.size)})
+
+    # delete
+
+    def test_deleted_is_gone(self, rig, add):
+        added = add()
+        rig.store.delete(added.location)
+        rig.settle()
+        for call in (rig.store.delete, rig.store.get, rig.store.get_size):
+            with pytest.raises(exceptions.NotFound):
+                call(added.location)
+
+    def test_deleting_twice_at_once_is_not_found(self, rig, add):
+        added = add()
+        rig.store.delete(added.location)
+        with pytest.raises(exceptions.NotFound):
+            rig.store.delete(added.location)
+
+    def test_an_unfinished_upload_can_be_deleted(self, rig, add):
+        added = add()
+        rig.set_metadata(added.volume_id, {"ontap_state": model.FILLING})
+        rig.store.delete(added.location)
+        rig.settle()
+        with pytest.raises(exceptions.NotFound):
+            rig.store.get_size(added.location)
+
+    def test_an_image_that_is_being_read_is_in_use(self, rig, add):
+        added = add()
+        with rig.held(added.volume_id):
+            with pytest.raises(exceptions.InUseByStore):
+                rig.store.delete(added.location)
+        assert self.read(rig, added)[0] == added.content.at(0, added.size)
+
+    def test_an_image_with_a_snapshot_says_so(self, rig, add):
+        added = add()
+        with rig.with_snapshot(added.volume_id):
+            with pytest.raises(exceptions.HasSnapshot):
+                rig.store.delete(added.location)
+        rig.store.delete(added.location)
+
+    # What is not this store's
+
+    @pytest.mark.parametrize("call", ["get", "get_size", "delete"])
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            pytest.param({}, id="no image"),
+            pytest.param({"purpose": "database"}, id="a user's volume"),
+            pytest.param(
+                {"glance_image_id": "i", "image_owner": "o", "ontap_store": "other"},
+                id="another store's",
+            ),
+        ],
+    )
+    def test_foreign_volumes_are_refused(self, rig, call, metadata):
+        volume_id = rig.make_volume(metadata)
+        location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
+        with pytest.raises(exceptions.Forbidden) as caught:
+            getattr(rig.store, call)(location)
+        assert "database" not in str(caught.value)
+        rig.settle()
+        assert rig.volume(volume_id).status == "available"
+        rig.remove_volume(volume_id)
+
+    def test_only_its_own_images_are_associated_with_the_store(self, rig, add):
+        def is_asked(volume_id: str) -> bool:
+            return rig.store.is_image_associated_with_store(glance.Context(), volume_id)
+
+        added = add()
+        assert is_asked(added.volume_id) is True
+        assert is_asked(str(uuid.uuid4())) is False
+        for metadata in (
+            {},
+            {"image_owner": "acme", "glance_image_id": "x"},
+            {"image_owner": "acme", "ontap_store": "other"},
+        ):
+            volume_id = rig.make_volume(metadata)
+            assert is_asked(volume_id) is False
+            rig.remove_volume(volume_id)
+
+    @pytest.mark.parametrize("text", ["", "detail", "..", "1?limit=1", "not a volume"])
+    def test_what_is_no_volume_id_is_not_associated(self, rig, text):
+        """Glance passes on whatever a location ends in."""
+        asked = rig.store.is_image_associated_with_store(glance.Context(), text)
+        assert asked is False
+
+    def test_the_url_prefix_makes_a_location_of_this_store(self, rig, add):
+        added = add()
+        rewritten = f"{rig.store.url_prefix}/{added.volume_id}"
+        assert rewritten == added.uri
+
+    # Locations
+
+    def test_schemes(self, rig):
+        assert set(rig.store.get_schemes()) == {"cinder", "ontap"}
+
+    @pytest.mark.parametrize("scheme", ["cinder", "ontap"])
+    @pytest.mark.parametrize("has_store_id", [True, False])
+    def test_every_form_of_a_location_is_read(self, rig, add, scheme, has_store_id):
+        added = add()
+        middle = f"{rig.store_id}/" if has_store_id else ""
+        location = rig.location(f"{scheme}://{middle}{added.volume_id}")
+        assert rig.store.get_size(location) == added.size
+        stream, _size = rig.store.get(location)
+        assert b"".join(stream) == added.content.at(0, added.size)
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "cinder://",
+            "cinder:///",
+            "cinder://{store}/",
+            "cinder://{store}/not-a-uuid",
+            "cinder://other/{volume}",
+            "cinder://{store}/{volume}/more",
+            "cinder://{store}/{volume}?a=b",
+            "cinder://{store}/../{volume}",
+        ],
+    )
+    def test_other_urls_are_bad(self, rig, uri):
+        with pytest.raises(exceptions.BadStoreUri):
+            rig.location(uri.format(store=rig.store_id, volume=uuid.uuid4()))

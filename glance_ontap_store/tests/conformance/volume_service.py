@@ -1,0 +1,348 @@
+"""What every `cinder.service.VolumeService` does."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+from typing import Any
+import uuid
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder import waiting
+
+# Long enough for a real Cinder on a busy machine; a fake clock jumps over it.
+_PATIENCE_S = 120
+
+Make = Callable[..., model.Volume]
+
+
+class VolumeServiceContract:
+    """Subclasses say where Cinder is, by overriding the fixtures of this part."""
+
+    # A volume type whose volumes are small, raw and attached by one at a time.
+    volume_type: str | None = None
+    # A volume type of which no volume of `too_large_gib` can be made.
+    full_volume_type: str | None = None
+    too_large_gib = 5000
+
+    @pytest.fixture
+    def volumes(self) -> service.VolumeService:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def clock(self) -> waiting.Clock:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def connector(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def full_quota(
+        self, volumes: service.VolumeService
+    ) -> contextlib.AbstractContextManager[None]:
+        """While it is held, the project's quota has no room for 1 GiB."""
+        raise NotImplementedError
+
+    def snapshot(
+        self, volumes: service.VolumeService, volume_id: str
+    ) -> contextlib.AbstractContextManager[None]:
+        """While it is held, the volume has a snapshot."""
+        raise NotImplementedError
+
+    # The rest is the contract.
+
+    @pytest.fixture
+    def make(
+        self, volumes: service.VolumeService, clock: waiting.Clock
+    ) -> Iterator[Make]:
+        """Makes volumes that are deleted again after the test."""
+        made: list[str] = []
+
+        def make(settle: bool = True, **changes: Any) -> model.Volume:
+            wanted: dict[str, Any] = {
+                "name": f"contract-{uuid.uuid4()}",
+                "size_gib": 1,
+                "volume_type": self.volume_type,
+                "metadata": {"contract": "yes"},
+            }
+            volume = volumes.create(model.NewVolume(**{**wanted, **changes}))
+            made.append(volume.id)
+            if not settle:
+                return volume
+            return waiting.settled(volumes, clock, volume.id, "creating", _PATIENCE_S)
+
+        yield make
+        for volume_id in reversed(made):
+            self._remove(volumes, clock, volume_id)
+
+    @staticmethod
+    def _remove(
+        volumes: service.VolumeService, clock: waiting.Clock, volume_id: str
+    ) -> None:
+        def gone() -> bool:
+            try:
+                volume = volumes.get(volume_id)
+                for attachment_id in volume.attachment_ids:
+                    volumes.detach(attachment_id)
+                if not volume.is_leaving:
+                    volumes.delete(volume_id)
+            except errors.ImageVolumeGone:
+                return True
+            except errors.ImageVolumeInUse:
+                pass
+            return False
+
+        assert waiting.until(clock, _PATIENCE_S, gone), f"{volume_id} stays"
+
+    @staticmethod
+    def _wait_gone(
+        volumes: service.VolumeService, clock: waiting.Clock, volume_id: str
+    ) -> bool:
+        def gone() -> bool:
+            try:
+                volumes.get(volume_id)
+            except errors.ImageVolumeGone:
+                return True
+            return False
+
+        return waiting.until(clock, _PATIENCE_S, gone)
+
+    @pytest.fixture
+    def missing(self) -> str:
+        return str(uuid.uuid4())
+
+    def test_a_new_volume_is_as_asked_for(self, volumes, clock, make):
+        name = f"contract-{uuid.uuid4()}"
+        made = make(
+            settle=False, name=name, size_gib=2, metadata={"a": "1", "image_owner": "x"}
+        )
+        assert made.status == "creating"
+        settled = waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+        assert settled.status == "available"
+        assert settled.size_gib == 2
+        assert settled.metadata == {"a": "1", "image_owner": "x"}
+        assert settled.volume_type == (self.volume_type or settled.volume_type)
+        assert settled.encrypted is False
+        assert settled.attachment_ids == ()
+        assert volumes.get(made.id) == settled
+
+    def test_volumes_of_a_name_are_found(self, volumes, make):
+        name = f"contract-{uuid.uuid4()}"
+        first, second = make(name=name), make(name=name)
+        make()
+        assert {volume.id for volume in volumes.find(name)} == {first.id, second.id}
+        assert all(volume.metadata == first.metadata for volume in volumes.find(name))
+
+    def test_nothing_of_an_unknown_name_is_found(self, volumes):
+        assert volumes.find(f"contract-{uuid.uuid4()}") == []
+
+    def test_a_volume_type_that_does_not_exist_is_a_setting_to_change(self, make):
+        with pytest.raises(errors.Misconfigured):
+            make(volume_type=f"no-such-type-{uuid.uuid4()}")
+
+    def test_a_full_quota_is_lack_of_space(self, volumes, make):
+        with self.full_quota(volumes), pytest.raises(errors.NoSpace):
+            make()
+
+    def test_no_pool_with_room_is_told_as_lack_of_space(self, volumes, clock, make):
+        with pytest.raises(errors.NoSpace):
+            make(volume_type=self.full_volume_type, size_gib=self.too_large_gib)
+
+    def test_a_failed_volume_has_a_fault(self, volumes, clock, make):
+        made = make(
+            settle=False,
+            volume_type=self.full_volume_type,
+            size_gib=self.too_large_gib,
+        )
+        with pytest.raises(errors.NoSpace):
+            waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+        assert volumes.get(made.id).is_broken
+        fault = volumes.last_fault(made.id)
+        assert fault is not None
+        assert fault.is_lack_of_room
+        assert fault.text
+
+    def test_a_volume_without_trouble_has_no_fault(self, volumes, make):
+        assert volumes.last_fault(make().id) is None
+
+    def test_metadata_is_added_to_and_replaced(self, volumes, make):
+        volume = make(metadata={"kept": "1", "changed": "old"})
+        for _time in range(2):
+            volumes.set_metadata(volume.id, {"changed": "new", "added": "2"})
+            assert volumes.get(volume.id).metadata == {
+                "kept": "1",
+                "changed": "new",
+                "added": "2",
+            }
+
+    def test_a_multihash_fits_into_the_metadata(self, volumes, make):
+        volume = make()
+        volumes.set_metadata(volume.id, {"ontap_hash_value": "f" * 128})
+        assert volumes.get(volume.id).metadata["ontap_hash_value"] == "f" * 128
+
+    def test_extended_twice(self, volumes, clock, make):
+        volume = make()
+        for size_gib in (2, 4):
+            volumes.extend(volume.id, size_gib)
+            settled = waiting.settled(
+                volumes, clock, volume.id, "extending", _PATIENCE_S
+            )
+            assert settled.size_gib == size_gib
+            assert settled.status == "available"
+
+    def test_extending_over_the_quota_is_lack_of_space(self, volumes, make):
+        volume = make()
+        with self.full_quota(volumes), pytest.raises(errors.NoSpace):
+            volumes.extend(volume.id, 100)
+        assert volumes.get(volume.id).size_gib == 1
+
+    def test_an_attached_volume_is_not_extended(self, volumes, connector, make):
+        volume = make()
+        attachment = volumes.attach(volume.id, connector, "rw")
+        with pytest.raises(errors.ImageVolumeInUse):
+            volumes.extend(volume.id, 2)
+        volumes.detach(attachment.id)
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_attached_completed_and_detached(self, volumes, connector, make, mode):
+        volume = make()
+        attachment = volumes.attach(volume.id, connector, mode)
+        assert attachment.volume_id == volume.id
+        assert attachment.connection_info["driver_volume_type"]
+        assert volumes.get(volume.id).attachment_ids == (attachment.id,)
+        assert volumes.get(volume.id).status != "available"
+        volumes.complete(attachment.id)
+        assert volumes.get(volume.id).status == "in-use"
+        volumes.detach(attachment.id)
+        after = volumes.get(volume.id)
+        assert after.status == "available"
+        assert after.attachment_ids == ()
+
+    def test_detaching_twice_is_no_error(self, volumes, connector, make):
+        attachment = volumes.attach(make().id, connector, "ro")
+        for _time in range(2):
+            volumes.detach(attachment.id)
+
+    def test_detaching_without_having_completed(self, volumes, connector, make):
+        volume = make()
+        volumes.detach(volumes.attach(volume.id, connector, "rw").id)
+        assert volumes.get(volume.id).status == "available"
+
+    def test_an_unknown_attachment_is_no_error_to_detach(self, volumes, missing):
+        volumes.detach(missing)
+
+    def test_an_unknown_attachment_cannot_be_completed(self, volumes, missing):
+        with pytest.raises(errors.ImageVolumeGone):
+            volumes.complete(missing)
+
+    @pytest.mark.parametrize("is_completed", [False, True])
+    def test_a_second_attachment_is_refused_as_busy(
+        self, volumes, connector, make, is_completed
+    ):
+        volume = make()
+        first = volumes.attach(volume.id, connector, "ro")
+        if is_completed:
+            volumes.complete(first.id)
+        with pytest.raises(errors.ImageVolumeInUse):
+            volumes.attach(volume.id, connector, "ro")
+        assert volumes.get(volume.id).attachment_ids == (first.id,)
+        volumes.detach(first.id)
+        volumes.detach(volumes.attach(volume.id, connector, "ro").id)
+
+    @pytest.mark.parametrize("is_completed", [False, True])
+    def test_an_attached_volume_is_not_deleted(
+        self, volumes, clock, connector, make, is_completed
+    ):
+        volume = make()
+        attachment = volumes.attach(volume.id, connector, "ro")
+        if is_completed:
+            volumes.complete(attachment.id)
+        with pytest.raises(errors.ImageVolumeInUse):
+            volumes.delete(volume.id)
+        volumes.detach(attachment.id)
+        volumes.delete(volume.id)
+        assert self._wait_gone(volumes, clock, volume.id)
+
+    def test_a_readonly_volume_is_still_read(self, volumes, connector, make):
+        volume = make()
+        for _time in range(2):
+            volumes.set_readonly(volume.id)
+        attachment = volumes.attach(volume.id, connector, "ro")
+        volumes.complete(attachment.id)
+        volumes.detach(attachment.id)
+
+    def test_a_readonly_volume_is_still_deleted(self, volumes, clock, make):
+        volume = make()
+        volumes.set_readonly(volume.id)
+        volumes.delete(volume.id)
+        assert self._wait_gone(volumes, clock, volume.id)
+
+    def test_deleting_twice_is_either_busy_or_gone(self, volumes, clock, make):
+        volume = make()
+        volumes.delete(volume.id)
+        with pytest.raises((errors.ImageVolumeInUse, errors.ImageVolumeGone)):
+            volumes.delete(volume.id)
+        assert self._wait_gone(volumes, clock, volume.id)
+        with pytest.raises(errors.ImageVolumeGone):
+            volumes.delete(volume.id)
+
+    def test_a_deleted_volume_is_not_found_by_its_name(self, volumes, clock, make):
+        name = f"contract-{uuid.uuid4()}"
+        volume = make(name=name)
+        volumes.delete(volume.id)
+        assert self._wait_gone(volumes, clock, volume.id)
+        assert volumes.find(name) == []
+
+    def test_a_broken_volume_can_be_deleted(self, volumes, clock, make):
+        made = make(
+            settle=False,
+            volume_type=self.full_volume_type,
+            size_gib=self.too_large_gib,
+        )
+        with pytest.raises(errors.NoSpace):
+            waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+        volumes.delete(made.id)
+        assert self._wait_gone(volumes, clock, made.id)
+
+    def test_a_snapshot_keeps_its_volume(self, volumes, clock, make):
+        volume = make()
+        assert volumes.has_snapshots(volume.id) is False
+        with self.snapshot(volumes, volume.id):
+            assert volumes.has_snapshots(volume.id) is True
+            with pytest.raises(errors.ImageVolumeInUse):
+                volumes.delete(volume.id)
+        assert volumes.has_snapshots(volume.id) is False
+        volumes.delete(volume.id)
+        assert self._wait_gone(volumes, clock, volume.id)
+
+    def test_the_format_of_an_attached_volume(self, volumes, connector, make):
+        attachment = volumes.attach(make().id, connector, "ro")
+        assert volumes.volume_format(attachment.id) == "raw"
+        volumes.detach(attachment.id)
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            pytest.param(lambda volumes, it: volumes.get(it), id="get"),
+            pytest.param(lambda volumes, it: volumes.delete(it), id="delete"),
+            pytest.param(lambda volumes, it: volumes.extend(it, 2), id="extend"),
+            pytest.param(
+                lambda volumes, it: volumes.set_metadata(it, {"a": "b"}),
+                id="set_metadata",
+            ),
+            pytest.param(
+                lambda volumes, it: volumes.set_readonly(it), id="set_readonly"
+            ),
+            pytest.param(
+                lambda volumes, it: volumes.attach(it, {"host": "nobody"}, "ro"),
+                id="attach",
+            ),
+        ],
+    )
+    def test_a_volume_that_does_not_exist_is_gone(self, volumes, missing, call):
+        with pytest.raises(errors.ImageVolumeGone):
+            call(volumes, missing)

@@ -1,0 +1,331 @@
+"""Cinder with its state in memory and its volumes as files.
+
+What it models was read in cinder/volume/api.py: which status permits what, that
+an attachment reserves a volume, that the readonly flag makes attachments read-only.
+What it does not: pools, retype, migration, other projects' policies.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import os
+import threading
+from typing import Any
+import uuid
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.tests.fakes import exports as exports_
+
+# Cinder's message codes: cinder/message/message_field.py.
+NO_BACKEND = "VOLUME_VOLUME_001_003"
+UNKNOWN_FAULT = "VOLUME_VOLUME_001_001"
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeType:
+    """A volume type and the FlexVol that it is pinned to."""
+
+    export: str
+    is_private: bool = False
+    is_encrypted: bool = False
+    is_qcow2: bool = False
+    is_multiattach: bool = False
+    # What the FlexVol has room for, in GiB.
+    room_gib: int = 1000
+    # None, or why the back end fails to create volumes.
+    defect: str | None = None
+    # Of the connection: "nfs", or what this release does not support.
+    protocol: str = "nfs"
+    mount_options: str | None = None
+
+
+@dataclasses.dataclass
+class _Volume:
+    id: str
+    name: str
+    status: str
+    size_gib: int
+    metadata: dict[str, str]
+    type_name: str
+    path: str
+    is_readonly: bool = False
+    # Attachment id -> mode.
+    attachments: dict[str, str] = dataclasses.field(default_factory=dict)
+    snapshots: set[str] = dataclasses.field(default_factory=set)
+    fault: service.Fault | None = None
+    # When the present action ends, and the status then; None: it is gone.
+    ends_at: float | None = None
+    status_then: str | None = None
+
+
+class FakeCinder:
+    """`service.VolumeService`. An action takes *action_s* of the clock's time."""
+
+    def __init__(
+        self,
+        clock: waiting.Clock,
+        exports: exports_.Exports,
+        types: Mapping[str, VolumeType],
+        default_type: str,
+        action_s: float = 0.5,
+    ) -> None:
+        self._clock = clock
+        self._exports = exports
+        self._types = dict(types)
+        self._default_type = default_type
+        self._action_s = action_s
+        self._volumes: dict[str, _Volume] = {}
+        # Guards all state: stores call from several threads.
+        self._lock = threading.RLock()
+        self.quota_gib = 10_000
+
+    # What the store asks.
+
+    def create(self, new: model.NewVolume) -> model.Volume:
+        with self._lock:
+            type_name = new.volume_type or self._default_type
+            kind = self._types.get(type_name)
+            if kind is None or kind.is_private:
+                raise errors.Misconfigured(f"Volume type {type_name!r} does not exist.")
+            self._check_quota(new.size_gib)
+            volume = self._make(new, type_name, kind)
+            if kind.defect:
+                volume.status_then = "error"
+                volume.fault = service.Fault(UNKNOWN_FAULT, kind.defect)
+            elif self._used_gib(kind.export) > kind.room_gib:
+                volume.status_then = "error"
+                volume.fault = service.Fault(
+                    NO_BACKEND, "schedule allocate volume: No weighed backends"
+                )
+            return self._shown(volume)
+
+    def _make(self, new: model.NewVolume, type_name: str, kind: VolumeType) -> _Volume:
+        volume_id = str(uuid.uuid4())
+        path = os.path.join(self._exports.directory(kind.export), f"volume-{volume_id}")
+        volume = _Volume(
+            id=volume_id,
+            name=new.name,
+            status="creating",
+            size_gib=new.size_gib,
+            metadata=dict(new.metadata),
+            type_name=type_name,
+            path=path,
+            ends_at=self._clock.monotonic() + self._action_s,
+            status_then="available",
+        )
+        with open(path, "wb") as file:
+            if kind.is_qcow2:
+                file.write(b"QFI\xfb" + bytes(196_604))
+            else:
+                file.truncate(new.size_gib * model.GIB)
+        self._volumes[volume_id] = volume
+        return volume
+
+    def get(self, volume_id: str) -> model.Volume:
+        with self._lock:
+            return self._shown(self._find(volume_id))
+
+    def find(self, name: str) -> list[model.Volume]:
+        with self._lock:
+            found = [self._settled(volume) for volume in list(self._volumes.values())]
+            return [self._shown(each) for each in found if each and each.name == name]
+
+    def delete(self, volume_id: str) -> None:
+        with self._lock:
+            volume = self._find(volume_id)
+            permitted = volume.status == "available" or volume.status.startswith("err")
+            if not permitted or volume.attachments or volume.snapshots:
+                raise errors.ImageVolumeInUse(
+                    f"Cannot delete volume {volume_id}: it is {volume.status}, with"
+                    f" {len(volume.attachments)} attachments and"
+                    f" {len(volume.snapshots)} snapshots. (HTTP 400)"
+                )
+            self._begin(volume, "deleting", None)
+
+    def extend(self, volume_id: str, size_gib: int) -> None:
+        with self._lock:
+            volume = self._find(volume_id)
+            if volume.status != "available" or size_gib <= volume.size_gib:
+                raise errors.ImageVolumeInUse(f"Cannot extend {volume_id}: HTTP 400")
+            self._check_quota(size_gib - volume.size_gib)
+            kind = self._types[volume.type_name]
+            if self._used_gib(kind.export) + size_gib - volume.size_gib > kind.room_gib:
+                self._begin(volume, "extending", "error_extending")
+                volume.fault = service.Fault(UNKNOWN_FAULT, "No room to extend")
+                return
+            volume.size_gib = size_gib
+            # Like the NFS drivers, it grows the file; it never cuts one.
+            if os.path.getsize(volume.path) < size_gib * model.GIB:
+                os.truncate(volume.path, size_gib * model.GIB)
+            self._begin(volume, "extending", "available")
+
+    def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
+        with self._lock:
+            volume = self._find(volume_id)
+            assert all(len(value) <= 255 for value in metadata.values())
+            volume.metadata.update(metadata)
+
+    def set_readonly(self, volume_id: str) -> None:
+        with self._lock:
+            volume = self._find(volume_id)
+            if volume.status != "available":
+                raise errors.Broken(f"Volume {volume_id} is {volume.status}: HTTP 400")
+            volume.is_readonly = True
+
+    def has_snapshots(self, volume_id: str) -> bool:
+        with self._lock:
+            found = self._volumes.get(volume_id)
+            return found is not None and bool(found.snapshots)
+
+    def last_fault(self, volume_id: str) -> service.Fault | None:
+        with self._lock:
+            return self._find(volume_id).fault
+
+    def attach(
+        self, volume_id: str, connector: Mapping[str, Any], mode: str
+    ) -> service.Attachment:
+        assert connector["host"], "a connector without a host"
+        with self._lock:
+            volume = self._find(volume_id)
+            kind = self._types[volume.type_name]
+            shares = kind.is_multiattach and volume.status in ("attaching", "in-use")
+            if volume.status != "available" and not shares:
+                raise errors.ImageVolumeInUse(
+                    f"Volume {volume_id} is {volume.status}, not available. (HTTP 400)"
+                )
+            attachment_id = str(uuid.uuid4())
+            volume.attachments[attachment_id] = "ro" if volume.is_readonly else mode
+            if not shares:
+                volume.status = "attaching"
+            info = {
+                "driver_volume_type": kind.protocol,
+                "export": kind.export,
+                "name": os.path.basename(volume.path),
+                "options": kind.mount_options,
+                "format": self._format(kind),
+            }
+            return service.Attachment(attachment_id, volume_id, info)
+
+    def complete(self, attachment_id: str) -> None:
+        with self._lock:
+            volume = self._attached(attachment_id)
+            if volume is None:
+                raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+            volume.status = "in-use"
+
+    def detach(self, attachment_id: str) -> None:
+        with self._lock:
+            volume = self._attached(attachment_id)
+            if volume is None:
+                return
+            del volume.attachments[attachment_id]
+            if not volume.attachments:
+                volume.status = "available"
+
+    def volume_format(self, attachment_id: str) -> str | None:
+        with self._lock:
+            volume = self._attached(attachment_id)
+            if volume is None:
+                raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+            return self._format(self._types[volume.type_name])
+
+    # What a test looks at, and does behind the store's back.
+
+    def path_of(self, volume_id: str) -> str:
+        """The volume's file on its FlexVol."""
+        return self._find(volume_id).path
+
+    def is_readonly(self, volume_id: str) -> bool:
+        return self._find(volume_id).is_readonly
+
+    def holdings(self) -> set[str]:
+        """Every volume that is not on its way out, and every attachment."""
+        with self._lock:
+            found = set()
+            for volume in list(self._volumes.values()):
+                if self._settled(volume) and volume.status != "deleting":
+                    found.add(f"volume {volume.id} {volume.status}")
+                    found |= {f"attachment {each}" for each in volume.attachments}
+            return found
+
+    def take_snapshot(self, volume_id: str) -> str:
+        snapshot_id = str(uuid.uuid4())
+        self._find(volume_id).snapshots.add(snapshot_id)
+        return snapshot_id
+
+    def drop_snapshot(self, volume_id: str, snapshot_id: str) -> None:
+        self._find(volume_id).snapshots.discard(snapshot_id)
+
+    def set_status(self, volume_id: str, status: str) -> None:
+        """As ``openstack volume set --state`` does."""
+        volume = self._find(volume_id)
+        volume.status, volume.ends_at = status, None
+
+    def drop_metadata(self, volume_id: str, *keys: str) -> None:
+        for key in keys:
+            self._find(volume_id).metadata.pop(key, None)
+
+    # Its own.
+
+    def _begin(self, volume: _Volume, status: str, then: str | None) -> None:
+        volume.status = status
+        volume.ends_at = self._clock.monotonic() + self._action_s
+        volume.status_then = then
+
+    def _settled(self, volume: _Volume) -> _Volume | None:
+        """The volume as it is by now; None when it is gone."""
+        if volume.ends_at is None or self._clock.monotonic() < volume.ends_at:
+            return volume
+        volume.ends_at = None
+        if volume.status_then is None:
+            del self._volumes[volume.id]
+            os.unlink(volume.path)
+            return None
+        volume.status = volume.status_then
+        return volume
+
+    def _find(self, volume_id: str) -> _Volume:
+        # In a URL of the real Cinder it would be another request's.
+        assert str(uuid.UUID(volume_id)) == volume_id, "not the id of a volume"
+        volume = self._volumes.get(volume_id)
+        found = volume and self._settled(volume)
+        if not found:
+            raise errors.ImageVolumeGone(f"Volume {volume_id} could not be found.")
+        return found
+
+    def _attached(self, attachment_id: str) -> _Volume | None:
+        for volume in self._volumes.values():
+            if attachment_id in volume.attachments:
+                return volume
+        return None
+
+    def _shown(self, volume: _Volume) -> model.Volume:
+        return model.Volume(
+            id=volume.id,
+            status=volume.status,
+            size_gib=volume.size_gib,
+            metadata=dict(volume.metadata),
+            volume_type=volume.type_name,
+            encrypted=self._types[volume.type_name].is_encrypted,
+            attachment_ids=tuple(volume.attachments),
+        )
+
+    def _check_quota(self, more_gib: int) -> None:
+        used = sum(volume.size_gib for volume in self._volumes.values())
+        if used + more_gib > self.quota_gib:
+            raise errors.NoSpace(
+                f"VolumeSizeExceedsAvailableQuota: {used} of {self.quota_gib} GiB used."
+            )
+
+    def _used_gib(self, export: str) -> int:
+        return sum(
+            volume.size_gib
+            for volume in self._volumes.values()
+            if self._types[volume.type_name].export == export
+        )
+
+    @staticmethod
+    def _format(kind: VolumeType) -> str:
+        return "qcow2" if kind.is_qcow2 else "raw"

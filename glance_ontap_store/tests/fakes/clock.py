@@ -1,0 +1,34 @@
+"""Time that passes only when somebody sleeps."""
+
+from collections.abc import Callable
+import threading
+
+
+class FakeClock:
+    """`cinder.waiting.Clock`: a sleep is over at once, and the time is later.
+
+    `at` plans something for a moment, so that a test can let the world change
+    while the code under test waits.
+    """
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._planned: list[tuple[float, Callable[[], None]]] = []
+        # Guards time and plans: threads of one test may share the clock.
+        self._lock = threading.RLock()
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0, "a sleep of nothing is a busy loop"
+        with self._lock:
+            self._now += seconds
+            due = [plan for plan in self._planned if plan[0] <= self._now]
+            self._planned = [plan for plan in self._planned if plan[0] > self._now]
+        for _moment, action in due:
+            action()
+
+    def at(self, seconds_from_now: float, action: Callable[[], None]) -> None:
+        """Call *action* in the first sleep that ends after that."""
+        self._planned.append((self._now + seconds_from_now, action))

@@ -1,0 +1,194 @@
+"""A whole Glance host over fakes: glance_store's own stores, and what they use."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+import pathlib
+from typing import Any
+
+from glance_store import location
+from glance_store import multi_backend
+from oslo_config import cfg
+import pytest
+
+from glance_ontap_store import backend
+from glance_ontap_store import errors
+from glance_ontap_store import lifecycle
+from glance_ontap_store import model
+from glance_ontap_store import settings as settings_
+from glance_ontap_store.attach import mounts
+from glance_ontap_store.attach import session
+from glance_ontap_store.tests.fakes import cinder
+from glance_ontap_store.tests.fakes import clock as clock_
+from glance_ontap_store.tests.fakes import exports
+from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import host
+from glance_ontap_store.tests.fakes import mounter
+
+TYPES = {
+    "ontap-fv1": cinder.VolumeType("192.0.2.1:/fv1"),
+    "ontap-fv2": cinder.VolumeType("192.0.2.1:/fv2", mount_options="-o vers=4.1"),
+    "ontap-fv3": cinder.VolumeType("192.0.2.1:/fv3", room_gib=3),
+    "private": cinder.VolumeType("192.0.2.1:/fv1", is_private=True),
+    "encrypted": cinder.VolumeType("192.0.2.1:/fv1", is_encrypted=True),
+    "qcow2": cinder.VolumeType("192.0.2.1:/fv1", is_qcow2=True),
+    "multiattach": cinder.VolumeType("192.0.2.1:/fv1", is_multiattach=True),
+    "broken": cinder.VolumeType("192.0.2.1:/fv1", defect="The array said no"),
+    "iscsi": cinder.VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
+}
+
+PROJECT_OPTIONS = {
+    "ontap_store_auth_address": "http://keystone.example.com/v3",
+    "ontap_store_user_name": "glance",
+    "ontap_store_password": "s3cret",
+    "ontap_store_project_name": "images",
+}
+
+
+class FakeCloud:
+    """One Cinder and one host; any number of stores."""
+
+    def __init__(
+        self, directory: pathlib.Path, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self.directory = directory
+        self.base = str(directory / "mnt")
+        self.clock = clock_.FakeClock()
+        self.cinder = cinder.FakeCinder(
+            self.clock, exports.Exports(root), TYPES, "ontap-fv1"
+        )
+        # What the stores call; a test may let its calls fail.
+        self.volumes = faulty.Faulty(self.cinder)
+        self.mounter = mounter.FakeMounter(self.base, root)
+        self.mounts = mounts.Mounts(self.base, self.mounter)
+        self.built: list[settings_.Settings] = []
+
+    def attacher(self, attach_wait_s: float = 120) -> session.Attacher:
+        return session.Attacher(
+            self.volumes, host.FakeHost(), self.mounts, self.clock, attach_wait_s
+        )
+
+    def build(self, settings: settings_.Settings) -> backend.Backend:
+        """`backend.build`, over the fakes."""
+        self.built.append(settings)
+        return backend.Backend(settings, self.lifecycle(settings))
+
+    def lifecycle(
+        self, settings: settings_.Settings | None = None, **changes: Any
+    ) -> lifecycle.Lifecycle:
+        wanted: dict[str, Any] = {
+            "store_id": settings.store_id if settings else "fv1",
+            "volume_type": settings.volume_type if settings else "ontap-fv1",
+            "volumes": self.volumes,
+            "attacher": self.attacher(settings.attach_wait_s if settings else 120),
+            "clock": self.clock,
+            "transition_timeout_s": settings.transition_timeout_s if settings else 300,
+            "delete_wait_s": settings.delete_wait_s if settings else 10,
+        }
+        return lifecycle.Lifecycle(**{**wanted, **changes})
+
+    def configure(
+        self,
+        enabled: Mapping[str, str],
+        options: Mapping[str, Mapping[str, Any]],
+    ) -> cfg.ConfigOpts:
+        """What glance-api does at start with ``enabled_backends``.
+
+        *options*: group -> option -> value, read from a file like any other.
+        """
+        path = self.directory / "glance-api.conf"
+        lines = [
+            "[DEFAULT]",
+            "enabled_backends = " + ",".join(f"{k}:{v}" for k, v in enabled.items()),
+        ]
+        for group, values in options.items():
+            lines.append(f"[{group}]")
+            lines.extend(f"{name} = {value}" for name, value in values.items())
+        path.write_text("\n".join(lines) + "\n")
+        conf = cfg.ConfigOpts()
+        conf.register_opts([cfg.DictOpt("enabled_backends")])
+        conf(["--config-file", str(path)], project="glance")
+        self._monkeypatch.setattr(backend, "build", self.build)
+        self._monkeypatch.setattr(location, "SCHEME_TO_CLS_BACKEND_MAP", {})
+        self._monkeypatch.setattr(multi_backend, "CONF", conf)
+        multi_backend.register_store_opts(conf)
+        multi_backend.create_multi_stores(conf)
+        return conf
+
+    def rig(self, store_id: str = "fv1", **options: Any) -> "FakeRig":
+        """One store named *store_id* of volume type ``ontap-<store_id>``."""
+        self.configure(
+            {store_id: "ontap"},
+            {
+                store_id: {
+                    **PROJECT_OPTIONS,
+                    "ontap_volume_type": f"ontap-{store_id}",
+                    "ontap_mount_point_base": self.base,
+                    **options,
+                }
+            },
+        )
+        return FakeRig(self, store_id)
+
+    def holdings(self) -> set[str]:
+        return self.cinder.holdings() | {f"mount {m}" for m in self.mounter.mounted()}
+
+
+class FakeRig:
+    """`conformance.store.Rig` over a `FakeCloud`."""
+
+    def __init__(self, cloud: FakeCloud, store_id: str) -> None:
+        self._cloud = cloud
+        self.store_id = store_id
+        self.store = multi_backend.get_store_from_store_identifier(store_id)
+
+    def location(self, uri: str) -> Any:
+        return location.get_location_from_uri_and_backend(
+            uri, self.store_id, conf=self.store.conf
+        )
+
+    def holdings(self) -> set[str]:
+        return self._cloud.holdings()
+
+    def file_of(self, volume_id: str) -> str:
+        return self._cloud.cinder.path_of(volume_id)
+
+    def volume(self, volume_id: str) -> model.Volume:
+        return self._cloud.cinder.get(volume_id)
+
+    def settle(self) -> None:
+        self._cloud.clock.sleep(60)
+
+    def make_volume(self, metadata: dict[str, str]) -> str:
+        made = self._cloud.cinder.create(
+            model.NewVolume("foreign", 1, "ontap-fv1", metadata)
+        )
+        self.settle()
+        return made.id
+
+    def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None:
+        self._cloud.cinder.set_metadata(volume_id, metadata)
+
+    def drop_metadata(self, volume_id: str, *keys: str) -> None:
+        self._cloud.cinder.drop_metadata(volume_id, *keys)
+
+    def remove_volume(self, volume_id: str) -> None:
+        self._cloud.cinder.delete(volume_id)
+        self.settle()
+        with contextlib.suppress(errors.ImageVolumeGone):
+            raise AssertionError(f"{self._cloud.cinder.get(volume_id)} is not gone")
+
+    @contextlib.contextmanager
+    def held(self, volume_id: str) -> Iterator[None]:
+        connector = host.FakeHost().connector
+        attachment = self._cloud.cinder.attach(volume_id, connector, "ro")
+        self._cloud.cinder.complete(attachment.id)
+        yield
+        self._cloud.cinder.detach(attachment.id)
+
+    @contextlib.contextmanager
+    def with_snapshot(self, volume_id: str) -> Iterator[None]:
+        snapshot_id = self._cloud.cinder.take_snapshot(volume_id)
+        yield
+        self._cloud.cinder.drop_snapshot(volume_id, snapshot_id)

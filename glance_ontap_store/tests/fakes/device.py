@@ -1,0 +1,62 @@
+"""A device in memory."""
+
+import threading
+
+_PAGE = 64 * 1024
+_ZEROS = bytes(_PAGE)
+
+
+class MemoryDevice:
+    """`transfer.device.Device`; pages of zeros take no memory."""
+
+    def __init__(self, length: int = 0, name: str = "memory") -> None:
+        self.name = name
+        self.is_synced = True
+        self._length = length
+        self._pages: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        length = max(0, min(length, self._length - offset))
+        first = offset // _PAGE
+        last = -(-(offset + length) // _PAGE)
+        found = b"".join(self._pages.get(n, _ZEROS) for n in range(first, last))
+        start = offset - first * _PAGE
+        return found[start : start + length]
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        with self._lock:
+            self.is_synced = False
+            if view:
+                self._length = max(self._length, offset + len(view))
+            while view:
+                number, start = divmod(offset, _PAGE)
+                part = view[: _PAGE - start]
+                self._put(number, start, bytes(part))
+                offset += len(part)
+                view = view[len(part) :]
+
+    def _put(self, number: int, start: int, data: bytes) -> None:
+        old = self._pages.get(number, _ZEROS)
+        new = old[:start] + data + old[start + len(data) :]
+        if new == _ZEROS:
+            self._pages.pop(number, None)
+        else:
+            self._pages[number] = new
+
+    def length(self) -> int:
+        return self._length
+
+    def set_length(self, length: int) -> None:
+        with self._lock:
+            self.is_synced = False
+            if length < self._length:
+                number, start = divmod(length, _PAGE)
+                for page in [page for page in self._pages if page > number]:
+                    del self._pages[page]
+                self._put(number, start, bytes(_PAGE - start))
+            self._length = length
+
+    def sync(self) -> None:
+        self.is_synced = True

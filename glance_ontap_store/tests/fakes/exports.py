@@ -1,0 +1,45 @@
+"""Directories that stand for the NFS exports of FlexVols."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from urllib import parse
+
+import pytest
+
+# File systems that are usually not the one of the tests' own directories.
+_CANDIDATES = ("/dev/shm", "/run/user", "/tmp", "/var/tmp")
+
+
+class Exports:
+    """One directory per export under *root*, the same in every process."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def directory(self, export: str) -> str:
+        path = os.path.join(self.root, parse.quote(export, safe=""))
+        os.makedirs(path, exist_ok=True)
+        return path
+
+
+def on_another_file_system(base: pathlib.Path) -> str:
+    """A new directory whose ``st_dev`` is not that of *base*; skips without one.
+
+    A mount is told from a plain directory by its ``st_dev``: two file systems
+    are what a test of that needs, and no root.
+    """
+    here = os.stat(base).st_dev
+    for candidate in _CANDIDATES:
+        if not os.access(candidate, os.W_OK) or os.stat(candidate).st_dev == here:
+            continue
+        return tempfile.mkdtemp(prefix="ontap-exports-", dir=candidate)
+    pytest.skip(
+        f"no second writable file system beside that of {base} (tried"
+        f" {', '.join(_CANDIDATES)}): a mount cannot be told from a directory"
+    )
+
+
+def remove(root: str) -> None:
+    shutil.rmtree(root)

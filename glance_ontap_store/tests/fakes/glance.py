@@ -1,0 +1,106 @@
+"""What Glance hands to a store: one-pass readers, verifiers, contexts."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import random
+from typing import Protocol
+
+# Not a divisor of any chunk: bytes at a wrong place are wrong bytes.
+_PERIOD = 1024 * 1024 + 17
+_BLOCK = random.Random(20260101).randbytes(_PERIOD)
+
+
+class Content(Protocol):
+    """An image's bytes, made when asked for."""
+
+    size: int
+
+    def at(self, offset: int, length: int) -> bytes:
+        """At most *length* bytes from *offset*; fewer at the end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pattern:
+    """Random bytes without a hole, of any size in no memory."""
+
+    size: int
+
+    def at(self, offset: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - offset))
+        start = offset % _PERIOD
+        found = _BLOCK[start : start + length]
+        while len(found) < length:
+            found += _BLOCK[: length - len(found)]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparse:
+    """Zeros, and *marks* at some offsets."""
+
+    size: int
+    marks: Mapping[int, bytes]
+
+    def at(self, offset: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - offset))
+        found = bytearray(length)
+        for place, mark in self.marks.items():
+            for index, byte in enumerate(mark, place - offset):
+                if 0 <= index < length:
+                    found[index] = byte
+        return bytes(found)
+
+
+def pieces(content: Content, size: int = 1024 * 1024) -> Iterator[bytes]:
+    """All of *content*, in order."""
+    for offset in range(0, content.size, size):
+        yield content.at(offset, size)
+
+
+class OnePass:
+    """A reader as Glance passes it to `add`: it cannot seek or be read twice.
+
+    *most* bytes at once, as from a socket. At *breaks_at* the client goes away.
+    """
+
+    def __init__(
+        self,
+        content: Content,
+        most: int = 2**30,
+        breaks_at: int | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        self._content = content
+        self._most = most
+        self._breaks_at = breaks_at
+        self._error = error or OSError("the client went away")
+        self._position = 0
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        assert size > 0
+        assert not self._ended, "read again after the end"
+        if self._breaks_at is not None and self._position >= self._breaks_at:
+            raise self._error
+        found = self._content.at(self._position, min(size, self._most))
+        self._position += len(found)
+        self._ended = not found
+        return found
+
+
+class RecordingVerifier:
+    """A signature's verifier that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def update(self, data: bytes) -> None:
+        self.taken += data
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """The part of a request's context that a store looks at."""
+
+    project_id: str | None = "acme"

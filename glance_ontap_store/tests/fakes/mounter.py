@@ -1,0 +1,73 @@
+"""Mounts without root: a mount point is a symbolic link into another file system."""
+
+import os
+import pathlib
+
+from glance_ontap_store import errors
+from glance_ontap_store.tests.fakes import exports as exports_
+
+
+class FakeMounter:
+    """`attach.mounts.Mounter`; all that it knows is on disk.
+
+    So it serves several processes, like the kernel's mount table does. It is
+    stricter than mount(8): mounting twice, and unmounting what is not mounted,
+    is an error of whoever asks. As with umount(8), an export with open files is
+    busy.
+    """
+
+    def __init__(self, base: str, root: str) -> None:
+        self._base = base
+        self._exports = exports_.Exports(root)
+        self.options: dict[str, str] = {}
+        # Faults: mount(8) fails; or says that it did what it did not.
+        self.refuses = False
+        self.lies = False
+        self.keeps = False
+
+    def mount_point(self, export: str) -> str:
+        return os.path.join(self._base, export.replace("/", "_"))
+
+    def mount(self, export: str, options: str) -> None:
+        point = self.mount_point(export)
+        if self.refuses:
+            raise errors.Broken(f"{export} cannot be mounted: access denied by server")
+        if os.path.islink(point):
+            raise AssertionError(f"{export} is mounted twice")
+        os.makedirs(point, exist_ok=True)
+        if self.lies:
+            return
+        # What was in the directory is hidden meanwhile, as under a mount.
+        os.rename(point, _hidden(point))
+        os.symlink(self._exports.directory(export), point)
+        self.options[export] = options
+
+    def unmount(self, export: str) -> None:
+        point = self.mount_point(export)
+        if not os.path.islink(point):
+            raise AssertionError(f"{export} is not mounted")
+        if self.keeps or self._has_open_files(export):
+            raise errors.Broken(f"{export} cannot be unmounted: target is busy")
+        os.unlink(point)
+        os.rename(_hidden(point), point)
+
+    def mounted(self) -> set[str]:
+        """The mount points that are mounted now, by whatever process."""
+        base = pathlib.Path(self._base)
+        if not base.is_dir():
+            return set()
+        return {entry.name for entry in base.iterdir() if entry.is_symlink()}
+
+    def _has_open_files(self, export: str) -> bool:
+        directory = self._exports.directory(export)
+        for fd in pathlib.Path("/proc/self/fd").iterdir():
+            try:
+                if os.readlink(fd).startswith(directory):
+                    return True
+            except OSError:
+                continue
+        return False
+
+
+def _hidden(point: str) -> str:
+    return f"{point}.under"
