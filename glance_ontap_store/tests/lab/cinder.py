@@ -1,0 +1,187 @@
+"""Cinder: configuration, database, its processes, volume types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keystoneauth1 import exceptions
+from keystoneauth1 import session
+
+from glance_ontap_store.tests.lab import databases
+from glance_ontap_store.tests.lab import ini
+from glance_ontap_store.tests.lab import keystone
+from glance_ontap_store.tests.lab import paste
+from glance_ontap_store.tests.lab import rabbitmq
+from glance_ontap_store.tests.lab import rootwrap
+from glance_ontap_store.tests.lab import simulator
+from glance_ontap_store.tests.lab.layout import FLEXVOLS
+from glance_ontap_store.tests.lab.layout import HOST
+from glance_ontap_store.tests.lab.layout import SVM
+from glance_ontap_store.tests.lab.layout import Layout
+from glance_ontap_store.tests.lab.layout import environment_bin
+from glance_ontap_store.tests.lab.services import Service
+from glance_ontap_store.tests.lab.services import answers
+from glance_ontap_store.tests.lab.services import run_step
+
+CONFIG = "/etc/cinder/cinder.conf"
+BACKEND = "ontap"
+EMBEDDED = "cinder"
+STOCK = ("cinder-api", "cinder-scheduler", "cinder-volume")
+
+
+def write_config(lab: Layout) -> None:
+    data = lab.data / "cinder"
+    directory = lab.configs / "cinder"
+    transport = "fake:/"
+    if lab.broker:
+        secret = lab.passwords["rabbit"]
+        transport = f"rabbit://{rabbitmq.USER}:{secret}@{HOST}:{lab.ports['amqp']}/"
+    ini.write(
+        directory / "cinder.conf",
+        {
+            "DEFAULT": {
+                "host": "lab",
+                "my_ip": HOST,
+                "transport_url": transport,
+                "auth_strategy": "keystone",
+                "api_paste_config": "/etc/cinder/api-paste.ini",
+                "rootwrap_config": "/etc/cinder/rootwrap.conf",
+                "state_path": data,
+                "osapi_volume_listen": HOST,
+                "osapi_volume_listen_port": lab.ports["cinder"],
+                "osapi_volume_workers": 1,
+                "enabled_backends": BACKEND,
+                "default_volume_type": "ontap",
+                "allowed_direct_url_schemes": "cinder",
+                "glance_api_servers": lab.url("glance"),
+                "glance_num_retries": 1,
+                "quota_volumes": 10000,
+                "quota_snapshots": 10000,
+                "quota_gigabytes": 1000000,
+                "use_stderr": True,
+                # The first reports of a backend come at once, not after a
+                # random while.
+                "periodic_fuzzy_delay": 0,
+            },
+            "database": {
+                "connection": databases.url(lab.data / "cinder.sqlite"),
+                "sqlite_synchronous": False,
+            },
+            "keystone_authtoken": keystone.authtoken(lab, "cinder"),
+            "glance": keystone.credentials(lab, "cinder"),
+            "service_user": {
+                **keystone.credentials(lab, "cinder"),
+                "send_service_user_token": True,
+            },
+            "oslo_concurrency": {"lock_path": data / "locks"},
+            "coordination": {"backend_url": f"file://{data}/coordination"},
+            BACKEND: {
+                "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
+                "volume_backend_name": BACKEND,
+                "netapp_storage_family": "ontap_cluster",
+                "netapp_storage_protocol": "nfs",
+                "netapp_server_hostname": HOST,
+                "netapp_server_port": lab.ports["ontap"],
+                "netapp_transport_type": "http",
+                "netapp_login": simulator.ADMIN,
+                "netapp_password": lab.passwords["ontap"],
+                "netapp_vserver": SVM,
+                "netapp_use_legacy_client": False,
+                "netapp_allow_zapi_fallback": False,
+                "nfs_shares_config": "/etc/cinder/nfs_shares",
+                "nfs_mount_point_base": data / "mnt",
+                "nas_secure_file_operations": False,
+                "nas_secure_file_permissions": False,
+            },
+        },
+    )
+    (directory / "nfs_shares").write_text(
+        "".join(f"{HOST}:/{name}\n" for name in FLEXVOLS), encoding="utf-8"
+    )
+    (directory / "api-paste.ini").write_text(
+        paste.with_request_log(
+            rootwrap.SHIPPED / "cinder" / "api-paste.ini", lab.requests("cinder")
+        ),
+        encoding="utf-8",
+    )
+    for path in (rootwrap.SHIPPED / "cinder").glob("*.json"):
+        (directory / path.name).write_bytes(path.read_bytes())
+    rootwrap.install(
+        rootwrap.SHIPPED / "cinder",
+        directory,
+        sorted((rootwrap.SHIPPED / "os-brick" / "rootwrap.d").glob("*.filters")),
+    )
+    for name in ("locks", "coordination", "mnt", "conversion"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+    lab.requests("cinder").touch()
+
+
+def prepare(lab: Layout, environment: dict[str, str]) -> bool:
+    """Database; whether the schema was ready-made."""
+    manage = [str(environment_bin() / "cinder-manage"), "--config-file", CONFIG]
+    return databases.prepare(
+        "cinder",
+        lab.data / "cinder.sqlite",
+        lambda: run_step(
+            "cinder", [*manage, "db", "sync"], environment, lab.log("cinder-setup")
+        ),
+    )
+
+
+def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
+    """One process in the embedded flavour, the three of Cinder in the stock one."""
+
+    def api_answers(_: Service) -> bool:
+        return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
+
+    def driver_is_up(service: Service) -> bool:
+        return service.logged("Driver initialization completed successfully")
+
+    def pools_are_known(_: Service) -> bool:
+        return pools(lab, keystone.admin_session(lab)) == expected_pools()
+
+    def make(name: str, ready: Callable[[Service], bool], argv: list[str]) -> Service:
+        return Service(name, argv, environment, lab.log(name), ready)
+
+    if not lab.broker:
+        python = str(environment_bin() / "python3")
+        module = "glance_ontap_store.tests.lab.embedded_cinder"
+        return [make(EMBEDDED, api_answers, [python, "-m", module, CONFIG])]
+    ready = {
+        "cinder-api": api_answers,
+        "cinder-volume": driver_is_up,
+        "cinder-scheduler": pools_are_known,
+    }
+    return [
+        make(
+            name,
+            ready[name],
+            [str(environment_bin() / name), "--config-file", CONFIG],
+        )
+        for name in STOCK
+    ]
+
+
+def pools(lab: Layout, admin: session.Session) -> set[str]:
+    """The pools that the scheduler knows; empty while it cannot say."""
+    url = f"{lab.url('cinder')}/{admin.get_project_id()}/scheduler-stats/get_pools"
+    try:
+        found = admin.get(url).json()["pools"]
+    except (exceptions.HttpError, exceptions.ConnectFailure):
+        return set()
+    return {pool["name"] for pool in found}
+
+
+def expected_pools() -> set[str]:
+    return {f"lab@{BACKEND}#{HOST}:/{name}" for name in FLEXVOLS}
+
+
+def create_volume_types(lab: Layout, admin: session.Session) -> None:
+    """``ontap``, and one type pinned to each FlexVol."""
+    url = f"{lab.url('cinder')}/{admin.get_project_id()}/types"
+    types: dict[str, dict[str, str]] = {"ontap": {}}
+    for name in FLEXVOLS:
+        types[f"ontap-{name}"] = {"pool_name": f"{HOST}:/{name}"}
+    for name, pin in types.items():
+        specs = {"volume_backend_name": BACKEND, **pin}
+        admin.post(url, json={"volume_type": {"name": name, "extra_specs": specs}})

@@ -1,0 +1,57 @@
+"""Writes and edits the services' ini files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+Value = str | int | bool | Path | list[str] | tuple[str, ...]
+Sections = Mapping[str, Mapping[str, Value]]
+
+
+def render(sections: Sections) -> str:
+    """The text of an oslo.config file."""
+    lines: list[str] = []
+    for section, options in sections.items():
+        lines.append(f"[{section}]")
+        lines.extend(f"{name} = {_text(value)}" for name, value in options.items())
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write(path: Path, sections: Sections) -> None:
+    """Writes the file, readable by its owner only: it may hold passwords."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(render(sections), encoding="utf-8")
+
+
+def set_option(text: str, group: str, name: str, value: Value | None) -> str:
+    """``text`` with one option of one group set, or removed for None.
+
+    Keeps every other line; adds the group at the end where it is missing.
+    """
+    lines = text.splitlines()
+    header = f"[{group}]"
+    if header not in lines:
+        if value is None:
+            return text
+        lines += ["", header]
+    start = lines.index(header) + 1
+    end = next(
+        (i for i in range(start, len(lines)) if lines[i].startswith("[")), len(lines)
+    )
+    kept = [
+        line
+        for line in lines[start:end]
+        if line.partition("=")[0].strip() != name or line.lstrip().startswith("#")
+    ]
+    if value is not None:
+        kept.insert(0, f"{name} = {_text(value)}")
+    return "\n".join(lines[:start] + kept + lines[end:]) + "\n"
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    return str(value)

@@ -1,0 +1,137 @@
+"""Directories, ports and passwords of one lab: decided once, passed on."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+import random
+import secrets
+import socket
+import sys
+
+HOST = "127.0.0.1"
+REGION = "RegionOne"
+SVM = "svm1"
+FLEXVOLS = {"fv1": "24GiB", "fv2": "24GiB", "fv3": "3GiB"}
+STORES = ("fv1", "fv2", "fv3", "peer", "file")
+# Keystone user -> (project, roles)
+USERS = {
+    "glance": ("service", ("service",)),
+    "cinder": ("service", ("service",)),
+    **{
+        f"image-{store}": ("service", ("member", "service"))
+        for store in ("fv1", "fv2", "fv3", "peer")
+    },
+    "alice": ("acme", ("member",)),
+    "bob": ("globex", ("member",)),
+}
+PORTS = ("keystone", "glance", "cinder", "ontap", "amqp", "epmd", "erlang")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One lab. ``root`` is absolute; everything of the lab lies below it.
+
+    ``scratch`` is a directory below ``/tmp`` (inside ``root`` where that lies
+    there too): the shipped privsep filters accept sockets only there.
+    """
+
+    root: Path
+    scratch: Path
+    broker: bool
+    stores: tuple[str, ...]
+    ports: dict[str, int]
+    passwords: dict[str, str] = field(repr=False)
+
+    @property
+    def flavour(self) -> str:
+        return "stock" if self.broker else "embedded"
+
+    @property
+    def configs(self) -> Path:
+        return self.root / "configs"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def bin(self) -> Path:
+        return self.root / "bin"
+
+    @property
+    def clouds(self) -> Path:
+        return self.root / "clouds.yaml"
+
+    @property
+    def facts(self) -> Path:
+        return self.root / "facts.json"
+
+    @property
+    def control(self) -> Path:
+        return self.scratch / "control.sock"
+
+    def log(self, service: str) -> Path:
+        return self.logs / f"{service}.log"
+
+    def requests(self, service: str) -> Path:
+        """The request log (JSON lines) of ``cinder``, ``glance`` or ``ontap``."""
+        return self.logs / f"{service}-requests.jsonl"
+
+    def url(self, service: str) -> str:
+        suffix = {"keystone": "/v3", "cinder": "/v3"}.get(service, "")
+        return f"http://{HOST}:{self.ports[service]}{suffix}"
+
+    def make_directories(self) -> None:
+        for directory in (self.configs, self.logs, self.data, self.bin):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.scratch.mkdir(parents=True, exist_ok=True)
+
+
+def plan(root: Path, scratch: Path, broker: bool, stores: tuple[str, ...]) -> Layout:
+    """A new lab's layout, with free ports and fresh passwords."""
+    names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS)
+    return Layout(
+        root=root,
+        scratch=scratch,
+        broker=broker,
+        stores=stores,
+        ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+        passwords={name: secrets.token_hex(16) for name in names},
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on, below the range of outgoing connections.
+
+    From within that range any client's connection could take one between now
+    and the service's start.
+    """
+    low, high = 20000, 32000
+    with contextlib.suppress(OSError, ValueError):
+        ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+        high = max(low + 1000, min(high, int(ephemeral.split()[0])))
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        for port in random.sample(range(low, high), high - low):
+            candidate = held.enter_context(socket.socket())
+            try:
+                candidate.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise RuntimeError(f"no {count} free ports between {low} and {high}")
+
+
+def environment_bin() -> Path:
+    """The directory of this Python environment's programs (not resolved:
+    a venv's python3 is a link)."""
+    return Path(sys.executable).parent
