@@ -283,7 +283,8 @@ class Lifecycle:
         image for good: so only the store that wrote the volume may say yes.
         """
         try:
-            volume = self._volumes.get(volume_id)
+            # Glance passes on whatever a location ends in.
+            volume = self._volumes.get(model.parse_volume_id(volume_id))
             return model.Record.parse(volume.metadata).store == self._store_id
         except errors.StoreError as error:
             LOG.info("Volume %s is not known to be this store's: %s", volume_id, error)

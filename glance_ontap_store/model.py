@@ -235,7 +235,7 @@ def parse_volume_id(text: str) -> str:
     try:
         value = str(uuid.UUID(text))
     except ValueError:
-        value = ""
-    if value != text.lower():
+        value = None
+    if value is None or value != text.lower():
         raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume.")
     return value
