@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import secrets
 
 from keystoneauth1 import exceptions
 from keystoneauth1 import session
@@ -74,6 +75,11 @@ def write_config(lab: Layout) -> None:
                 "send_service_user_token": True,
             },
             "oslo_concurrency": {"lock_path": data / "locks"},
+            # So that a test can have a volume type that encrypts.
+            "key_manager": {
+                "backend": "cinder.keymgr.conf_key_mgr.ConfKeyManager",
+                "fixed_key": secrets.token_hex(32),
+            },
             "coordination": {"backend_url": f"file://{data}/coordination"},
             BACKEND: {
                 "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
@@ -90,6 +96,8 @@ def write_config(lab: Layout) -> None:
                 "netapp_allow_zapi_fallback": False,
                 "nfs_shares_config": "/etc/cinder/nfs_shares",
                 "nfs_mount_point_base": data / "mnt",
+                # An image made from a volume is a clone, which Cinder registers.
+                "image_upload_use_cinder_backend": True,
                 "nas_secure_file_operations": False,
                 "nas_secure_file_permissions": False,
             },

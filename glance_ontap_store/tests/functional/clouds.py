@@ -1,0 +1,114 @@
+"""What a user of the cloud does with images and volumes, and cleans up again."""
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+from openstack import connection
+import openstack.exceptions
+
+from glance_ontap_store.tests.functional import pattern
+
+
+def eventually(question: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
+    """The first true answer to *question*; fails loudly when none comes."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.2)
+
+
+class User:
+    """One user's images and volumes; `clean` removes what was made, last first."""
+
+    def __init__(self, cloud: connection.Connection) -> None:
+        self.cloud = cloud
+        self._made: list[Callable[[], None]] = []
+
+    def image(self, **properties: Any) -> Any:
+        """A queued image, raw and bare unless said otherwise."""
+        image = self.cloud.image.create_image(
+            allow_duplicates=True,
+            **{
+                "name": "functional",
+                "disk_format": "raw",
+                "container_format": "bare",
+                **properties,
+            },
+        )
+        self._made.append(
+            lambda: self.cloud.image.delete_image(image.id, ignore_missing=True)
+        )
+        return image
+
+    def put(self, image: Any, data: Any, store: str) -> Any:
+        """Glance's answer to the upload of *data*, whatever it is."""
+        return self.cloud.image.put(
+            f"/images/{image.id}/file",
+            data=data,
+            headers={
+                "Content-Type": "application/octet-stream",
+                "X-Image-Meta-Store": store,
+            },
+        )
+
+    def uploaded(
+        self, data: pattern.Pattern, store: str = "fv1", **properties: Any
+    ) -> Any:
+        """An active image with the bytes of *data*."""
+        image = self.image(**properties)
+        answer = self.put(image, data, store)
+        assert answer.status_code == 204, answer.text
+        return self.cloud.image.get_image(image.id)
+
+    def download(self, image_id: str, **headers: str) -> Any:
+        """Glance's streaming answer for the image's data."""
+        return self.cloud.image.get(
+            f"/images/{image_id}/file", headers=headers, stream=True
+        )
+
+    def volume(self, wait: bool = True, **arguments: Any) -> Any:
+        """A volume, available unless *wait* is false."""
+        volume = self.cloud.block_storage.create_volume(
+            **{"name": "functional", "size": 1, **arguments}
+        )
+        self._made.append(lambda: self._delete_volume(volume.id))
+        return self.available(volume.id) if wait else volume
+
+    def available(self, volume_id: str) -> Any:
+        def settled() -> Any:
+            volume = self.cloud.block_storage.get_volume(volume_id)
+            passing = ("creating", "downloading", "extending", "attaching", "reserved")
+            return None if volume.status in passing else volume
+
+        volume = eventually(settled, f"volume {volume_id} settles")
+        assert volume.status == "available", volume
+        return volume
+
+    def _delete_volume(self, volume_id: str) -> None:
+        storage = self.cloud.block_storage
+        storage.delete_volume(volume_id, ignore_missing=True)
+
+        def gone() -> bool:
+            try:
+                storage.get_volume(volume_id)
+            except openstack.exceptions.NotFoundException:
+                return True
+            return False
+
+        eventually(gone, f"volume {volume_id} is deleted")
+
+    def clean(self) -> None:
+        """Everything made, last first; the first failure is raised at the end."""
+        failures: list[Exception] = []
+        while self._made:
+            try:
+                self._made.pop()()
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]

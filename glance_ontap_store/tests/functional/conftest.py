@@ -1,0 +1,43 @@
+"""The lab that the session runs in, and its users.
+
+Run with ``tox -e functional``: one lab for all tests.
+"""
+
+from collections.abc import Iterator
+
+from openstack import connection
+import pytest
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.lab import client
+
+
+@pytest.fixture(scope="session")
+def lab() -> client.Lab:
+    """The lab; without one the test fails with how to start it."""
+    return client.Lab.from_facts()
+
+
+@pytest.fixture(scope="session")
+def admin(lab: client.Lab) -> connection.Connection:
+    return lab.cloud("admin")
+
+
+@pytest.fixture(scope="session")
+def alice(lab: client.Lab) -> connection.Connection:
+    """A member of project acme."""
+    return lab.cloud("alice")
+
+
+@pytest.fixture(scope="session")
+def bob(lab: client.Lab) -> connection.Connection:
+    """A member of project globex."""
+    return lab.cloud("bob")
+
+
+@pytest.fixture
+def user(alice: connection.Connection) -> Iterator[clouds.User]:
+    """Alice, with what the test lets her make removed at its end."""
+    user = clouds.User(alice)
+    yield user
+    user.clean()

@@ -1,0 +1,129 @@
+"""The store in the test's own process, over the lab's Cinder, Keystone and array."""
+
+from collections.abc import Iterator
+import configparser
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from glance_store import location
+import openstack
+from openstack import connection
+from oslo_config import cfg
+
+from glance_ontap_store import location as location_
+from glance_ontap_store import store
+from glance_ontap_store.tests.functional import pattern
+
+CONFIG = "/etc/glance/glance-api.conf"
+
+
+def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
+    """Store *store_id* as the lab's Glance has it, with *options* changed.
+
+    Options are named without their prefix ``ontap_``.
+    """
+    # privsep starts its helper with sudo, and with the process's configuration.
+    tools = os.path.join(lab.facts["root"], "bin")
+    if tools not in os.environ["PATH"]:
+        os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
+        cfg.CONF([], project="glance", default_config_files=[CONFIG])
+    conf = cfg.ConfigOpts()
+    conf([], project="glance", default_config_files=[CONFIG])
+    made = store.Store(conf, backend=store_id)
+    for name, value in options.items():
+        conf.set_override(f"ontap_{name}", value, group=store_id)
+    made.configure(re_raise_bsc=True)
+    return made
+
+
+def option(store_id: str, name: str) -> str:
+    """What the lab's Glance has for an option of a store."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(CONFIG)
+    return parser[store_id][name]
+
+
+def owner(store_id: str) -> connection.Connection:
+    """The cloud as the user of the store, who owns its image-volumes."""
+
+    def ask(name: str) -> str:
+        return option(store_id, f"ontap_store_{name}")
+
+    return openstack.connect(
+        cloud="admin",
+        username=ask("user_name"),
+        password=ask("password"),
+        project_name=ask("project_name"),
+    )
+
+
+@contextlib.contextmanager
+def cinder_options(lab: Any, group: str, **values: str) -> Iterator[None]:
+    """Cinder's volume service with these options, until the block ends."""
+    for name, value in values.items():
+        lab.set_cinder_option(group, name, value)
+    lab.restart("cinder-volume")
+    try:
+        yield
+    finally:
+        for name in values:
+            lab.set_cinder_option(group, name, None)
+        lab.restart("cinder-volume")
+
+
+def at(store_id: str, volume_id: str) -> location.Location:
+    """The location that Glance would hand to the store."""
+    return location.Location(
+        "cinder",
+        location_.StoreLocation,
+        None,
+        uri=f"cinder://{store_id}/{volume_id}",
+        backend=store_id,
+    )
+
+
+def located(store_id: str, url: str) -> location.Location:
+    return at(store_id, url.rpartition("/")[2])
+
+
+class Leftovers:
+    """What an upload may leave behind, compared before and after."""
+
+    def __init__(self, lab: Any, admin: Any, base: str, flexvol: str = "fv1") -> None:
+        self._admin = admin
+        self._flexvol = Path(lab.flexvol(flexvol))
+        self._base = base
+        self.before = self.now()
+
+    def now(self) -> dict[str, Any]:
+        storage = self._admin.block_storage
+        attachments = storage.get(
+            "/attachments?all_tenants=1", microversion="3.54"
+        ).json()["attachments"]
+        return {
+            "volumes": {volume.id for volume in storage.volumes(all_projects=True)},
+            "attachments": {attachment["id"] for attachment in attachments},
+            "mounts": mounted_below(self._base),
+            "files": {path.name for path in self._flexvol.iterdir()},
+        }
+
+
+def mounted_below(base: str) -> set[str]:
+    """Mount points below *base*, as the kernel lists them."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        points = {line.split()[4] for line in file}
+    return {point for point in points if point.startswith(os.path.join(base, ""))}
+
+
+class Announcing(pattern.Pattern):
+    """A pattern that says when something has been read of it."""
+
+    def __init__(self, size: int, on_read: Any) -> None:
+        super().__init__(size)
+        self._on_read = on_read
+
+    def read(self, size: int = pattern.MIB) -> bytes:
+        self._on_read(self)
+        return super().read(size)

@@ -1,0 +1,319 @@
+"""Images of the store through Glance's API, in the lab."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glance_ontap_store.tests.demo import blocks
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.tests.functional.pattern import MIB
+
+
+def image_volumes(admin: Any, image_id: str) -> list[Any]:
+    """The image-volumes of an image, whoever's they are."""
+    found = admin.block_storage.volumes(all_projects=True, name=f"image-{image_id}")
+    return list(found)
+
+
+def image_volume(admin: Any, image_id: str) -> Any:
+    (volume,) = image_volumes(admin, image_id)
+    return volume
+
+
+def backing_file(lab: Any, volume: Any) -> Path:
+    """Where the volume's bytes lie, by its host attribute ``host@backend#pool``."""
+    flexvol = volume.host.rpartition("/")[2]
+    return Path(lab.flexvol(flexvol)) / f"volume-{volume.id}"
+
+
+def assert_stored(lab: Any, admin: Any, image: Any, data: pattern.Pattern) -> None:
+    """The image is what *data* was, in Glance, in Cinder and on the FlexVol."""
+    assert image.status == "active"
+    assert image.size == data.size
+    assert image.checksum == data.md5.hexdigest()
+    assert image.hash_value == data.sha512.hexdigest()
+    volume = image_volume(admin, image.id)
+    assert volume.size == max(1, -(-data.size // GIB))
+    assert volume.metadata["image_size"] == str(data.size)
+    assert volume.metadata["ontap_state"] == "sealed"
+    assert volume.status == "available"
+    assert not volume.attachments
+    path = backing_file(lab, volume)
+    assert path.stat().st_size == volume.size * GIB
+    assert pattern.first_difference(path, data.size) is None
+
+
+@pytest.mark.parametrize(
+    "size",
+    [1, GIB - 1, GIB, GIB + 1],
+    ids=["one-byte", "GiB-minus-1", "GiB", "GiB-plus-1"],
+)
+def test_known_size(lab: Any, admin: Any, user: clouds.User, size: int) -> None:
+    data = pattern.Sized(size)
+    assert_stored(lab, admin, user.uploaded(data), data)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 3 * MIB, GIB, 5 * GIB // 2], ids=["0", "3MiB", "GiB", "2.5GiB"]
+)
+def test_upstream_unknown_size_became_zeros(
+    lab: Any, admin: Any, user: clouds.User, size: int
+) -> None:
+    data = pattern.Pattern(size)
+    assert_stored(lab, admin, user.uploaded(data), data)
+
+
+def test_empty_image_of_known_size(lab: Any, admin: Any, user: clouds.User) -> None:
+    data = pattern.Sized(0)
+    image = user.image()
+    assert user.put(image, data, "fv1").status_code == 204
+    image = user.cloud.image.get_image(image.id)
+    assert image.status == "active"
+    assert user.download(image.id).status_code in (200, 204)
+    assert image_volume(admin, image.id).metadata["image_size"] == "0"
+
+
+def test_download_and_ranges(user: clouds.User) -> None:
+    size = 9 * MIB + 5
+    image = user.uploaded(pattern.Sized(size))
+    whole = user.download(image.id)
+    assert whole.headers["Content-Length"] == str(size)
+    assert whole.content == pattern.at(0, size)
+    for first, last in [
+        (0, 0),
+        (4 * MIB - 1, 4 * MIB),
+        (MIB + 3, 8 * MIB),
+        (size - 1,) * 2,
+    ]:
+        part = user.download(image.id, Range=f"bytes={first}-{last}")
+        assert part.status_code == 206
+        assert part.content == pattern.at(first, last - first + 1)
+
+
+def test_volume_on_the_same_flexvol_is_a_clone(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    # Not a whole number of GiB: upstream's clones are too short then.
+    size = 3 * GIB // 2
+    image = user.uploaded(pattern.Sized(size))
+    source = backing_file(lab, image_volume(admin, image.id))
+    reads = data_reads(lab, image.id)
+    volume = user.volume(size=2, image_id=image.id, volume_type="ontap-fv1")
+    path = backing_file(lab, admin.block_storage.get_volume(volume.id))
+    assert data_reads(lab, image.id) == reads
+    assert blocks.not_in(blocks.extents(str(path)), blocks.extents(str(source))) == 0
+    assert path.stat().st_size == 2 * GIB
+    assert pattern.first_difference(path, size) is None
+
+
+def test_volume_on_another_flexvol_is_a_stream(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    size = 200 * MIB + 7
+    image = user.uploaded(pattern.Sized(size))
+    volume = user.volume(size=1, image_id=image.id, volume_type="ontap-fv2")
+    path = backing_file(lab, admin.block_storage.get_volume(volume.id))
+    assert data_reads(lab, image.id) == [size]
+    assert pattern.first_difference(path, size) is None
+
+
+def data_reads(lab: Any, image_id: str) -> list[int]:
+    """Bytes of each download of the image that Glance has answered."""
+    return [
+        request["response_bytes"]
+        for request in lab.glance_requests()
+        if request["method"] == "GET" and request["path"].endswith(f"/{image_id}/file")
+    ]
+
+
+def test_copy_image_makes_another_flexvol_instant(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    data = pattern.Sized(64 * MIB)
+    image = user.uploaded(data)
+    user.cloud.image.import_image(image.id, method="copy-image", stores=[_Store("fv2")])
+    clouds.eventually(
+        lambda: (
+            len(image_volumes(admin, image.id)) == 2
+            and "fv2" in (user.cloud.image.get_image(image.id).stores or "").split(",")
+        ),
+        "the image is in both stores",
+    )
+    copies = {
+        backing_file(lab, each).parent: each for each in image_volumes(admin, image.id)
+    }
+    assert len(copies) == 2
+    for volume in copies.values():
+        assert pattern.first_difference(backing_file(lab, volume), data.size) is None
+    reads = data_reads(lab, image.id)
+    user.volume(size=1, image_id=image.id, volume_type="ontap-fv2")
+    assert data_reads(lab, image.id) == reads
+
+
+class _Store:
+    """What openstacksdk wants for a store of an import."""
+
+    def __init__(self, store_id: str) -> None:
+        self.id = store_id
+
+
+def test_import_by_glance_direct(lab: Any, admin: Any, user: clouds.User) -> None:
+    data = pattern.Sized(5 * MIB)
+    image = user.image()
+    answer = user.cloud.image.put(
+        f"/images/{image.id}/stage",
+        data=data,
+        headers={"Content-Type": "application/octet-stream"},
+    )
+    assert answer.status_code == 204, answer.text
+    user.cloud.image.import_image(image.id, method="glance-direct", store=_Store("fv1"))
+    clouds.eventually(
+        lambda: user.cloud.image.get_image(image.id).status == "active",
+        "the import ends",
+    )
+    assert_stored(lab, admin, user.cloud.image.get_image(image.id), data)
+
+
+def test_deleting_an_image_deletes_its_volume(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    path = backing_file(lab, image_volume(admin, image.id))
+    user.cloud.image.delete_image(image.id, ignore_missing=False)
+    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    assert not path.exists()
+
+
+def test_upstream_delete_while_attached_answers_500(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    volume = image_volume(admin, image.id)
+    attachment = admin.block_storage.post(
+        "/attachments",
+        json={
+            "attachment": {"volume_uuid": volume.id, "connector": None, "mode": "ro"}
+        },
+        microversion="3.54",
+    ).json()["attachment"]
+    try:
+        refused = user.cloud.image.delete(f"/images/{image.id}")
+        assert refused.status_code == 409, refused.text
+        assert user.cloud.image.get_image(image.id).status == "active"
+    finally:
+        admin.block_storage.delete(
+            f"/attachments/{attachment['id']}", microversion="3.54"
+        )
+    assert user.download(image.id).content == pattern.at(0, MIB)
+
+
+def test_upstream_delete_with_a_snapshot_answers_500(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    owner = clouds.User(direct.owner("fv1"))
+    snapshot = owner.cloud.block_storage.create_snapshot(
+        volume_id=image_volume(admin, image.id).id, name="functional"
+    )
+    owner.cloud.block_storage.wait_for_status(snapshot, status="available")
+    try:
+        refused = user.cloud.image.delete(f"/images/{image.id}")
+        assert refused.status_code == 409, refused.text
+    finally:
+        owner.cloud.block_storage.delete_snapshot(snapshot.id)
+        owner.cloud.block_storage.wait_for_delete(snapshot)
+    assert user.cloud.image.get_image(image.id).status == "active"
+
+
+def test_an_image_whose_volume_is_gone_can_be_deleted(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    volume = image_volume(admin, image.id)
+    admin.block_storage.delete_volume(volume.id)
+    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
+
+
+def test_what_cinder_uploads_itself_is_served_and_deleted(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    """``image_upload_use_cinder_backend``: Cinder clones and registers the URL."""
+    image = user.uploaded(pattern.Sized(MIB))
+    volume = user.volume(size=1, image_id=image.id, volume_type="ontap-fv1")
+    made = user.cloud.block_storage.post(
+        f"/volumes/{volume.id}/action",
+        json={
+            "os-volume_upload_image": {
+                "image_name": "from-volume",
+                "disk_format": "raw",
+                "container_format": "bare",
+            }
+        },
+    ).json()["os-volume_upload_image"]
+    clouds.eventually(
+        lambda: user.cloud.image.get_image(made["image_id"]).status == "active",
+        "Cinder has registered the image",
+    )
+    (copy,) = [
+        each
+        for each in admin.block_storage.volumes(all_projects=True)
+        if each.metadata.get("glance_image_id") == made["image_id"]
+    ]
+    assert "ontap_state" not in copy.metadata
+    got = user.download(made["image_id"]).content
+    assert got[:MIB] == pattern.at(0, MIB)
+    assert len(got) == GIB
+    user.cloud.image.delete_image(made["image_id"], ignore_missing=False)
+    clouds.eventually(
+        lambda: (
+            copy.id
+            not in {v.id for v in admin.block_storage.volumes(all_projects=True)}
+        ),
+        "its volume is gone",
+    )
+
+
+def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: clouds.User) -> None:
+    """Upstream has one session for the process: the first store's user."""
+    users = {}
+    for store in ("fv1", "fv2"):
+        image = user.uploaded(pattern.Sized(MIB), store=store)
+        volume = image_volume(admin, image.id)
+        users[store] = volume.user_id
+        assert volume.metadata["ontap_store"] == store
+        assert backing_file(lab, volume).parent == Path(lab.flexvol(store))
+    names = {
+        store: admin.identity.get_user(user_id).name for store, user_id in users.items()
+    }
+    assert names == {"fv1": "image-fv1", "fv2": "image-fv2"}
+
+
+def test_full_flexvol_is_413_and_leaves_nothing(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    flexvol = Path(lab.flexvol("fv3"))
+    before = set(flexvol.iterdir())
+    image = user.image()
+    # fv3 has 3 GiB, and thin volumes: the scheduler lets it begin.
+    answer = user.put(image, pattern.Sized(7 * GIB // 2), "fv3")
+    assert answer.status_code == 413, answer.text
+    assert "full" in answer.text
+    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    assert set(flexvol.iterdir()) == before
+    assert user.cloud.image.get_image(image.id).status == "queued"
+
+
+def test_stores_are_listed(admin: Any) -> None:
+    stores = admin.image.get("/info/stores").json()["stores"]
+    assert {"fv1", "fv2", "fv3", "peer", "file"} <= {store["id"] for store in stores}
+
+
+def test_stores_detail_fails_for_types_outside_glance(admin: Any) -> None:
+    """Pins what Glance does; doc/patches has what it should do."""
+    answer = admin.image.get("/info/stores/detail")
+    assert answer.status_code == 500

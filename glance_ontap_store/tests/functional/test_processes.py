@@ -1,0 +1,93 @@
+"""Workers of one host: killed, restarted, and sharing mounts with each other."""
+
+import threading
+from typing import Any
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional import test_images
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.tests.functional.pattern import MIB
+
+
+def mounts() -> set[str]:
+    return direct.mounted_below(direct.option("fv1", "ontap_mount_point_base"))
+
+
+def test_many_workers_share_one_mount(lab: Any, user: clouds.User) -> None:
+    """More uploads at once than a worker has threads, so in several processes."""
+    images = [user.image() for _ in range(8)]
+    answers: list[Any] = []
+
+    def upload(image: Any) -> None:
+        answers.append(user.put(image, pattern.Sized(100 * MIB), "fv1"))
+
+    threads = [threading.Thread(target=upload, args=[image]) for image in images]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [204] * len(images)
+    assert not mounts()
+    for image in images:
+        data = user.download(image.id).content
+        assert data == pattern.at(0, 100 * MIB)
+
+
+def test_killed_during_an_upload(lab: Any, admin: Any, user: clouds.User) -> None:
+    """Leaves a volume that says what it is; a restart takes the mount away."""
+    image = user.image()
+    under_way = threading.Event()
+    killed = threading.Event()
+
+    def wait(reader: pattern.Pattern) -> None:
+        if reader.position > 200 * MIB:
+            under_way.set()
+            killed.wait(60)
+
+    def upload() -> None:
+        try:
+            user.put(image, direct.Announcing(GIB, wait), "fv1")
+        except Exception as error:
+            failures.append(error)
+
+    failures: list[Exception] = []
+    client = threading.Thread(target=upload)
+    client.start()
+    assert under_way.wait(120)
+    assert len(mounts()) == 1
+    lab.kill("glance")
+    killed.set()
+    client.join()
+    assert failures
+    volume = test_images.image_volume(admin, image.id)
+    assert volume.metadata["ontap_state"] == "filling"
+    assert volume.metadata["ontap_writer"]
+    lab.start("glance")
+    clouds.eventually(lambda: not mounts(), "the mount left behind is gone")
+
+    # A half-written volume is not an image, even for who knows its id.
+    store = direct.make_store(lab)
+    assert store.is_image_associated_with_store(None, volume.id)
+    try:
+        store.get_size(direct.at("fv1", volume.id))
+    except Exception as error:
+        assert "never sealed" in str(error)
+    else:
+        raise AssertionError("the size of a half-written image was told")
+    owner = direct.owner("fv1").block_storage
+    for attachment in volume.attachments:
+        owner.delete(f"/attachments/{attachment['attachment_id']}", microversion="3.54")
+    owner.delete_volume(volume.id)
+
+
+def test_all_is_readable_after_a_restart(lab: Any, user: clouds.User) -> None:
+    data = pattern.at(0, 5 * MIB)
+    images = {
+        store: user.uploaded(pattern.Sized(5 * MIB), store=store)
+        for store in ("fv1", "fv2", "peer", "file")
+    }
+    lab.restart("glance")
+    for store, image in images.items():
+        assert user.download(image.id).content == data, store

@@ -1,0 +1,401 @@
+"""The store itself over the lab's real Cinder and array: what goes wrong, and how.
+
+Each failure before the seal must leave no volume, no attachment, no mount and no
+file, and say what to change.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import gc
+import hashlib
+import os
+import threading
+from typing import Any
+import uuid
+
+from glance_store import exceptions
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.attach import session
+from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.tests.functional.pattern import MIB
+
+ACME = glance.Context(project_id="acme")
+
+
+@pytest.fixture
+def base(lab: Any, tmp_path: Any) -> str:
+    """A base of mounts that Glance's own workers do not use."""
+    return str(tmp_path / "mounts")
+
+
+@pytest.fixture
+def make(lab: Any, base: str) -> Any:
+    def make_store(store_id: str = "fv1", **options: Any) -> Any:
+        return direct.make_store(lab, store_id, mount_point_base=base, **options)
+
+    return make_store
+
+
+@pytest.fixture
+def leftovers(lab: Any, admin: Any, base: str) -> Iterator[direct.Leftovers]:
+    """Fails the test if anything is there afterwards that was not before."""
+    watch = direct.Leftovers(lab, admin, base)
+    yield watch
+    last: dict[str, Any] = {}
+
+    def nothing_is_left() -> bool:
+        last.update(watch.now())
+        return last == watch.before
+
+    with contextlib.suppress(AssertionError):
+        clouds.eventually(nothing_is_left, "nothing is left", timeout_s=60)
+    assert last == watch.before
+
+
+def add(store: Any, reader: Any, size: int, algo: str = "sha512", **kw: Any) -> Any:
+    return store.add(str(uuid.uuid4()), reader, size, algo, context=ACME, **kw)
+
+
+@contextlib.contextmanager
+def added(store: Any, size: int) -> Iterator[str]:
+    """An image of the pattern in *store*; its URL."""
+    url = add(store, pattern.Pattern(size), size)[0]
+    try:
+        yield url
+    finally:
+        with contextlib.suppress(exceptions.NotFound):
+            store.delete(direct.located(store.backend_group, url), context=ACME)
+
+
+@pytest.mark.parametrize(
+    "algo", ["md5", "sha256", "sha512", "blake2b", "sha3_512", "shake_256"]
+)
+def test_digests_and_verifier(make: Any, leftovers: Any, algo: str) -> None:
+    store = make()
+    verifier = glance.RecordingVerifier()
+    size = 5 * MIB + 3
+    url, written, checksum, multihash, metadata = add(
+        store, pattern.Pattern(size), size, algo, verifier=verifier
+    )
+    store.delete(direct.located("fv1", url))
+    whole = pattern.at(0, size)
+    assert written == size
+    assert metadata == {"store": "fv1"}
+    assert checksum == hashlib.md5(whole).hexdigest()
+    expected = hashlib.new(algo, whole)
+    length = (64,) if algo == "shake_256" else ()
+    assert multihash == expected.hexdigest(*length)
+    assert verifier.taken == whole
+
+
+@pytest.mark.parametrize("came", [MIB - 1, MIB + 1, 0, 9 * MIB])
+def test_wrong_length_is_refused(make: Any, leftovers: Any, came: int) -> None:
+    with pytest.raises(exceptions.Invalid, match=str(MIB)):
+        add(make(), pattern.Pattern(came), MIB)
+
+
+def test_a_client_that_goes_away(make: Any, leftovers: Any) -> None:
+    reader = glance.OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
+    with pytest.raises(OSError, match="went away"):
+        add(make(), reader, 9 * MIB)
+
+
+def test_unknown_volume_type(make: Any, leftovers: Any) -> None:
+    with pytest.raises(
+        exceptions.BadStoreConfiguration, match=r"'no-such-type'.*ontap_v"
+    ):
+        add(make(volume_type="no-such-type"), pattern.Pattern(1), 1)
+
+
+def test_wrong_password(make: Any, leftovers: Any) -> None:
+    with pytest.raises(exceptions.Forbidden, match="credentials of store 'fv1'"):
+        add(make(store_password="wrong"), pattern.Pattern(1), 1)
+
+
+def test_keystone_that_does_not_answer(make: Any, leftovers: Any) -> None:
+    store = make(store_auth_address="http://127.0.0.1:1/v3", http_retries=0)
+    with pytest.raises(exceptions.BackendException, match="ontap_store_auth_address"):
+        add(store, pattern.Pattern(1), 1)
+
+
+def test_region_without_cinder(make: Any, leftovers: Any) -> None:
+    with pytest.raises(exceptions.BadStoreConfiguration, match="ontap_os_region_name"):
+        add(make(os_region_name="Nowhere"), pattern.Pattern(1), 1)
+
+
+def test_full_quota(admin: Any, make: Any, leftovers: Any) -> None:
+    project = admin.identity.find_project("service")
+    with quota(admin, project.id, volumes=0):
+        with pytest.raises(exceptions.StorageFull, match="quota of the project"):
+            add(make(), pattern.Pattern(1), 1)
+
+
+def test_quota_that_the_unknown_size_outgrows(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
+    project = admin.identity.find_project("service")
+    used = sum(
+        volume.size
+        for volume in admin.block_storage.volumes(all_projects=True)
+        if volume.project_id == project.id
+    )
+    with quota(admin, project.id, gigabytes=used + 1):
+        with pytest.raises(exceptions.StorageFull, match="quota of the project"):
+            add(make(), pattern.Pattern(GIB + 1), 0)
+
+
+@contextlib.contextmanager
+def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
+    """Cinder's quota of the project, changed for a while."""
+
+    def put(new: dict[str, int]) -> None:
+        answer = admin.block_storage.put(
+            f"/os-quota-sets/{project_id}", json={"quota_set": new}
+        )
+        assert answer.status_code == 200, answer.text
+
+    before = admin.block_storage.get(f"/os-quota-sets/{project_id}").json()["quota_set"]
+    put(values)
+    try:
+        yield
+    finally:
+        put({name: before[name] for name in values})
+
+
+def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:
+    storage = admin.block_storage
+    made = storage.create_type(
+        name="encrypted",
+        extra_specs={"volume_backend_name": "ontap", "pool_name": "127.0.0.1:/fv1"},
+    )
+    try:
+        answer = storage.post(
+            f"/types/{made.id}/encryption",
+            json={
+                "encryption": {
+                    "provider": "luks",
+                    "cipher": "aes-xts-plain64",
+                    "key_size": 256,
+                    "control_location": "front-end",
+                }
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        with pytest.raises(
+            exceptions.BadStoreConfiguration, match="'encrypted' encrypts"
+        ):
+            add(make(volume_type="encrypted"), pattern.Pattern(1), 1)
+        clouds.eventually(
+            lambda: leftovers.now() == leftovers.before, "the volume is deleted"
+        )
+    finally:
+        storage.delete_type(made.id)
+
+
+def test_qcow2_volumes(lab: Any, make: Any, leftovers: Any) -> None:
+    with direct.cinder_options(lab, "ontap", nfs_qcow2_volumes="true"):
+        with pytest.raises(
+            exceptions.BadStoreConfiguration, match="nfs_qcow2_volumes = false"
+        ):
+            add(make(), pattern.Pattern(1), 1)
+        clouds.eventually(
+            lambda: leftovers.now() == leftovers.before, "the volume is deleted"
+        )
+
+
+# Each request of an upload of unknown size over 1 GiB, in order; a wait asks more.
+STEPS = [
+    "create",
+    "get",
+    "attach",
+    "complete",
+    "detach",
+    "extend",
+    "set_readonly",
+    "set_metadata",
+]
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["refused", "answer-lost"])
+@pytest.mark.parametrize("step", STEPS)
+def test_upstream_left_things_behind_when_a_request_failed(
+    make: Any, leftovers: Any, step: str, done: bool
+) -> None:
+    store = make()
+    cinder = break_into(store)
+    cinder.fail(step, errors.CinderUnreachable(f"{step} was made to fail"), done=done)
+    with pytest.raises(exceptions.BackendException, match=f"{step} was made to fail"):
+        add(store, pattern.Pattern(GIB + 1), 0)
+    assert step in cinder.calls
+
+
+def break_into(store: Any) -> faulty.Faulty:
+    """Put a `Faulty` between the store and its Cinder."""
+    images = store._backend.images
+    cinder = faulty.Faulty(images._volumes)
+    images._volumes = cinder
+    assert isinstance(images._attacher, session.Attacher)
+    images._attacher._volumes = cinder
+    return cinder
+
+
+def test_upstream_attached_at_the_first_read(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
+    store = make()
+    with added(store, 9 * MIB) as url:
+        stream, size = store.get(direct.located("fv1", url), context=ACME)
+        assert size == 9 * MIB
+        volume_id = url.rpartition("/")[2]
+        assert admin.block_storage.get_volume(volume_id).status == "in-use"
+        next(stream)
+        stream.close()
+        assert admin.block_storage.get_volume(volume_id).status == "available"
+        with pytest.raises(StopIteration):
+            next(stream)
+
+
+def test_an_abandoned_download_detaches(admin: Any, make: Any, leftovers: Any) -> None:
+    store = make()
+    with added(store, 9 * MIB) as url:
+        stream, _size = store.get(direct.located("fv1", url), context=ACME)
+        wrapped = (chunk for chunk in stream)
+        next(wrapped)
+        del stream, wrapped
+        gc.collect()
+        volume = admin.block_storage.get_volume(url.rpartition("/")[2])
+        assert volume.status == "available"
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [
+        (0, 1, (0, 1)),
+        (4 * MIB - 1, 2, (4 * MIB - 1, 2)),
+        (5 * MIB, None, (5 * MIB, 4 * MIB)),
+        (9 * MIB - 3, 100, (9 * MIB - 3, 3)),
+        (9 * MIB, 10, (9 * MIB, 0)),
+        (20 * MIB, None, (20 * MIB, 0)),
+    ],
+)
+def test_ranges_are_clipped(
+    make: Any,
+    leftovers: Any,
+    offset: int,
+    length: int | None,
+    expected: tuple[int, int],
+) -> None:
+    store = make()
+    with added(store, 9 * MIB) as url:
+        stream, size = store.get(
+            direct.located("fv1", url), offset=offset, chunk_size=length, context=ACME
+        )
+        assert size == expected[1]
+        assert b"".join(stream) == pattern.at(*expected)
+
+
+def test_upstream_ended_short_data_silently(
+    lab: Any, make: Any, leftovers: Any
+) -> None:
+    store = make()
+    with added(store, 9 * MIB) as url:
+        path = os.path.join(lab.flexvol("fv1"), f"volume-{url.rpartition('/')[2]}")
+        os.truncate(path, 5 * MIB)
+        stream, _size = store.get(direct.located("fv1", url), context=ACME)
+        with pytest.raises(exceptions.BackendException, match="damaged or was cut"):
+            list(stream)
+        os.truncate(path, GIB)
+
+
+def test_a_second_reader_waits_for_the_first(make: Any, leftovers: Any) -> None:
+    store, other = make(), make()
+    with added(store, 9 * MIB) as url:
+        first, _ = store.get(direct.located("fv1", url), context=ACME)
+        got: list[bytes] = []
+        second = threading.Thread(
+            target=lambda: got.extend(
+                other.get(direct.located("fv1", url), context=ACME)[0]
+            )
+        )
+        second.start()
+        assert b"".join(first) == pattern.at(0, 9 * MIB)
+        second.join(timeout=60)
+        assert b"".join(got) == pattern.at(0, 9 * MIB)
+
+
+def test_a_reader_that_may_not_wait_is_told(make: Any, leftovers: Any) -> None:
+    store, hasty = make(), make(attach_wait=0)
+    with added(store, MIB) as url:
+        first, _ = store.get(direct.located("fv1", url), context=ACME)
+        with first, pytest.raises(exceptions.InUseByStore):
+            hasty.get(direct.located("fv1", url), context=ACME)
+
+
+def test_upstream_took_gone_for_broken(make: Any, leftovers: Any) -> None:
+    store = make()
+    gone = direct.at("fv1", str(uuid.uuid4()))
+    for action in (store.get, store.get_size, store.delete):
+        with pytest.raises(exceptions.NotFound):
+            action(gone, context=ACME)
+
+
+def test_foreign_volumes_are_left_alone(user: Any, make: Any) -> None:
+    """Another store's image-volume, and a volume that is no image's."""
+    store, other = make("fv1"), make("fv2")
+    plain = user.volume(volume_type="ontap-fv1")
+    with added(other, MIB) as url:
+        for volume_id in (url.rpartition("/")[2], plain.id):
+            volume = direct.at("fv1", volume_id)
+            # Alice's volume is not even visible to the store's user.
+            refusals = (exceptions.Forbidden, exceptions.NotFound)
+            for action in (store.get, store.get_size, store.delete):
+                with pytest.raises(refusals):
+                    action(volume, context=ACME)
+        assert b"".join(other.get(direct.located("fv2", url), context=ACME)[0])
+        own = url.rpartition("/")[2]
+        assert other.is_image_associated_with_store(ACME, own)
+        assert not store.is_image_associated_with_store(ACME, own)
+
+
+def test_application_credential(
+    lab: Any, admin: Any, make: Any, leftovers: Any
+) -> None:
+    owner = direct.owner("fv1")
+    user_id = owner.current_user_id
+    credential = owner.identity.create_application_credential(
+        user=user_id, name="functional"
+    )
+    try:
+        store = make(
+            store_user_name=None,
+            store_password=None,
+            store_project_name=None,
+            store_application_credential_id=credential.id,
+            store_application_credential_secret=credential.secret,
+        )
+        with added(store, MIB) as url:
+            volume = admin.block_storage.get_volume(url.rpartition("/")[2])
+            assert volume.user_id == user_id
+    finally:
+        owner.identity.delete_application_credential(user_id, credential)
+
+
+def test_two_stores_share_mounts_in_one_process(
+    make: Any, leftovers: Any, base: str
+) -> None:
+    store, other = make(), make()
+    with added(store, MIB) as one, added(store, MIB) as two:
+        first, _ = store.get(direct.located("fv1", one), context=ACME)
+        second, _ = other.get(direct.located("fv1", two), context=ACME)
+        assert len(direct.mounted_below(base)) == 1
+        first.close()
+        assert len(direct.mounted_below(base)) == 1
+        assert b"".join(second) == pattern.at(0, MIB)
+        assert not direct.mounted_below(base)
