@@ -6,7 +6,6 @@ with scheme ``ontap``.
 """
 
 import dataclasses
-from urllib import parse
 
 import glance_store.location
 
@@ -28,14 +27,14 @@ class Location:
         """
         :raises errors.BadLocation: when *uri* has another form
         """
-        parts = parse.urlsplit(uri)
-        if parts.scheme not in SCHEMES or parts.query or parts.fragment:
+        scheme, _separator, rest = uri.partition("://")
+        # A query, or a path with more than one segment, has no meaning here.
+        if scheme.lower() not in SCHEMES or "?" in rest or "#" in rest:
             raise errors.BadLocation(
                 f"{uri!r} is no location of this store: expected"
                 " cinder://<store id>/<volume id>."
             )
-        # A path with more than one segment has no meaning here.
-        head, slash, tail = uri.partition("://")[2].partition("/")
+        head, slash, tail = rest.partition("/")
         if not slash:
             return cls(model.parse_volume_id(head))
         return cls(model.parse_volume_id(tail), head or None)

@@ -5,6 +5,7 @@ in `Record`; what Cinder returns is parsed into `Volume` by the adapter.
 """
 
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 from typing import NamedTuple
 import uuid
@@ -232,10 +233,8 @@ def parse_volume_id(text: str) -> str:
 
     :raises errors.BadLocation: when it is not a UUID in its usual form
     """
-    try:
+    with contextlib.suppress(ValueError):
         value = str(uuid.UUID(text))
-    except ValueError:
-        value = None
-    if value is None or value != text.lower():
-        raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume.")
-    return value
+        if value == text.lower():
+            return value
+    raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume.")

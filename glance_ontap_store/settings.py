@@ -130,7 +130,10 @@ def _url_mistakes(url: str | None) -> Iterator[str]:
     if not url:
         yield "ontap_store_auth_address is missing: set it to Keystone's URL"
         return
-    parts = parse.urlsplit(url)
+    try:
+        parts = parse.urlsplit(url)
+    except ValueError:  # a bracket without its other half
+        parts = parse.urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         yield f"ontap_store_auth_address = {url!r} is no http or https URL"
 
