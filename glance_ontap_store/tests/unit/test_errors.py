@@ -1,0 +1,107 @@
+import errno
+import os
+
+from glance_store import exceptions
+import pytest
+
+from glance_ontap_store import errors
+
+
+def subclasses(cls):
+    for each in cls.__subclasses__():
+        # Tests define some of their own.
+        if each.__module__ == errors.__name__:
+            yield each
+        yield from subclasses(each)
+
+
+# What Glance must get; written down apart from the code under test.
+EXPECTED = {
+    errors.BadLocation: exceptions.BadStoreUri,
+    errors.Misconfigured: exceptions.BadStoreConfiguration,
+    errors.ImageVolumeGone: exceptions.NotFound,
+    errors.ImageVolumeInUse: exceptions.InUseByStore,
+    errors.ImageVolumeHasSnapshot: exceptions.HasSnapshot,
+    errors.Refused: exceptions.Forbidden,
+    errors.NoSpace: exceptions.StorageFull,
+    errors.WriteDenied: exceptions.StorageWriteDenied,
+    errors.WrongLength: exceptions.Invalid,
+    errors.UnknownHash: exceptions.UnknownHashingAlgo,
+    errors.Broken: exceptions.BackendException,
+    errors.CinderUnreachable: exceptions.BackendException,
+    errors.ShortRead: exceptions.BackendException,
+}
+
+
+class TestMapping:
+    def test_every_class_is_expected_here(self):
+        assert set(subclasses(errors.StoreError)) == set(EXPECTED)
+
+    @pytest.mark.parametrize("cls", list(subclasses(errors.StoreError)))
+    def test_every_class_has_its_exception(self, cls):
+        with pytest.raises(EXPECTED[cls], match="the cause is 100% known") as caught:
+            with errors.as_glance_store():
+                raise cls("the cause is 100% known")
+        assert type(caught.value) is EXPECTED[cls]
+        assert isinstance(caught.value.__cause__, cls)
+
+    def test_every_class_is_in_the_picture(self):
+        for cls in subclasses(errors.StoreError):
+            assert f"+-- {cls.__name__} " in errors.__doc__
+
+    def test_an_unmapped_class_fails_loudly(self):
+        class New(errors.StoreError):
+            pass
+
+        with pytest.raises(TypeError, match="New"):
+            errors.to_glance_store(New())
+
+    def test_other_exceptions_pass(self):
+        with pytest.raises(KeyError), errors.as_glance_store():
+            raise KeyError
+
+    def test_notes_are_told(self):
+        error = errors.Broken("First.")
+        errors.note(error, "Second.")
+        errors.note(error, "Third.")
+        assert str(errors.to_glance_store(error)) == "First. Second. Third."
+
+
+class TestWriting:
+    @pytest.mark.parametrize(
+        ("code", "expected"),
+        [
+            (errno.ENOSPC, errors.NoSpace),
+            (errno.EDQUOT, errors.NoSpace),
+            (errno.EFBIG, errors.NoSpace),
+            (errno.EACCES, errors.WriteDenied),
+            (errno.EPERM, errors.WriteDenied),
+            (errno.EROFS, errors.WriteDenied),
+            (errno.EIO, errors.Broken),
+            (errno.ESTALE, errors.Broken),
+            (errno.EBADF, errors.Broken),
+        ],
+    )
+    def test_errors_of_the_operating_system(self, code, expected):
+        with pytest.raises(expected, match="volume-7") as caught:
+            with errors.writing("volume-7"):
+                raise OSError(code, os.strerror(code))
+        assert type(caught.value) is expected
+        assert os.strerror(code) in str(caught.value)
+        assert caught.value.__cause__.errno == code
+
+    def test_others_pass(self):
+        with pytest.raises(ValueError), errors.writing("volume-7"):
+            raise ValueError
+
+
+class TestNotes:
+    def test_the_first_error_stays_what_it_is(self, caplog):
+        error = errors.WrongLength("Too short.")
+        errors.note(error, "Volume 7 could not be deleted.")
+        assert str(error) == "Too short."
+        assert errors.describe(error) == "Too short. Volume 7 could not be deleted."
+        assert "Volume 7 could not be deleted." in caplog.text
+
+    def test_without_notes(self):
+        assert errors.describe(ValueError("x")) == "x"

@@ -1,0 +1,93 @@
+from glance_store import exceptions
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import location
+
+ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
+
+
+class TestLocation:
+    @pytest.mark.parametrize(
+        ("uri", "store_id"),
+        [
+            (f"cinder://fv1/{ID}", "fv1"),
+            (f"cinder://{ID}", None),
+            (f"cinder:///{ID}", None),
+            (f"ontap://fv1/{ID}", "fv1"),
+            (f"ontap://{ID}", None),
+            (f"CINDER://fv1/{ID.upper()}", "fv1"),
+        ],
+    )
+    def test_read(self, uri, store_id):
+        assert location.Location.parse(uri) == location.Location(ID, store_id)
+
+    @given(st.uuids(), st.none() | st.from_regex(r"\A[A-Za-z0-9_.-]{1,30}\Z"))
+    def test_what_is_written_is_read(self, volume_id, store_id):
+        written = location.Location(str(volume_id), store_id)
+        assert location.Location.parse(str(written)) == written
+
+    def test_the_last_segment_is_the_volume(self):
+        """Cinder takes it for the id of the volume to clone."""
+        assert str(location.Location(ID, "fv1")).rpartition("/")[2] == ID
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "",
+            ID,
+            "cinder:",
+            "cinder://",
+            "cinder:///",
+            "cinder://fv1",
+            "cinder://fv1/",
+            f"cinder:{ID}",
+            f"cinder:/{ID}",
+            f"file://fv1/{ID}",
+            f"rbd://{ID}",
+            f"cinder://a/b/{ID}",
+            f"cinder://fv1/{ID}/",
+            f"cinder://fv1/{ID}?x=1",
+            f"cinder://fv1/{ID}#x",
+            f"cinder://fv1/{ID[:-1]}",
+            f"cinder://user:password@fv1:99/x{ID}",
+            f"cinder://[fv1/{ID}",
+        ],
+    )
+    def test_refused(self, uri):
+        with pytest.raises(errors.BadLocation):
+            location.Location.parse(uri)
+
+    @given(st.text() | st.text().map(lambda text: f"cinder://{text}"))
+    def test_any_text_is_a_location_or_a_bad_one(self, uri):
+        try:
+            found = location.Location.parse(uri)
+        except errors.BadLocation:
+            return
+        assert found.volume_id in uri.lower()
+
+
+class TestStoreLocation:
+    def parse(self, uri, backend="fv1"):
+        parsed = location.StoreLocation({}, None, backend_group=backend)
+        parsed.parse_uri(uri)
+        return parsed
+
+    @pytest.mark.parametrize(
+        "uri", [f"cinder://fv1/{ID}", f"cinder://{ID}", f"ontap://fv1/{ID}"]
+    )
+    def test_the_uri_names_the_store_afterwards(self, uri):
+        assert self.parse(uri).get_uri() == f"cinder://fv1/{ID}"
+
+    def test_another_stores_url_is_refused(self):
+        with pytest.raises(exceptions.BadStoreUri, match="'fv2'"):
+            self.parse(f"cinder://fv2/{ID}")
+
+    def test_one_store_without_an_id(self):
+        assert self.parse(f"cinder://{ID}", None).get_uri() == f"cinder://{ID}"
+
+    def test_made_of_specs(self):
+        made = location.StoreLocation({"volume_id": ID}, None, backend_group="fv1")
+        assert made.get_uri() == f"cinder://fv1/{ID}"

@@ -1,0 +1,194 @@
+import itertools
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import opts
+from glance_ontap_store import settings
+
+PASSWORD = {
+    "ontap_store_auth_address": "https://keystone.example.com/v3",
+    "ontap_store_user_name": "glance",
+    "ontap_store_password": "s3cret",
+    "ontap_store_project_name": "images",
+}
+APPLICATION = {
+    "ontap_store_auth_address": "https://keystone.example.com/v3",
+    "ontap_store_application_credential_id": "ac-id",
+    "ontap_store_application_credential_secret": "ac-s3cret",
+}
+
+
+def read(given, store_id="fv1"):
+    values = {option.name: option.default for option in opts.OPTIONS}
+    unknown = set(given) - set(values)
+    assert not unknown
+    return settings.Settings.from_options({**values, **given}, store_id)
+
+
+def mistakes(given):
+    with pytest.raises(errors.Misconfigured) as caught:
+        read(given)
+    return str(caught.value)
+
+
+class TestRight:
+    def test_the_least_that_is_needed(self):
+        found = read(PASSWORD)
+        assert found.store_id == "fv1"
+        assert found.volume_type is None
+        assert found.credential == settings.Password(
+            "glance", "Default", "s3cret", "images", "Default"
+        )
+        assert found.catalog == settings.Catalog("volumev3", None, "internalURL")
+        assert found.region_name is None
+        assert found.verify is True
+        assert found.http_retries == 3
+        assert found.mount_point_base == "/var/lib/glance/ontap-mnt"
+
+    def test_application_credential(self):
+        assert read(APPLICATION).credential == settings.ApplicationCredential(
+            "ac-id", "ac-s3cret"
+        )
+
+    def test_all_that_can_be_set(self, tmp_path):
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_text("certificate")
+        found = read(
+            {
+                **PASSWORD,
+                "ontap_volume_type": "ontap-fv1",
+                "ontap_store_user_domain_name": "users",
+                "ontap_store_project_domain_name": "projects",
+                "ontap_catalog_info": "block-storage:cinder:publicURL",
+                "ontap_os_region_name": "north",
+                "ontap_ca_certificates_file": str(ca_file),
+                "ontap_http_retries": 0,
+                "ontap_api_timeout": 11,
+                "ontap_state_transition_timeout": 12,
+                "ontap_attach_wait": 0,
+                "ontap_delete_wait": 14,
+                "ontap_mount_point_base": "/mnt//glance/",
+                "ontap_rootwrap_config": "/opt/rootwrap.conf",
+            }
+        )
+        assert found == settings.Settings(
+            store_id="fv1",
+            volume_type="ontap-fv1",
+            auth_url="https://keystone.example.com/v3",
+            credential=settings.Password(
+                "glance", "users", "s3cret", "images", "projects"
+            ),
+            catalog=settings.Catalog("block-storage", "cinder", "publicURL"),
+            region_name="north",
+            verify=str(ca_file),
+            http_retries=0,
+            api_timeout_s=11,
+            transition_timeout_s=12,
+            attach_wait_s=0,
+            delete_wait_s=14,
+            mount_point_base="/mnt/glance",
+            rootwrap_config="/opt/rootwrap.conf",
+        )
+
+    def test_insecure(self):
+        assert read({**PASSWORD, "ontap_api_insecure": True}).verify is False
+
+    @pytest.mark.parametrize("name", ["ontap_volume_type", "ontap_os_region_name"])
+    def test_empty_is_as_good_as_missing(self, name):
+        assert read({**PASSWORD, name: ""}) == read(PASSWORD)
+
+    @pytest.mark.parametrize("given", [PASSWORD, APPLICATION])
+    def test_no_secret_in_what_is_printed(self, given):
+        found = read(given)
+        assert "s3cret" not in repr(found)
+        assert "s3cret" not in found.describe_identity()
+
+    def test_an_identity_is_told_by_its_names(self):
+        assert "'glance'" in read(PASSWORD).describe_identity()
+        assert "'images'" in read(PASSWORD).describe_identity()
+        assert "ac-id" in read(APPLICATION).describe_identity()
+
+
+# option -> (value, what the message must say)
+WRONG = {
+    "ontap_store_auth_address": ("keystone.example.com", "no http or https URL"),
+    "ontap_store_user_name": ("", "ontap_store_user_name is missing"),
+    "ontap_store_project_name": (None, "ontap_store_project_name is missing"),
+    "ontap_catalog_info": ("volumev3", "ontap_catalog_info = 'volumev3'"),
+    "ontap_ca_certificates_file": ("/no/such/file", "cannot be read"),
+    "ontap_mount_point_base": ("mnt", "ontap_mount_point_base = 'mnt'"),
+    "ontap_rootwrap_config": ("", "ontap_rootwrap_config = ''"),
+}
+
+
+class TestWrong:
+    @pytest.mark.parametrize(
+        "names",
+        [
+            pytest.param(names, id="+".join(names))
+            for count in (1, 2, 7)
+            for names in itertools.combinations(WRONG, count)
+        ],
+    )
+    def test_every_mistake_is_in_one_message(self, names):
+        text = mistakes({**PASSWORD, **{name: WRONG[name][0] for name in names}})
+        for name, (_value, says) in WRONG.items():
+            assert (says in text) == (name in names)
+        assert "'fv1'" in text
+
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            (None, "is missing"),
+            ("", "is missing"),
+            ("ftp://host/", "no http or https URL"),
+            ("http://", "no http or https URL"),
+            ("https:///v3", "no http or https URL"),
+            ("http://[::1", "no http or https URL"),
+        ],
+    )
+    def test_the_url_of_keystone(self, url, says):
+        text = mistakes({**PASSWORD, "ontap_store_auth_address": url})
+        assert "ontap_store_auth_address" in text
+        assert says in text
+
+    @pytest.mark.parametrize("name", ["ontap_store_user_name", "ontap_store_password"])
+    def test_two_ways_to_log_in(self, name):
+        text = mistakes({**APPLICATION, name: "s3cret"})
+        assert name in text
+        assert "s3cret" not in text
+
+    @pytest.mark.parametrize("name", list(APPLICATION)[1:])
+    def test_half_an_application_credential(self, name):
+        text = mistakes({**APPLICATION, name: None})
+        assert f"{name} is missing" in text
+        assert "ontap_store_password" not in text
+
+    def test_nothing_is_set(self):
+        text = mistakes({})
+        for name in PASSWORD:
+            assert name in text
+
+    @pytest.mark.parametrize(
+        "text", ["", ":", "::", "volumev3", "volumev3:internalURL", "a:b:c:d", ":b:c"]
+    )
+    def test_catalog_info(self, text):
+        assert "ontap_catalog_info" in mistakes(
+            {**PASSWORD, "ontap_catalog_info": text}
+        )
+
+    def test_a_ca_file_that_would_not_be_used(self, tmp_path):
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_text("certificate")
+        text = mistakes(
+            {
+                **PASSWORD,
+                "ontap_ca_certificates_file": str(ca_file),
+                "ontap_api_insecure": True,
+            }
+        )
+        assert "exclude each other" in text
+
+    def test_no_secret_in_the_message(self):
+        assert "s3cret" not in mistakes({**PASSWORD, "ontap_store_user_name": ""})
