@@ -46,6 +46,9 @@ LOG = logging.getLogger(__name__)
 
 Wsgi = Callable[..., Iterable[bytes]]
 
+# How soon a server notices that it should stop.
+_SHUTDOWN_POLL_S = 0.05
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -103,7 +106,11 @@ class Simulator:
             self.array.add_volume(svm, name, size_bytes, junction=f"/{name}")
         self._server = self._make_server()
         stack.callback(self._server.server_close)
-        thread = threading.Thread(target=self._server.serve_forever, name="http")
+        thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": _SHUTDOWN_POLL_S},
+            name="http",
+        )
         thread.start()
         stack.callback(thread.join)
         stack.callback(self._server.shutdown)

@@ -1,0 +1,32 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What real FlexVols need of the machine; asked by tests before they start one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import shutil
+
+_PROGRAMS = ("mkfs.xfs", "xfs_growfs", "mount", "umount", "losetup", "findmnt")
+
+
+def missing() -> str:
+    """Return why XFS on loop files is out of reach, or "" if it is not."""
+    if os.geteuid() != 0:
+        return "real FlexVols need root, to mount loop files"
+    absent = [name for name in _PROGRAMS if shutil.which(name) is None]
+    if absent:
+        return f"real FlexVols need {', '.join(absent)} (package xfsprogs, mount)"
+    if not Path("/dev/loop-control").exists():
+        return "real FlexVols need loop devices: /dev/loop-control is missing"
+    return ""

@@ -1,0 +1,79 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The command line: what it takes, and what it says when it is ready."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from glance_ontap_store.tests.ontapsim import __main__ as main
+
+COMMON = ["--root", "r", "--users-file", "u.json"]
+
+
+def test_what_the_lab_calls():
+    found = main.parse_arguments(
+        [
+            *COMMON,
+            *("--svm", "svm1", "--flexvol", "fv1:24GiB", "--flexvol", "fv3:3GiB"),
+            *("--listen", "127.0.0.1:0", "--tls", "--ready-file", "ready.json"),
+            *("--request-log", "log.jsonl"),
+        ]
+    )
+    assert found.flexvol == [("fv1", 24 << 30), ("fv3", 3 << 30)]
+    assert found.listen == ("127.0.0.1", 0)
+    assert found.tls is True
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--flexvol", "fv1"],
+        ["--flexvol", "fv1:24GB"],
+        ["--flexvol", "../x:1GiB"],
+        ["--listen", "127.0.0.1"],
+        ["--password", "secret"],
+    ],
+)
+def test_what_it_does_not_take(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main.parse_arguments([*COMMON, *wrong])
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_users(tmp_path):
+    path = tmp_path / "users.json"
+    users = [{"name": "a", "password": "p"}, {"name": "b", "password": "q"}]
+    path.write_text(json.dumps([users[0], {**users[1], "role": "readonly"}]))
+    first, second = main.read_users(path)
+    assert (first.name, first.role) == ("a", "admin")
+    assert (second.password, second.role) == ("q", "readonly")
+    assert "q" not in repr(second).replace("readonly", "")
+    path.write_text(json.dumps([{**users[0], "role": "king"}]))
+    with pytest.raises(ValueError, match="role of a"):
+        main.read_users(path)
+
+
+def test_the_ready_file_appears_whole(tmp_path):
+    path = tmp_path / "ready.json"
+    path.write_text("old")
+    simulator = SimpleNamespace(
+        url="http://127.0.0.1:1", port=1, ca_file=None, flexvols={"fv1": tmp_path}
+    )
+    main.write_ready(path, simulator)
+    facts = json.loads(path.read_text())
+    assert facts["url"] == "http://127.0.0.1:1"
+    assert facts["ca_file"] is None
+    assert facts["flexvols"] == {"fv1": str(tmp_path)}
+    assert isinstance(facts["pid"], int)
+    assert [p.name for p in tmp_path.iterdir()] == ["ready.json"]
