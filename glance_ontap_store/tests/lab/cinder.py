@@ -143,7 +143,7 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
         return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
 
     def driver_is_up(service: Service) -> bool:
-        return service.logged("Driver initialization completed successfully")
+        return service.log_count("Driver initialization completed successfully") > 0
 
     def pools_are_known(_: Service) -> bool:
         return pools(lab, keystone.admin_session(lab)) == expected_pools()

@@ -11,8 +11,8 @@ import json
 import os
 from pathlib import Path
 import socket
-from typing import Any
 from typing import TYPE_CHECKING
+from typing import Any
 
 from glance_ontap_store.tests.lab import errors
 from glance_ontap_store.tests.lab import ini

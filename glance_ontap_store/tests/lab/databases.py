@@ -13,12 +13,14 @@ import sqlite3
 import sys
 import tempfile
 
+from glance_ontap_store.tests.lab import sqlite_plugin
+
 _SHAPED_BY = ("alembic", "oslo.db", "SQLAlchemy")
 
 
 def url(path: Path) -> str:
     """The database's URL; a writer waits for another one up to a minute."""
-    return f"sqlite:///{path}?timeout=60"
+    return f"sqlite:///{path}?timeout=60&plugin={sqlite_plugin.NAME}"
 
 
 def prepare(project: str, path: Path, migrate: Callable[[], None]) -> bool:

@@ -11,12 +11,10 @@ from glance_ontap_store.tests.lab import keystone
 from glance_ontap_store.tests.lab import paste
 from glance_ontap_store.tests.lab import rootwrap
 from glance_ontap_store.tests.lab import uwsgi
-from glance_ontap_store.tests.lab.layout import HOST
 from glance_ontap_store.tests.lab.layout import REGION
 from glance_ontap_store.tests.lab.layout import Layout
 from glance_ontap_store.tests.lab.layout import environment_bin
 from glance_ontap_store.tests.lab.services import Service
-from glance_ontap_store.tests.lab.services import answers
 from glance_ontap_store.tests.lab.services import run_step
 
 CONFIG = "/etc/glance/glance-api.conf"
@@ -148,5 +146,5 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
         ),
         environment=environment,
         log=lab.log("glance"),
-        ready=lambda _: answers(f"http://{HOST}:{lab.ports['glance']}/v2/", (401, 200)),
+        ready=uwsgi.ready(f"{lab.url('glance')}/v2/", WORKERS, (200, 401)),
     )

@@ -21,10 +21,11 @@ from glance_ontap_store.tests.lab.layout import USERS
 from glance_ontap_store.tests.lab.layout import Layout
 from glance_ontap_store.tests.lab.layout import environment_bin
 from glance_ontap_store.tests.lab.services import Service
-from glance_ontap_store.tests.lab.services import answers
 from glance_ontap_store.tests.lab.services import run_step
 
 CONFIG = "/etc/keystone/keystone.conf"
+PROCESSES = 1
+THREADS = 4
 
 
 def write_config(lab: Layout) -> None:
@@ -90,12 +91,12 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
         argv=uwsgi.command(
             "keystone.wsgi.api:application",
             lab.ports["keystone"],
-            processes=1,
-            threads=4,
+            PROCESSES,
+            THREADS,
         ),
         environment=environment,
         log=lab.log("keystone"),
-        ready=lambda _: answers(lab.url("keystone")),
+        ready=uwsgi.ready(lab.url("keystone"), PROCESSES, (200,)),
     )
 
 

@@ -19,7 +19,9 @@ STORES = ("fv1", "fv2", "fv3", "peer", "file")
 # Keystone user -> (project, roles)
 USERS = {
     "glance": ("service", ("service",)),
-    "cinder": ("service", ("service",)),
+    # Role service alone is refused nothing, but sees other projects' private
+    # images as missing (404 from the location API), and the volume fails.
+    "cinder": ("service", ("service", "admin")),
     **{
         f"image-{store}": ("service", ("member", "service"))
         for store in ("fv1", "fv2", "fv3", "peer")

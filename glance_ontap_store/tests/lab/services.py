@@ -85,11 +85,11 @@ class Service:
                 time.sleep(POLL_S)
             self.after_start()
 
-    def logged(self, text: str) -> bool:
-        """Whether its log says ``text`` since the last start."""
+    def log_count(self, text: str) -> int:
+        """How often its log says ``text`` since the last start."""
         with self.log.open("rb") as log:
             log.seek(self.log_offset)
-            return text.encode() in log.read()
+            return log.read().count(text.encode())
 
     def stop(self, patience_s: float = 30) -> None:
         """TERM, and KILL for what is left after ``patience_s``."""

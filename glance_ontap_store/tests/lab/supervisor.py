@@ -28,6 +28,7 @@ from glance_ontap_store.tests.lab import rabbitmq
 from glance_ontap_store.tests.lab import rootwrap
 from glance_ontap_store.tests.lab import services
 from glance_ontap_store.tests.lab import simulator
+from glance_ontap_store.tests.lab import sqlite_plugin
 from glance_ontap_store.tests.lab.layout import Layout
 from glance_ontap_store.tests.lab.layout import environment_bin
 from glance_ontap_store.tests.lab.progress import say
@@ -56,6 +57,7 @@ class Supervisor:
             lab.root / "private", lab.configs, lab.configs / "exports", COVERED
         )
         rootwrap.write_sudo(lab.bin)
+        sqlite_plugin.install(lab.root / "plugins")
         for module in (keystone, cinder, glance):
             module.write_config(lab)
         keystone.write_clouds(lab)
@@ -295,6 +297,7 @@ def service_environment(lab: Layout) -> dict[str, str]:
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
         "TMPDIR": str(lab.scratch),
+        "PYTHONPATH": str(lab.root / "plugins"),
         "PYTHONUNBUFFERED": "1",
         "OS_GLANCE_CONFIG_DIR": "/etc/glance",
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import sys
 
 from glance_ontap_store.tests.lab.layout import HOST
 from glance_ontap_store.tests.lab.layout import environment_bin
+from glance_ontap_store.tests.lab.services import Service
+from glance_ontap_store.tests.lab.services import answers
 
 
 def command(module: str, port: int, processes: int, threads: int) -> list[str]:
@@ -29,3 +32,18 @@ def command(module: str, port: int, processes: int, threads: int) -> list[str]:
         "--chunked-input-limit", str(16 * 1024 * 1024),
         "--disable-logging",
     ]  # fmt: skip
+
+
+def ready(
+    url: str, processes: int, statuses: tuple[int, ...]
+) -> Callable[[Service], bool]:
+    """Asks whether every worker has loaded the application and one answers.
+
+    The socket is open long before; a worker that fails to load ends the master.
+    """
+
+    def ask(service: Service) -> bool:
+        loaded = service.log_count(" ready in ")
+        return loaded >= processes and answers(url, statuses)
+
+    return ask
