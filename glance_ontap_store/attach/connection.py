@@ -57,17 +57,21 @@ def _is_file_name(name: Any) -> bool:
 
 
 def _mount_options(text: str | None) -> str:
-    words = shlex.split(text or "")
+    bad = errors.Broken(
+        f"Cinder's mount options {text!r} are not of the form '-o A,B': change"
+        " nfs_mount_options or the shares file of cinder-volume."
+    )
+    try:
+        words = shlex.split(text or "")
+    except ValueError as error:  # a quote without its other half
+        raise bad from error
     options = []
     while words:
         word = words.pop(0)
         if word == "-o" and words:
             options.append(words.pop(0))
-        elif word.startswith("-o"):
+        elif word.startswith("-o") and word != "-o":
             options.append(word[2:])
         else:
-            raise errors.Broken(
-                f"Cinder's mount options {text!r} are not of the form '-o A,B': change"
-                " nfs_mount_options or the shares file of cinder-volume."
-            )
+            raise bad
     return ",".join(options)
