@@ -53,7 +53,6 @@ class TestLocation:
             f"cinder://fv1/{ID}#x",
             f"cinder://fv1/{ID[:-1]}",
             f"cinder://user:password@fv1:99/x{ID}",
-            f"cinder://[fv1/{ID}",
         ],
     )
     def test_refused(self, uri):

@@ -1,0 +1,72 @@
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.transfer import source
+
+lengths = st.integers(min_value=0, max_value=300)
+chunk_sizes = st.integers(min_value=1, max_value=100)
+
+
+def reader(length, most=2**30):
+    return glance.OnePass(glance.Pattern(length), most=most)
+
+
+class TestChunks:
+    @given(lengths, chunk_sizes, chunk_sizes, st.booleans())
+    def test_the_whole_stream_in_order(self, length, size, most, is_known):
+        announced = length if is_known else 0
+        found = list(source.chunks(reader(length, most), announced, size))
+        assert b"".join(found) == glance.Pattern(length).at(0, length)
+        assert all(0 < len(chunk) <= size for chunk in found)
+
+    @given(
+        st.integers(min_value=1, max_value=300),
+        st.integers(min_value=1, max_value=300),
+        chunk_sizes,
+        chunk_sizes,
+    )
+    def test_more_than_announced_is_never_passed_on(self, announced, more, size, most):
+        passed = 0
+        with pytest.raises(errors.WrongLength, match=f"{announced} bytes"):
+            for chunk in source.chunks(reader(announced + more, most), announced, size):
+                passed += len(chunk)
+        assert passed <= announced
+
+    @given(lengths, st.integers(min_value=1, max_value=300), chunk_sizes, chunk_sizes)
+    def test_less_than_announced_is_an_error_at_the_end(
+        self, length, missing, size, most
+    ):
+        passed = 0
+        with pytest.raises(errors.WrongLength, match=f"only {length} came"):
+            for chunk in source.chunks(reader(length, most), length + missing, size):
+                passed += len(chunk)
+        assert passed == length
+
+    def test_the_readers_own_errors_pass(self):
+        class ClientGone(Exception):
+            pass
+
+        broken = glance.OnePass(
+            glance.Pattern(100), breaks_at=50, most=25, error=ClientGone()
+        )
+        passed = []
+        with pytest.raises(ClientGone):
+            for chunk in source.chunks(broken, 100):
+                passed.append(chunk)
+        assert len(b"".join(passed)) == 50
+
+    def test_nothing_is_read_ahead(self):
+        """What a reader of a socket gave is hashed before more is asked for."""
+        taken = []
+
+        class Counting:
+            def read(self, size):
+                taken.append(size)
+                return b"x"
+
+        chunks = source.chunks(Counting(), 0)
+        next(chunks)
+        assert taken == [source.CHUNK]

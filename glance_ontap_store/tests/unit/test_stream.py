@@ -1,0 +1,185 @@
+import gc
+import threading
+
+from glance_store import exceptions
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.tests.fakes import device as device_
+from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.transfer import stream as stream_
+
+
+def device_of(size):
+    device = device_.MemoryDevice(name="volume-7")
+    device.write_at(0, glance.Pattern(size).at(0, size))
+    return device
+
+
+class Opened:
+    """A stream, and how often it let go."""
+
+    def __init__(self, device, offset=0, length=100, chunk=10, error=None):
+        self.released = 0
+        self._error = error
+        self.stream = stream_.ImageStream(
+            device, model.ByteRange(offset, length), self._release, chunk
+        )
+
+    def _release(self):
+        self.released += 1
+        if self._error:
+            raise self._error
+
+
+class TestReading:
+    @given(
+        st.integers(min_value=0, max_value=300),
+        st.integers(min_value=0, max_value=300),
+        st.integers(min_value=1, max_value=120),
+    )
+    def test_it_gives_what_slicing_bytes_gives(self, offset, length, chunk):
+        image = glance.Pattern(600).at(0, 600)
+        opened = Opened(device_of(600), offset, length, chunk)
+        found = list(opened.stream)
+        assert b"".join(found) == image[offset : offset + length]
+        assert all(0 < len(piece) <= chunk for piece in found)
+        assert opened.released == 1
+
+    def test_what_lies_behind_the_image_is_not_given(self):
+        device = device_of(100)
+        device.write_at(100, b"another image's bytes")
+        assert b"".join(Opened(device, 0, 100).stream) == device.read_at(0, 100)
+
+    def test_nothing_is_read_before_it_is_asked_for(self):
+        device = faulty.Faulty(device_of(100))
+        opened = Opened(device)
+        assert device.calls == []
+        next(opened.stream)
+        assert device.calls == ["read_at"]
+
+    def test_an_empty_range_lets_go_at_the_first_read(self):
+        opened = Opened(device_of(100), 50, 0)
+        assert list(opened.stream) == []
+        assert opened.released == 1
+
+    def test_the_end_stays_the_end(self):
+        opened = Opened(device_of(100))
+        assert len(list(opened.stream)) == 10
+        assert list(opened.stream) == []
+        assert opened.released == 1
+
+
+class TestFailing:
+    @pytest.mark.parametrize("there", [0, 1, 55, 60, 99])
+    def test_upstream_short_device_data_raises(self, there):
+        """Upstream ended the stream: the reader took it for the whole image."""
+        opened = Opened(device_of(there))
+        taken = 0
+        with pytest.raises(exceptions.BackendException, match=f"ends at {there}"):
+            for piece in opened.stream:
+                taken += len(piece)
+        assert taken <= there
+        assert opened.released == 1
+
+    def test_an_error_of_the_device(self):
+        device = faulty.Faulty(device_of(100))
+        device.fail("read_at", OSError(5, "Input/output error"), nth=3)
+        opened = Opened(device)
+        next(opened.stream)
+        next(opened.stream)
+        with pytest.raises(exceptions.BackendException, match="volume-7 at 20"):
+            next(opened.stream)
+        assert opened.released == 1
+        assert list(opened.stream) == []
+
+    def test_a_failed_release_does_not_spoil_the_bytes(self, caplog):
+        opened = Opened(device_of(100), error=errors.CinderUnreachable("No answer."))
+        assert len(b"".join(opened.stream)) == 100
+        assert "No answer." in caplog.text
+
+    def test_a_failed_release_does_not_hide_the_first_error(self):
+        opened = Opened(device_of(50), error=errors.CinderUnreachable("No answer."))
+        with pytest.raises(exceptions.BackendException, match="ends at 50") as caught:
+            list(opened.stream)
+        notes = getattr(caught.value, "__notes__", ["No answer."])
+        assert any("No answer." in note for note in notes)
+
+
+class TestClosing:
+    @pytest.mark.parametrize("taken", [0, 1, 10])
+    def test_closed_once_or_twice(self, taken):
+        opened = Opened(device_of(100))
+        for _piece in range(taken):
+            next(opened.stream)
+        opened.stream.close()
+        assert opened.released == 1
+        opened.stream.close()
+        assert opened.released == 1
+        assert list(opened.stream) == []
+
+    def test_closed_by_a_with(self):
+        opened = Opened(device_of(100))
+        with opened.stream as stream:
+            next(stream)
+        assert opened.released == 1
+
+    def test_closed_by_an_error_in_a_with(self):
+        opened = Opened(device_of(100))
+        with pytest.raises(KeyError), opened.stream:
+            raise KeyError
+        assert opened.released == 1
+
+    def test_forgotten(self):
+        opened = Opened(device_of(100))
+        next(opened.stream)
+        del opened.stream
+        gc.collect()
+        assert opened.released == 1
+
+    def test_forgotten_at_the_end_lets_go_no_second_time(self):
+        opened = Opened(device_of(100))
+        list(opened.stream)
+        del opened.stream
+        gc.collect()
+        assert opened.released == 1
+
+    def test_a_failed_constructor_is_forgotten_quietly(self):
+        with pytest.raises(TypeError):
+            stream_.ImageStream()
+        gc.collect()
+
+    def test_another_thread_closes_while_one_reads(self):
+        """The release waits for the read: the device is open until then."""
+        is_reading, may_go_on = threading.Event(), threading.Event()
+        order = []
+
+        class Slow:
+            name = "slow"
+
+            def read_at(self, offset, length):
+                is_reading.set()
+                may_go_on.wait()
+                order.append("read")
+                return bytes(length)
+
+        stream = stream_.ImageStream(
+            Slow(), model.ByteRange(0, 20), lambda: order.append("release"), 10
+        )
+        got = []
+        reader = threading.Thread(target=lambda: got.extend(stream))
+        closer = threading.Thread(target=stream.close)
+        reader.start()
+        is_reading.wait()
+        closer.start()
+        may_go_on.set()
+        reader.join()
+        closer.join()
+        # The reader may have taken one piece or both before the close came.
+        assert order[-1] == "release"
+        assert order.count("release") == 1
+        assert len(got) == order.count("read")

@@ -1,0 +1,118 @@
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.tests.fakes import clock as clock_
+
+
+class TestIntervals:
+    def test_they_begin_short_and_grow_to_a_limit(self):
+        found = list(itertools.islice(waiting.intervals(0.1, 2.0), 50))
+        assert found[0] == 0.1
+        assert found == sorted(found)
+        assert found[-1] == 2.0
+        assert max(found) <= 2.0
+
+
+class TestUntil:
+    def test_what_is_done_needs_no_wait(self):
+        clock = clock_.FakeClock()
+        before = clock.monotonic()
+        assert waiting.until(clock, 0, lambda: True)
+        assert clock.monotonic() == before
+
+    def test_asked_once_without_time(self):
+        asked = []
+        assert not waiting.until(clock_.FakeClock(), 0, lambda: bool(asked.append(1)))
+        assert len(asked) == 1
+
+    @given(st.floats(min_value=0.01, max_value=1000))
+    def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
+        clock = clock_.FakeClock()
+        end = clock.monotonic() + timeout_s
+        moments = []
+        assert not waiting.until(
+            clock, timeout_s, lambda: bool(moments.append(clock.monotonic()))
+        )
+        assert moments[-1] == pytest.approx(end)
+        assert clock.monotonic() == pytest.approx(end)
+
+    @given(
+        st.floats(min_value=0, max_value=100), st.floats(min_value=0.01, max_value=100)
+    )
+    def test_done_in_time_is_seen(self, happens_after_s, timeout_s):
+        clock = clock_.FakeClock()
+        moment = clock.monotonic() + happens_after_s
+        found = waiting.until(clock, timeout_s, lambda: clock.monotonic() >= moment)
+        if happens_after_s < timeout_s * 0.999:
+            assert found
+        if happens_after_s > timeout_s * 1.001:
+            assert not found
+
+
+class OneVolume:
+    """Shows one volume; its status changes with the clock."""
+
+    def __init__(self, clock, *statuses, fault=None):
+        self._clock = clock
+        self._statuses = statuses
+        self._fault = fault
+        self._begun = clock.monotonic()
+
+    def get(self, volume_id):
+        passed = int(self._clock.monotonic() - self._begun)
+        status = self._statuses[min(passed, len(self._statuses) - 1)]
+        return model.Volume(volume_id, status, 3, volume_type="ontap-fv1")
+
+    def last_fault(self, volume_id):
+        return self._fault
+
+
+def settled(*statuses, timeout_s=100, fault=None):
+    clock = clock_.FakeClock()
+    volumes = OneVolume(clock, *statuses, fault=fault)
+    return waiting.settled(volumes, clock, "v-1", "creating", timeout_s)
+
+
+class TestSettled:
+    @pytest.mark.parametrize("seconds", [0, 1, 30])
+    def test_available_at_last(self, seconds):
+        assert settled(*["creating"] * seconds, "available").status == "available"
+
+    def test_it_takes_too_long(self):
+        with pytest.raises(errors.Broken, match="still 'creating' after 5 s") as caught:
+            settled("creating", timeout_s=5)
+        assert "ontap_state_transition_timeout" in str(caught.value)
+
+    @pytest.mark.parametrize("status", ["error", "error_extending", "deleting"])
+    def test_another_end_is_a_failure(self, status):
+        with pytest.raises(errors.Broken, match=f"'creating' to '{status}'") as caught:
+            settled("creating", status)
+        assert "no message" in str(caught.value)
+
+    def test_the_fault_is_told(self):
+        fault = service.Fault("VOLUME_VOLUME_001_001", "The array said no.")
+        with pytest.raises(errors.Broken, match="The array said no"):
+            settled("creating", "error", fault=fault)
+
+    @pytest.mark.parametrize("code", ["003", "006"])
+    def test_lack_of_room_is_lack_of_space(self, code):
+        fault = service.Fault(f"VOLUME_VOLUME_001_{code}", "No weighed backends.")
+        with pytest.raises(errors.NoSpace, match="No weighed backends") as caught:
+            settled("creating", "error", fault=fault)
+        assert "ontap_volume_type" in str(caught.value)
+        assert "'ontap-fv1'" in str(caught.value)
+
+
+class TestSystemClock:
+    def test_it_goes_on(self):
+        clock = waiting.SystemClock()
+        before = clock.monotonic()
+        clock.sleep(0)
+        assert clock.monotonic() >= before
