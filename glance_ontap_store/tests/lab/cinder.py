@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import secrets
+import time
 
 from keystoneauth1 import exceptions
 from keystoneauth1 import session
 
 from glance_ontap_store.tests.lab import databases
+from glance_ontap_store.tests.lab import errors
 from glance_ontap_store.tests.lab import ini
 from glance_ontap_store.tests.lab import keystone
 from glance_ontap_store.tests.lab import paste
@@ -20,9 +22,11 @@ from glance_ontap_store.tests.lab.layout import HOST
 from glance_ontap_store.tests.lab.layout import SVM
 from glance_ontap_store.tests.lab.layout import Layout
 from glance_ontap_store.tests.lab.layout import environment_bin
+from glance_ontap_store.tests.lab.services import POLL_S
 from glance_ontap_store.tests.lab.services import Service
 from glance_ontap_store.tests.lab.services import answers
 from glance_ontap_store.tests.lab.services import run_step
+from glance_ontap_store.tests.lab.services import tail
 
 CONFIG = "/etc/cinder/cinder.conf"
 BACKEND = "ontap"
@@ -145,8 +149,8 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     def driver_is_up(service: Service) -> bool:
         return service.log_count("Driver initialization completed successfully") > 0
 
-    def pools_are_known(_: Service) -> bool:
-        return pools(lab, keystone.admin_session(lab)) == expected_pools()
+    def listens(service: Service) -> bool:
+        return service.log_count("Starting cinder-scheduler node") > 0
 
     def make(name: str, ready: Callable[[Service], bool], argv: list[str]) -> Service:
         return Service(name, argv, environment, lab.log(name), ready)
@@ -158,7 +162,7 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     ready = {
         "cinder-api": api_answers,
         "cinder-volume": driver_is_up,
-        "cinder-scheduler": pools_are_known,
+        "cinder-scheduler": listens,
     }
     return [
         make(
@@ -170,17 +174,36 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     ]
 
 
-def pools(lab: Layout, admin: session.Session) -> set[str]:
-    """The pools that the scheduler knows; empty while it cannot say."""
+def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -> None:
+    """Returns when the scheduler knows every FlexVol.
+
+    :raises ServiceFailed: not in time; with the volume service's log
+    """
+    deadline = time.monotonic() + timeout_s
+    while (known := _pools(lab, admin)) != expected_pools():
+        if time.monotonic() > deadline:
+            name = "cinder-volume" if lab.broker else EMBEDDED
+            reason = f"its scheduler knows only the pools {sorted(known)}"
+            raise errors.ServiceFailed(name, reason, tail(lab.log(name)))
+        time.sleep(POLL_S)
+
+
+def _pools(lab: Layout, admin: session.Session) -> set[str]:
+    """The pools that the scheduler knows; empty while it cannot say.
+
+    Asked before the scheduler listens, the question is lost and Cinder's API
+    waits a minute for the answer: so we do not.
+    """
     url = f"{lab.url('cinder')}/{admin.get_project_id()}/scheduler-stats/get_pools"
     try:
-        found = admin.get(url).json()["pools"]
-    except (exceptions.HttpError, exceptions.ConnectFailure):
+        found = admin.get(url, timeout=3, connect_retries=0).json()["pools"]
+    except exceptions.ClientException:
         return set()
     return {pool["name"] for pool in found}
 
 
 def expected_pools() -> set[str]:
+    """One for each FlexVol."""
     return {f"lab@{BACKEND}#{HOST}:/{name}" for name in FLEXVOLS}
 
 

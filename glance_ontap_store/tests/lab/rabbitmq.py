@@ -43,7 +43,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
         "RABBITMQ_CONF_ENV_FILE": str(config.parent / "none"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(config.parent / "enabled_plugins"),
         "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(lab.logs),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_PID_FILE": str(home / "pid"),
     }

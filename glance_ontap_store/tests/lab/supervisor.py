@@ -34,6 +34,8 @@ from glance_ontap_store.tests.lab.layout import environment_bin
 from glance_ontap_store.tests.lab.progress import say
 
 COVERED = ("keystone", "glance", "cinder")
+# After their start the scheduler has to hear of the pools again.
+SCHEDULING = frozenset({cinder.EMBEDDED, "cinder-scheduler"})
 LOCAL = "127.0.0.1,localhost"
 
 
@@ -109,18 +111,9 @@ class Supervisor:
         def volume_types() -> None:
             admin = keystone.admin_session(lab)
             cinder.create_volume_types(lab, admin)
-            wanted = cinder.expected_pools()
-            deadline = time.monotonic() + 120
-            while cinder.pools(lab, admin) != wanted:
-                if time.monotonic() > deadline:
-                    name = "cinder-volume" if lab.broker else cinder.EMBEDDED
-                    raise errors.ServiceFailed(
-                        name,
-                        f"pools reported: {sorted(cinder.pools(lab, admin))}",
-                        services.tail(lab.log(name)),
-                    )
-                time.sleep(services.POLL_S)
-            say("cinder", f"{len(wanted)} pools, volume types ready")
+            cinder.wait_for_pools(lab, admin)
+            pools = len(cinder.expected_pools())
+            say("cinder", f"{pools} pools, volume types ready")
 
         keystone_database = steps.add(database(keystone))
         ontap = steps.add(start("ontap"))
@@ -134,7 +127,7 @@ class Supervisor:
             cinder_up = [
                 steps.add(start("cinder-volume"), *before_cinder),
                 steps.add(start("cinder-api"), *before_cinder),
-                steps.add(start("cinder-scheduler"), *before_cinder, known),
+                steps.add(start("cinder-scheduler"), *before_cinder),
             ]
         else:
             cinder_up = [steps.add(start(cinder.EMBEDDED), *before_cinder)]
@@ -173,6 +166,8 @@ class Supervisor:
             with ThreadPoolExecutor(len(chosen)) as pool:
                 for done in [pool.submit(service.start) for service in chosen]:
                     done.result()
+            if SCHEDULING.intersection(self.names(name)):
+                cinder.wait_for_pools(self._lab, keystone.admin_session(self._lab))
         self.write_facts()
 
     def casualties(self) -> list[str]:
