@@ -121,7 +121,8 @@ class Lifecycle:
         )
         try:
             volume = self._volumes.create(new)
-        except errors.CinderUnreachable as error:
+        except errors.Broken as error:
+            # No answer, or an error of a proxy or of Cinder after it had begun.
             self._discard_unanswered(new, record, error)
             raise
         undo.push(_on_error(lambda error: self._discard(volume.id, error)))

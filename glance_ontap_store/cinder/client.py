@@ -106,9 +106,9 @@ class CinderClient:
             found = self._repeating.messages.list(
                 search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
             )
-        if not found:
-            return None
-        return service.Fault(found[0].event_id, found[0].user_message)
+            if not found:
+                return None
+            return service.Fault(found[0].event_id, found[0].user_message)
 
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
@@ -117,7 +117,9 @@ class CinderClient:
             answer = self._once.attachments.create(
                 volume_id, {**connector, "mountpoint": "glance_store"}, mode=mode
             )
-        return service.Attachment(answer["id"], volume_id, answer["connection_info"])
+            return service.Attachment(
+                answer["id"], volume_id, answer["connection_info"]
+            )
 
     def complete(self, attachment_id: str) -> None:
         with self._translated(f"complete attachment {attachment_id}"):
@@ -131,8 +133,8 @@ class CinderClient:
     def volume_format(self, attachment_id: str) -> str | None:
         with self._translated(f"show attachment {attachment_id}"):
             shown = self._repeating.attachments.show(attachment_id)
-        found: str | None = shown.connection_info.get("format")
-        return found
+            found: str | None = shown.connection_info.get("format")
+            return found
 
     @contextlib.contextmanager
     def _translated(self, what: str, on_state: bool = False) -> Iterator[None]:
@@ -150,6 +152,12 @@ class CinderClient:
             keystone_errors.ClientException,
         ) as error:
             raise self._from_session(what, error) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # cinderclient takes an answer apart without a look at it.
+            raise errors.Broken(
+                f"Cannot {what}: the answer is not one of Cinder's ({error!r}). Is"
+                " there a proxy between? Check the endpoint in Keystone's catalog."
+            ) from error
 
     def _from_answer(
         self, what: str, error: cinder_errors.ClientException, on_state: bool

@@ -39,8 +39,8 @@ class VolumeService(Protocol):
     def create(self, new: model.NewVolume) -> model.Volume:
         """Begin to create a volume; its status is ``creating``.
 
-        Never sent twice. After `errors.CinderUnreachable` a volume may exist
-        all the same: see `find`.
+        Never sent twice. After `errors.Broken`, which no answer is too, a volume
+        may exist all the same: see `find`.
 
         :raises errors.NoSpace: the project's quota is full
         :raises errors.Misconfigured: the volume type does not exist
