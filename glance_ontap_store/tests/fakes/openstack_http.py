@@ -1,0 +1,56 @@
+"""Keystone's and Cinder's HTTP, for the clients that speak it."""
+
+from typing import Any
+
+from keystoneauth1 import fixture
+import requests_mock
+
+AUTH_URL = "http://keystone.example.com/v3"
+CINDER = "http://cinder.example.com"
+
+
+class Http:
+    """Over requests-mock: a login for anybody, and a catalog with one Cinder.
+
+    Every user gets a token that names the user, so that a request shows whose
+    it is. What a test does not answer itself is an error of the test.
+    """
+
+    def __init__(self, mock: requests_mock.Mocker) -> None:
+        self.mock = mock
+        self.logins: list[dict[str, Any]] = []
+        self.catalog_type = "volumev3"
+        mock.get(AUTH_URL, json=fixture.V3Discovery(AUTH_URL), status_code=200)
+        mock.post(f"{AUTH_URL}/auth/tokens", json=self._login)
+
+    def _login(self, request: Any, context: Any) -> dict[str, Any]:
+        identity = request.json()["auth"]["identity"]
+        self.logins.append(request.json()["auth"])
+        if "application_credential" in identity["methods"]:
+            who = identity["application_credential"]["id"]
+        else:
+            who = identity["password"]["user"]["name"]
+        context.status_code = 201
+        context.headers["X-Subject-Token"] = f"token-of-{who}"
+        token = fixture.V3Token(user_name=who)
+        token.set_project_scope()
+        service = token.add_service(self.catalog_type, name="cinderv3")
+        for region in ("north", "south"):
+            service.add_standard_endpoints(
+                public=f"{CINDER}/{region}/public/v3",
+                internal=f"{CINDER}/{region}/internal/v3",
+                admin=f"{CINDER}/{region}/admin/v3",
+                region=region,
+            )
+        return dict(token)
+
+    def answer(self, method: str, path: str, *answers: Any, **answer: Any) -> Any:
+        """Answer *method* *path* of Cinder; the matcher counts the requests."""
+        url = f"{CINDER}/north/internal/v3{path}"
+        if answers:
+            return self.mock.register_uri(method, url, list(answers))
+        return self.mock.register_uri(method, url, **answer)
+
+    def requests(self) -> list[Any]:
+        """What was asked of Cinder, in order."""
+        return [each for each in self.mock.request_history if CINDER in each.url]

@@ -1,0 +1,601 @@
+import datetime
+
+from keystoneauth1 import session as keystone_session
+import pytest
+import requests
+
+from glance_ontap_store import errors
+from glance_ontap_store import identity
+from glance_ontap_store import model
+from glance_ontap_store import opts
+from glance_ontap_store import settings
+from glance_ontap_store.cinder import client
+from glance_ontap_store.cinder import service
+from glance_ontap_store.tests.fakes import openstack_http as http_
+
+VOLUME_ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
+OTHER_ID = "5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22"
+ATTACHMENT_ID = "9a0f1a6e-5f65-4a76-9a43-0f1d2c3b4a55"
+CONNECTOR = {"host": "glance-1", "ip": "192.0.2.10"}
+
+# As Cinder answers; api-ref/source/v3 of Cinder.
+VOLUME = {
+    "id": VOLUME_ID,
+    "name": "image-1",
+    "status": "available",
+    "size": 3,
+    "metadata": {"image_owner": "acme"},
+    "volume_type": "ontap-fv1",
+    "encrypted": False,
+    "attachments": [],
+    "multiattach": False,
+    "bootable": "false",
+    "links": [],
+}
+
+
+def make_settings(**changes):
+    values = {option.name: option.default for option in opts.OPTIONS}
+    values.update(
+        ontap_store_auth_address=http_.AUTH_URL,
+        ontap_store_user_name="glance",
+        ontap_store_password="s3cret",
+        ontap_store_project_name="images",
+        ontap_os_region_name="north",
+    )
+    return settings.Settings.from_options({**values, **changes}, "fv1")
+
+
+def make_client(**changes):
+    given = make_settings(**changes)
+    return client.CinderClient(given, identity.session_for(given))
+
+
+@pytest.fixture
+def http(requests_mock, monkeypatch):
+    # keystoneauth waits between two tries; nothing is to wait for here.
+    monkeypatch.setattr(keystone_session.time, "sleep", lambda _seconds: None)
+    # They name the certificates that requests uses by default.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    return http_.Http(requests_mock)
+
+
+@pytest.fixture
+def volumes(http):
+    return make_client()
+
+
+NEW = model.NewVolume("image-1", 3, "ontap-fv1", {"image_owner": "acme"})
+
+# name -> how it is asked, and what Cinder is asked.
+CALLS = {
+    "create": (lambda volumes: volumes.create(NEW), "POST", "/volumes"),
+    "get": (lambda volumes: volumes.get(VOLUME_ID), "GET", f"/volumes/{VOLUME_ID}"),
+    "find": (lambda volumes: volumes.find("image-1"), "GET", "/volumes/detail"),
+    "delete": (
+        lambda volumes: volumes.delete(VOLUME_ID),
+        "DELETE",
+        f"/volumes/{VOLUME_ID}",
+    ),
+    "extend": (
+        lambda volumes: volumes.extend(VOLUME_ID, 4),
+        "POST",
+        f"/volumes/{VOLUME_ID}/action",
+    ),
+    "set_metadata": (
+        lambda volumes: volumes.set_metadata(VOLUME_ID, {"a": "b"}),
+        "POST",
+        f"/volumes/{VOLUME_ID}/metadata",
+    ),
+    "set_readonly": (
+        lambda volumes: volumes.set_readonly(VOLUME_ID),
+        "POST",
+        f"/volumes/{VOLUME_ID}/action",
+    ),
+    "has_snapshots": (
+        lambda volumes: volumes.has_snapshots(VOLUME_ID),
+        "GET",
+        "/snapshots",
+    ),
+    "last_fault": (lambda volumes: volumes.last_fault(VOLUME_ID), "GET", "/messages"),
+    "attach": (
+        lambda volumes: volumes.attach(VOLUME_ID, CONNECTOR, "rw"),
+        "POST",
+        "/attachments",
+    ),
+    "complete": (
+        lambda volumes: volumes.complete(ATTACHMENT_ID),
+        "POST",
+        f"/attachments/{ATTACHMENT_ID}/action",
+    ),
+    "detach": (
+        lambda volumes: volumes.detach(ATTACHMENT_ID),
+        "DELETE",
+        f"/attachments/{ATTACHMENT_ID}",
+    ),
+    "volume_format": (
+        lambda volumes: volumes.volume_format(ATTACHMENT_ID),
+        "GET",
+        f"/attachments/{ATTACHMENT_ID}",
+    ),
+}
+# A second one of these would be a second volume, attachment or step.
+NEVER_TWICE = {"create", "extend", "attach", "complete"}
+# Cinder answers 400 where the volume's state does not permit these.
+ON_STATE = {"delete", "extend", "attach"}
+
+
+def test_every_call_of_the_interface_is_tried_here():
+    asked = {name for name in vars(service.VolumeService) if name[0] != "_"}
+    assert set(CALLS) == asked
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize(
+        ("code", "expected"),
+        [
+            (401, errors.Refused),
+            (403, errors.Refused),
+            (413, errors.NoSpace),
+            (500, errors.Broken),
+            (501, errors.Broken),
+            (503, errors.Broken),
+        ],
+    )
+    def test_the_same_for_every_call(self, http, volumes, name, code, expected):
+        call, method, path = CALLS[name]
+        http.answer(
+            method,
+            path,
+            status_code=code,
+            json={"anything": {"code": code, "message": "The very cause."}},
+        )
+        with pytest.raises(expected, match="The very cause") as caught:
+            call(volumes)
+        assert type(caught.value) is expected
+        assert str(caught.value).startswith("Cannot ")
+
+    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize("code", [400, 409])
+    def test_a_state_that_does_not_permit_it(self, http, volumes, name, code):
+        call, method, path = CALLS[name]
+        http.answer(method, path, status_code=code, json={"x": {"message": "No."}})
+        expected = errors.ImageVolumeInUse if name in ON_STATE else errors.Broken
+        with pytest.raises(expected, match=r"No\.") as caught:
+            call(volumes)
+        assert type(caught.value) is expected
+
+    @pytest.mark.parametrize("name", sorted(set(CALLS) - {"create", "detach"}))
+    def test_gone(self, http, volumes, name):
+        call, method, path = CALLS[name]
+        http.answer(
+            method, path, status_code=404, json={"itemNotFound": {"message": "None."}}
+        )
+        with pytest.raises(errors.ImageVolumeGone, match=r"None\."):
+            call(volumes)
+
+    def test_an_attachment_that_is_gone_is_detached(self, http, volumes):
+        call, method, path = CALLS["detach"]
+        http.answer(method, path, status_code=404)
+        call(volumes)
+
+    def test_a_volume_type_that_is_not_there(self, http, volumes):
+        http.answer("POST", "/volumes", status_code=404, json={"itemNotFound": {}})
+        with pytest.raises(errors.Misconfigured, match="'ontap-fv1'") as caught:
+            volumes.create(NEW)
+        assert "ontap_volume_type" in str(caught.value)
+        assert "'glance'" in str(caught.value)
+
+    def test_a_full_quota_says_whose(self, http, volumes):
+        http.answer(
+            "POST",
+            "/volumes",
+            status_code=413,
+            json={"overLimit": {"message": "Requested volume exceeds allowed quota."}},
+        )
+        with pytest.raises(errors.NoSpace, match="exceeds allowed quota") as caught:
+            volumes.create(NEW)
+        assert "'images'" in str(caught.value)
+
+    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize("code", [404, 500, 502])
+    def test_a_proxys_page(self, http, volumes, name, code):
+        """Not JSON: still one of our errors."""
+        call, method, path = CALLS[name]
+        http.answer(method, path, status_code=code, text="<html>Bad gateway</html>")
+        if (name, code) == ("detach", 404):
+            return
+        with pytest.raises(errors.StoreError):
+            call(volumes)
+
+    @pytest.mark.parametrize(
+        "name", ["create", "get", "find", "attach", "last_fault", "volume_format"]
+    )
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param({"text": "<html>Welcome</html>"}, id="a page"),
+            pytest.param({"json": {}}, id="nothing"),
+            pytest.param({"json": []}, id="a list"),
+            pytest.param(
+                {
+                    "json": {
+                        "volume": {"id": VOLUME_ID},
+                        "attachment": {},
+                        "volumes": [{"id": VOLUME_ID}],
+                        "messages": [{"id": "m-1"}],
+                    }
+                },
+                id="half of it",
+            ),
+        ],
+    )
+    def test_an_answer_that_nothing_can_be_made_of(self, http, volumes, name, answer):
+        call, method, path = CALLS[name]
+        http.answer(method, path, status_code=200, **answer)
+        http.answer("GET", f"/volumes/{VOLUME_ID}", status_code=200, **answer)
+        http.answer("GET", "/messages/m-1", status_code=200, **answer)
+        with pytest.raises(errors.Broken):
+            call(volumes)
+
+
+LOST = [
+    pytest.param(requests.exceptions.ConnectionError("reset by peer"), id="reset"),
+    pytest.param(requests.exceptions.ConnectTimeout(), id="connect timeout"),
+    pytest.param(requests.exceptions.ReadTimeout(), id="read timeout"),
+]
+
+
+class TestLostConnections:
+    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize("lost", LOST)
+    def test_unreachable(self, http, volumes, name, lost):
+        call, method, path = CALLS[name]
+        http.answer(method, path, exc=lost)
+        with pytest.raises(errors.CinderUnreachable) as caught:
+            call(volumes)
+        assert http_.AUTH_URL in str(caught.value)
+
+    def test_a_broken_answer_is_unreachable(self, http, volumes):
+        """The connection breaks in the middle of the body."""
+        http.answer(
+            "GET",
+            f"/volumes/{VOLUME_ID}",
+            exc=requests.exceptions.ChunkedEncodingError(),
+        )
+        with pytest.raises(errors.CinderUnreachable):
+            volumes.get(VOLUME_ID)
+
+    @pytest.mark.parametrize("name", CALLS)
+    @pytest.mark.parametrize("retries", [0, 1, 4])
+    def test_only_what_is_safe_is_sent_again(self, http, name, retries):
+        call, method, path = CALLS[name]
+        matcher = http.answer(
+            method, path, exc=requests.exceptions.ConnectionError("reset by peer")
+        )
+        with pytest.raises(errors.CinderUnreachable):
+            call(make_client(ontap_http_retries=retries))
+        assert matcher.call_count == (1 if name in NEVER_TWICE else 1 + retries)
+
+    def test_the_second_answer_counts(self, http, volumes):
+        http.answer(
+            "GET",
+            f"/volumes/{VOLUME_ID}",
+            {"exc": requests.exceptions.ConnectionError("reset by peer")},
+            {"json": {"volume": VOLUME}},
+        )
+        assert volumes.get(VOLUME_ID).id == VOLUME_ID
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_an_error_of_the_service_is_not_repeated(self, http, volumes, name):
+        call, method, path = CALLS[name]
+        matcher = http.answer(method, path, status_code=500, json={})
+        with pytest.raises(errors.Broken):
+            call(volumes)
+        assert matcher.call_count == 1
+
+    @pytest.mark.parametrize("name", ["create", "get"])
+    def test_a_certificate_that_is_refused(self, http, volumes, name):
+        call, method, path = CALLS[name]
+        http.answer(method, path, exc=requests.exceptions.SSLError("self-signed"))
+        with pytest.raises(errors.Misconfigured, match="self-signed") as caught:
+            call(volumes)
+        assert "ontap_ca_certificates_file" in str(caught.value)
+
+
+class TestLogin:
+    def test_nobody_logs_in_before_the_first_request(self, http):
+        """Glance starts without Keystone."""
+        make_client()
+        assert http.mock.request_history == []
+
+    def test_bad_credentials(self, http, volumes):
+        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=401, json={})
+        with pytest.raises(errors.Refused, match="'fv1'") as caught:
+            volumes.get(VOLUME_ID)
+        assert "'glance'" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+    @pytest.mark.parametrize("lost", LOST)
+    def test_keystone_is_unreachable(self, http, volumes, lost):
+        http.mock.get(http_.AUTH_URL, exc=lost)
+        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", exc=lost)
+        with pytest.raises(errors.CinderUnreachable, match="ontap_store_auth_address"):
+            volumes.get(VOLUME_ID)
+
+    def test_keystone_is_broken(self, http, volumes):
+        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=500, json={})
+        with pytest.raises(errors.Broken):
+            volumes.get(VOLUME_ID)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"ontap_os_region_name": "west"},
+            {"ontap_catalog_info": "sharev2::internalURL"},
+            {"ontap_catalog_info": "volumev3:other:internalURL"},
+        ],
+    )
+    def test_no_endpoint_in_the_catalog(self, http, changes):
+        with pytest.raises(errors.Misconfigured, match="ontap_catalog_info"):
+            make_client(**changes).get(VOLUME_ID)
+
+    def test_a_token_that_ran_out_is_renewed(self, http, volumes):
+        http.answer(
+            "POST",
+            "/volumes",
+            {"status_code": 401, "json": {}},
+            {"status_code": 202, "json": {"volume": VOLUME}},
+        )
+        assert volumes.create(NEW).id == VOLUME_ID
+        assert len(http.logins) == 2
+
+    def test_one_login_serves_many_requests(self, http, volumes):
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        http.answer("POST", "/volumes", status_code=202, json={"volume": VOLUME})
+        for _time in range(3):
+            volumes.get(VOLUME_ID)
+            volumes.create(NEW)
+        assert len(http.logins) == 1
+
+    def test_password_login(self, http, volumes):
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        volumes.get(VOLUME_ID)
+        (login,) = http.logins
+        assert login["identity"]["password"]["user"] == {
+            "name": "glance",
+            "domain": {"name": "Default"},
+            "password": "s3cret",
+        }
+        assert login["scope"]["project"] == {
+            "name": "images",
+            "domain": {"name": "Default"},
+        }
+
+    def test_application_credential_login(self, http):
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        make_client(
+            ontap_store_user_name=None,
+            ontap_store_password=None,
+            ontap_store_project_name=None,
+            ontap_store_application_credential_id="ac-1",
+            ontap_store_application_credential_secret="s3cret",
+        ).get(VOLUME_ID)
+        (login,) = http.logins
+        assert login == {
+            "identity": {
+                "methods": ["application_credential"],
+                "application_credential": {"id": "ac-1", "secret": "s3cret"},
+            }
+        }
+
+    def test_upstream_two_stores_use_both_users(self, http):
+        """Upstream's one session per process served every store."""
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        first = make_client(ontap_store_user_name="glance-1")
+        second = make_client(ontap_store_user_name="glance-2")
+        for volumes in (first, second, first):
+            volumes.get(VOLUME_ID)
+        assert [each.headers["X-Auth-Token"] for each in http.requests()] == [
+            "token-of-glance-1",
+            "token-of-glance-2",
+            "token-of-glance-1",
+        ]
+
+
+class TestWhere:
+    @pytest.mark.parametrize("region", ["north", "south"])
+    @pytest.mark.parametrize(
+        ("interface", "path"),
+        [
+            ("internalURL", "internal"),
+            ("publicURL", "public"),
+            ("adminURL", "admin"),
+            ("internal", "internal"),
+        ],
+    )
+    def test_region_and_endpoint_type(self, http, region, interface, path):
+        matcher = http.mock.get(
+            f"{http_.CINDER}/{region}/{path}/v3/volumes/{VOLUME_ID}",
+            json={"volume": VOLUME},
+        )
+        make_client(
+            ontap_os_region_name=region,
+            ontap_catalog_info=f"volumev3:cinderv3:{interface}",
+        ).get(VOLUME_ID)
+        assert matcher.call_count == 1
+
+    @pytest.mark.parametrize("catalog_type", ["volumev3", "block-storage"])
+    def test_service_type(self, http, catalog_type):
+        http.catalog_type = catalog_type
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        found = make_client(ontap_catalog_info=f"{catalog_type}::internalURL")
+        assert found.get(VOLUME_ID).id == VOLUME_ID
+
+    @pytest.mark.parametrize("is_insecure", [True, False])
+    @pytest.mark.parametrize("has_ca_file", [True, False])
+    def test_certificates(self, http, tmp_path, is_insecure, has_ca_file):
+        if is_insecure and has_ca_file:
+            return  # refused by the settings
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_text("certificate")
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        make_client(
+            ontap_api_insecure=is_insecure,
+            ontap_ca_certificates_file=str(ca_file) if has_ca_file else None,
+        ).get(VOLUME_ID)
+        expected = str(ca_file) if has_ca_file else not is_insecure
+        assert {each.verify for each in http.mock.request_history} == {expected}
+
+    def test_every_request_has_a_time_limit(self, http):
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        make_client(ontap_api_timeout=17).get(VOLUME_ID)
+        assert {each.timeout for each in http.mock.request_history} == {17}
+
+    def test_the_version_that_has_all_we_need(self, http, volumes):
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
+        volumes.get(VOLUME_ID)
+        (request,) = http.requests()
+        assert request.headers["OpenStack-API-Version"] == "volume 3.54"
+
+
+class TestWhatIsSaid:
+    def test_create(self, http, volumes):
+        created = {**VOLUME, "status": "creating"}
+        http.answer("POST", "/volumes", status_code=202, json={"volume": created})
+        assert volumes.create(NEW) == model.Volume(
+            VOLUME_ID, "creating", 3, {"image_owner": "acme"}, "ontap-fv1"
+        )
+        (request,) = http.requests()
+        asked = request.json()["volume"]
+        assert asked["size"] == 3
+        assert asked["name"] == "image-1"
+        assert asked["volume_type"] == "ontap-fv1"
+        assert asked["metadata"] == {"image_owner": "acme"}
+        assert asked.get("multiattach") in (None, False)
+
+    def test_a_volume_is_parsed(self, http, volumes):
+        shown = {
+            **VOLUME,
+            "status": "in-use",
+            "encrypted": True,
+            "attachments": [
+                {"attachment_id": ATTACHMENT_ID, "server_id": None, "id": VOLUME_ID},
+                {"attachment_id": OTHER_ID, "server_id": "vm", "id": VOLUME_ID},
+            ],
+        }
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
+        assert volumes.get(VOLUME_ID) == model.Volume(
+            VOLUME_ID,
+            "in-use",
+            3,
+            {"image_owner": "acme"},
+            "ontap-fv1",
+            True,
+            (ATTACHMENT_ID, OTHER_ID),
+        )
+
+    def test_find(self, http, volumes):
+        matcher = http.answer("GET", "/volumes/detail", json={"volumes": [VOLUME]})
+        assert [each.id for each in volumes.find("image-1")] == [VOLUME_ID]
+        assert matcher.last_request.qs["name"] == ["image-1"]
+        assert "all_tenants" not in matcher.last_request.qs
+
+    def test_attach(self, http, volumes):
+        info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
+        matcher = http.answer(
+            "POST",
+            "/attachments",
+            json={
+                "attachment": {
+                    "id": ATTACHMENT_ID,
+                    "status": "attaching",
+                    "connection_info": info,
+                }
+            },
+        )
+        lent = dict(CONNECTOR)
+        assert volumes.attach(VOLUME_ID, lent, "ro") == service.Attachment(
+            ATTACHMENT_ID, VOLUME_ID, info
+        )
+        asked = matcher.last_request.json()["attachment"]
+        assert asked["volume_uuid"] == VOLUME_ID
+        assert asked["mode"] == "ro"
+        assert asked["connector"].items() >= CONNECTOR.items()
+        assert lent == CONNECTOR
+
+    def test_an_attachments_secrets_are_not_printed(self):
+        attachment = service.Attachment("a", "v", {"auth_password": "s3cret"})
+        assert "s3cret" not in repr(attachment)
+
+    @pytest.mark.parametrize(
+        ("name", "body"),
+        [
+            ("extend", {"os-extend": {"new_size": 4}}),
+            ("set_readonly", {"os-update_readonly_flag": {"readonly": True}}),
+            ("set_metadata", {"metadata": {"a": "b"}}),
+            ("complete", {"os-complete": ATTACHMENT_ID}),
+        ],
+    )
+    def test_what_is_sent(self, http, volumes, name, body):
+        call, method, path = CALLS[name]
+        matcher = http.answer(method, path, status_code=202, json={"metadata": {}})
+        call(volumes)
+        sent = matcher.last_request.json()
+        if name == "complete":  # the client's own shape: {"os-complete": null}
+            assert list(sent) == list(body)
+        else:
+            assert sent == body
+
+    @pytest.mark.parametrize("count", [0, 1, 2])
+    def test_has_snapshots(self, http, volumes, count):
+        found = [{"id": f"s-{n}", "volume_id": VOLUME_ID} for n in range(count)]
+        matcher = http.answer("GET", "/snapshots", json={"snapshots": found})
+        assert volumes.has_snapshots(VOLUME_ID) is bool(count)
+        assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
+
+    def test_last_fault_is_the_newest_message(self, http, volumes):
+        now = datetime.datetime(2026, 1, 1)
+        messages = [
+            {
+                "id": f"m-{n}",
+                "event_id": f"VOLUME_VOLUME_001_00{n}",
+                "user_message": f"message {n}",
+                "created_at": (now - datetime.timedelta(n)).isoformat(),
+            }
+            for n in (3, 6)
+        ]
+        matcher = http.answer("GET", "/messages", json={"messages": messages})
+        fault = volumes.last_fault(VOLUME_ID)
+        assert fault == service.Fault("VOLUME_VOLUME_001_003", "message 3")
+        assert fault.is_lack_of_room
+        assert matcher.last_request.qs["resource_uuid"] == [VOLUME_ID]
+        assert matcher.last_request.qs["sort"] == ["created_at:desc"]
+
+    def test_no_fault(self, http, volumes):
+        http.answer("GET", "/messages", json={"messages": []})
+        assert volumes.last_fault(VOLUME_ID) is None
+
+    @pytest.mark.parametrize("answer", ["raw", "qcow2", None])
+    def test_volume_format(self, http, volumes, answer):
+        info = {"driver_volume_type": "nfs"} | ({"format": answer} if answer else {})
+        http.answer(
+            "GET",
+            f"/attachments/{ATTACHMENT_ID}",
+            json={"attachment": {"id": ATTACHMENT_ID, "connection_info": info}},
+        )
+        assert volumes.volume_format(ATTACHMENT_ID) == answer
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("code", [401, 500])
+    def test_no_password_or_token_in_log_or_error(self, http, volumes, caplog, code):
+        caplog.set_level("DEBUG")
+        http.answer("GET", f"/volumes/{VOLUME_ID}", status_code=code, json={})
+        with pytest.raises(errors.StoreError) as caught:
+            volumes.get(VOLUME_ID)
+        for text in (caplog.text, str(caught.value), repr(caught.value)):
+            assert "s3cret" not in text
+            assert "token-of" not in text

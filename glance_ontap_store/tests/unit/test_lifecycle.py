@@ -1,0 +1,362 @@
+"""What Lifecycle adds to the contract that Glance sees; see `conformance.store`."""
+
+import os
+import socket
+import uuid
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import lifecycle
+from glance_ontap_store import model
+from glance_ontap_store.tests.fakes import device as device_
+from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import glance
+
+GIB = model.GIB
+
+
+def upload(content=1000, announced=None, **changes):
+    if isinstance(content, int):
+        content = glance.Pattern(content)
+    return lifecycle.Upload(
+        **{
+            "image_id": "image-1",
+            "owner": "acme",
+            "reader": glance.OnePass(content),
+            "size": content.size if announced is None else announced,
+            "hash_algo": "sha256",
+            **changes,
+        }
+    )
+
+
+class MemoryAttacher:
+    """Every volume is the one device of memory; how often it is attached."""
+
+    def __init__(self, device):
+        self.device = device
+        self.attached = 0
+
+    def writable(self, volume_id):
+        self.attached += 1
+        return self
+
+    def __enter__(self):
+        return self.device
+
+    def __exit__(self, *_error):
+        return None
+
+
+class TestUnknownSize:
+    def test_upstream_growth_over_a_gib_attaches_and_extends_once(self, cloud):
+        """Upstream detached, extended and attached again at each GiB.
+
+        And it zeroed what lay before. 1 GiB and a byte, of zeros but for marks.
+        """
+        content = glance.Sparse(
+            GIB + 1, {0: b"first", GIB - 3: b"across", GIB // 2: b"middle"}
+        )
+        attacher = MemoryAttacher(device_.MemoryDevice(GIB))
+        images = cloud.lifecycle(attacher=attacher)
+        stored = images.store(upload(content, announced=0, hash_algo="md5"))
+        assert stored.size == GIB + 1
+        assert attacher.attached == 1
+        assert cloud.volumes.calls.count("extend") == 1
+        assert cloud.cinder.get(stored.volume_id).size_gib == 2
+        assert attacher.device.length() == 2 * GIB
+        for offset in (0, GIB // 2, GIB - 10):
+            assert attacher.device.read_at(offset, 20) == content.at(offset, 20).ljust(
+                20, b"\0"
+            )
+
+    def test_no_room_to_grow_leaves_nothing(self, cloud, monkeypatch):
+        attacher = MemoryAttacher(device_.MemoryDevice())
+        images = cloud.lifecycle(attacher=attacher)
+        cloud.cinder.quota_gib = 1
+        monkeypatch.setattr(model, "gib_for", lambda size: 2 if size else 1)
+        with pytest.raises(errors.NoSpace):
+            images.store(upload(10, announced=0))
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+    @pytest.mark.parametrize("size", [0, 1, 5000])
+    def test_what_fits_is_not_extended(self, cloud, size):
+        cloud.lifecycle().store(upload(size, announced=0))
+        assert "extend" not in cloud.volumes.calls
+
+
+class TestRecord:
+    def test_while_it_is_written(self, cloud):
+        """What a crash leaves says whose it is."""
+        seen = []
+
+        class Looking(glance.OnePass):
+            def read(self, size):
+                (volume,) = cloud.cinder.find("image-image-1")
+                seen.append(model.Record.parse(volume.metadata))
+                return super().read(size)
+
+        cloud.lifecycle().store(upload(reader=Looking(glance.Pattern(1000))))
+        assert seen
+        for record in seen:
+            assert record.state == model.FILLING
+            assert record.image_id == "image-1"
+            assert record.owner == "acme"
+            assert record.store == "fv1"
+            assert record.writer == socket.gethostname()
+            assert uuid.UUID(record.write_id)
+
+    def test_two_uploads_have_two_write_ids(self, cloud):
+        images = cloud.lifecycle()
+        ids = [
+            cloud.cinder.get(images.store(upload()).volume_id).metadata[
+                "ontap_write_id"
+            ]
+            for _time in range(2)
+        ]
+        assert ids[0] != ids[1]
+
+    def test_a_sealed_volume_is_read_only(self, cloud):
+        stored = cloud.lifecycle().store(upload())
+        assert cloud.cinder.is_readonly(stored.volume_id)
+
+    def test_an_image_of_nobody(self, cloud):
+        stored = cloud.lifecycle().store(upload(owner=None))
+        assert "image_owner" not in cloud.cinder.get(stored.volume_id).metadata
+
+
+class TestVolumeTypes:
+    @pytest.mark.parametrize(
+        ("volume_type", "error", "says"),
+        [
+            ("no-such", errors.Misconfigured, "does not exist"),
+            ("private", errors.Misconfigured, "does not exist"),
+            ("encrypted", errors.Misconfigured, "encrypts"),
+            ("qcow2", errors.Misconfigured, "nfs_qcow2_volumes"),
+            ("broken", errors.Broken, "The array said no"),
+            ("iscsi", errors.Misconfigured, "supports nfs"),
+        ],
+    )
+    def test_those_that_do_not_do_leave_nothing(self, cloud, volume_type, error, says):
+        with pytest.raises(error, match=says) as caught:
+            cloud.lifecycle(volume_type=volume_type).store(upload())
+        assert not getattr(caught.value, "__notes__", None)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+    def test_upstream_a_volume_that_goes_to_error_is_deleted(self, cloud):
+        with pytest.raises(errors.Broken, match="'creating' to 'error'"):
+            cloud.lifecycle(volume_type="broken").store(upload())
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+    @pytest.mark.parametrize("gib", [1, 3, 4])
+    def test_a_flexvol_that_is_full(self, cloud, gib):
+        images = cloud.lifecycle(volume_type="ontap-fv3")
+        cloud.cinder.create(model.NewVolume("other", 3, "ontap-fv3", {}))
+        with pytest.raises(errors.NoSpace, match="No weighed backends"):
+            images.store(upload(announced=gib * GIB))
+        cloud.clock.sleep(60)
+        assert len(cloud.holdings()) == 1
+
+    def test_a_full_quota(self, cloud):
+        cloud.cinder.quota_gib = 0
+        with pytest.raises(errors.NoSpace, match="Quota"):
+            cloud.lifecycle().store(upload())
+        assert cloud.holdings() == set()
+
+    def test_without_a_type_it_is_cinders_default(self, cloud):
+        stored = cloud.lifecycle(volume_type=None).store(upload())
+        assert cloud.cinder.get(stored.volume_id).volume_type == "ontap-fv1"
+
+    def test_creating_takes_too_long(self, cloud):
+        images = cloud.lifecycle(transition_timeout_s=0.3)
+        with pytest.raises(errors.Broken, match="still 'creating'"):
+            images.store(upload())
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+
+class TestReading:
+    def test_upstream_two_readers_need_no_multiattach_type(self, cloud):
+        """The second waits until the first has finished."""
+        images = cloud.lifecycle()
+        stored = images.store(upload(1000))
+        first, _size = images.read(stored.volume_id, 0, None)
+        closed_at = []
+
+        def close():
+            first.close()
+            closed_at.append(cloud.clock.monotonic())
+
+        cloud.clock.at(30, close)
+        second, size = images.read(stored.volume_id, 0, None)
+        assert closed_at
+        assert size == 1000
+        assert b"".join(second) == glance.Pattern(1000).at(0, 1000)
+
+    def test_a_reader_that_stays_too_long(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        first, _size = images.read(stored.volume_id, 0, None)
+        before = cloud.holdings()
+        with pytest.raises(errors.ImageVolumeInUse):
+            images.read(stored.volume_id, 0, None)
+        assert cloud.holdings() == before
+        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
+
+    def test_readers_share_a_multiattach_volume(self, cloud):
+        images = cloud.lifecycle(volume_type="multiattach")
+        stored = images.store(upload())
+        first, _size = images.read(stored.volume_id, 0, None)
+        second, _size = images.read(stored.volume_id, 500, None)
+        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(second) == glance.Pattern(1000).at(500, 500)
+
+    def test_a_raw_image_may_hold_a_qcow2_file(self, cloud):
+        """Of format qcow2 in Glance: its bytes are served as they are."""
+        content = glance.Sparse(1000, {0: b"QFI\xfb"})
+        images = cloud.lifecycle()
+        stored = images.store(upload(content))
+        opened, _size = images.read(stored.volume_id, 0, None)
+        assert b"".join(opened) == content.at(0, 1000)
+
+    @pytest.mark.parametrize(
+        ("volume_type", "is_served"), [("ontap-fv1", True), ("qcow2", False)]
+    )
+    def test_a_volume_of_cinders_own(self, cloud, volume_type, is_served):
+        """Only Cinder knows whether the volume is qcow2, or what it holds is."""
+        made = cloud.cinder.create(
+            model.NewVolume("x", 1, volume_type, {"image_owner": "acme"})
+        )
+        cloud.clock.sleep(60)
+        with open(cloud.cinder.path_of(made.id), "r+b") as file:
+            file.write(b"QFI\xfb")
+        before = cloud.holdings()
+        if is_served:
+            opened, _size = cloud.lifecycle().read(made.id, 0, 4)
+            assert b"".join(opened) == b"QFI\xfb"
+        else:
+            with pytest.raises(errors.Broken, match="nfs_qcow2_volumes"):
+                cloud.lifecycle().read(made.id, 0, 4)
+        assert cloud.holdings() == before
+
+    @pytest.mark.parametrize("status", ["error", "error_deleting"])
+    def test_a_volume_that_cinder_gave_up(self, cloud, status):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        cloud.cinder.set_status(stored.volume_id, status)
+        with pytest.raises(errors.Broken, match=status):
+            images.read(stored.volume_id, 0, None)
+
+
+class TestDeleting:
+    def test_a_reader_is_waited_for(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        reader, _size = images.read(stored.volume_id, 0, None)
+        cloud.clock.at(5, reader.close)
+        images.delete(stored.volume_id)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+    def test_it_is_not_waited_for_longer_than_said(self, cloud):
+        images = cloud.lifecycle(delete_wait_s=7)
+        stored = images.store(upload())
+        reader, _size = images.read(stored.volume_id, 0, None)
+        before = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeInUse, match="7 s"):
+            images.delete(stored.volume_id)
+        assert cloud.clock.monotonic() - before == pytest.approx(7)
+        reader.close()
+
+    def test_a_snapshot_is_not_waited_for(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        cloud.cinder.take_snapshot(stored.volume_id)
+        before = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeHasSnapshot):
+            images.delete(stored.volume_id)
+        assert cloud.clock.monotonic() == before
+
+    def test_gone_while_it_was_waited_for(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        reader, _size = images.read(stored.volume_id, 0, None)
+
+        def another_worker_deletes():
+            reader.close()
+            cloud.cinder.delete(stored.volume_id)
+            cloud.clock.sleep(60)
+
+        cloud.clock.at(3, another_worker_deletes)
+        with pytest.raises(errors.ImageVolumeGone):
+            images.delete(stored.volume_id)
+
+    def test_a_broken_volume(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        cloud.cinder.set_status(stored.volume_id, "error_deleting")
+        images.delete(stored.volume_id)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+
+class TestBelongsHere:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            errors.CinderUnreachable("no answer"),
+            errors.Refused("no"),
+            errors.Broken("no"),
+        ],
+    )
+    def test_an_error_is_a_no(self, cloud, error):
+        """A yes makes Glance rewrite the location for good."""
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        assert images.belongs_here(stored.volume_id)
+        cloud.volumes.fail("get", error)
+        assert not images.belongs_here(stored.volume_id)
+
+    def test_of_two_stores_only_the_writer_says_yes(self, cloud):
+        """Also where both have the same volume type, unlike upstream."""
+        first = cloud.lifecycle(store_id="fv1")
+        second = cloud.lifecycle(store_id="other")
+        stored = first.store(upload())
+        assert first.belongs_here(stored.volume_id)
+        assert not second.belongs_here(stored.volume_id)
+
+    def test_one_question_to_cinder(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        cloud.volumes.calls.clear()
+        images.belongs_here(stored.volume_id)
+        assert cloud.volumes.calls == ["get"]
+
+
+class TestFullFlexVol:
+    def test_a_file_of_a_full_flexvol(self, cloud, monkeypatch):
+        """The real thing, EFBIG or ENOSPC, is for a real file system."""
+
+        def full(fd, data, offset):
+            raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(os, "pwrite", full)
+        with pytest.raises(errors.NoSpace, match="FlexVol is full"):
+            cloud.lifecycle().store(upload())
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+
+def test_a_faulty_wrapper_fails_as_planned():
+    """The tests of failures rest on it."""
+    device = faulty.Faulty(device_.MemoryDevice())
+    device.fail("write_at", KeyError(), nth=2, done=True)
+    device.write_at(0, b"a")
+    with pytest.raises(KeyError):
+        device.write_at(1, b"b")
+    device.write_at(2, b"c")
+    assert device.read_at(0, 9) == b"abc"
