@@ -16,6 +16,7 @@ import json
 import os
 from pathlib import Path
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -107,12 +108,21 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path):
 
 
 def test_it_ends_while_a_job_is_stuck_and_a_request_waits(tmp_path):
-    with process.running(tmp_path, FLEXVOLS) as simulator:
+    with ExitStack() as stack:
+        simulator = stack.enter_context(process.running(tmp_path, FLEXVOLS))
         (simulator.flexvols["fv1"] / "a").touch()
         simulator.add_fault(action="job_stuck", path="/storage/file/clone$")
         body = {"volume": {"name": "fv1"}, "source_path": "a", "destination_path": "b"}
         answer = simulator.api("POST", "/storage/file/clone", json=body)
         assert answer.status_code == 202
+        simulator.add_fault(action="latency", path="/cluster$", latency_s=3600)
+        # The client outlives the simulator: it is closed after it.
+        client = socket.create_connection(("127.0.0.1", simulator.port))
+        client.sendall(b"GET /api/cluster HTTP/1.0\r\n\r\n")
+        while simulator.faults()[1]["hits"] == 0:
+            pass  # each look is a request
+    with client:
+        assert client.recv(1) == b""
     assert not mounts_below(tmp_path)
 
 

@@ -56,6 +56,11 @@ class RunningSimulator:
         """Switch a fault on (see faults.py) and return its id."""
         return str(self._control("POST", "/faults", fault)["id"])
 
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults that are switched on, with their hits, oldest first."""
+        found: list[dict[str, Any]] = self._control("GET", "/faults")["faults"]
+        return found
+
     def remove_faults(self) -> None:
         """Switch all faults off."""
         self._control("DELETE", "/faults")

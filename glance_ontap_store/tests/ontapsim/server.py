@@ -134,9 +134,8 @@ class Simulator:
             request_handler=_QuietHandler,
         )
         assert isinstance(server, ThreadedWSGIServer)
-        server.daemon_threads = True
         # Else closing waits for requests that are held up by a latency fault.
-        server.block_on_close = False
+        server.daemon_threads = True
         if settings.tls:
             self.ca_file = settings.root / "ca.pem"
             _use_tls(server, certificate.make_context(settings.address, self.ca_file))
