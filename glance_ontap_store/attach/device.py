@@ -106,5 +106,25 @@ def _open(
         if status.st_uid == os.geteuid() or not stat.S_ISREG(status.st_mode):
             raise
         change_owner(path, os.geteuid())
-        stack.callback(change_owner, path, status.st_uid)
+        stack.push(_giving_back(change_owner, path, status.st_uid))
         return mount.open(name, flags)
+
+
+def _giving_back(
+    change_owner: Callable[[str, int], None], path: str, uid: int
+) -> Callable[..., None]:
+    """An exit callback whose own failure does not hide an earlier error."""
+
+    def leave(_cls: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            change_owner(path, uid)
+        except Exception as failed:  # OSError, or what privsep raises
+            text = (
+                f"{path} could not be given back to user {uid}: {failed}. Cinder may"
+                " not be able to use the volume."
+            )
+            if error is None:
+                raise errors.WriteDenied(text) from failed
+            errors.note(error, text)
+
+    return leave

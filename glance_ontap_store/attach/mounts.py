@@ -141,17 +141,18 @@ class Mounts:
         with self._guarded(export):
             users = self._open_users(export)
             try:
-                path = self._mounter.mount_point(export)
-                if self._device(path) is None or not self._is_last(users):
-                    return False
-                LOG.info("Unmounting %s, which a process that died left", export)
-                return self._unmount(export)
+                return self._is_last(users) and self._unmount(export)
             finally:
                 os.close(users)
 
     def _unmount(self, export: str) -> bool:
-        if self._device(self._mounter.mount_point(export)) is None:
-            return False
+        """Whether *export* was mounted and is not any more."""
+        try:
+            if self._device(self._mounter.mount_point(export)) is None:
+                return False
+        except errors.Broken as error:
+            # Of a server that is gone, say: it is mounted, and of no use.
+            LOG.warning("%s", error)
         try:
             self._mounter.unmount(export)
         except errors.Broken as error:
@@ -169,11 +170,19 @@ class Mounts:
         return True
 
     def _device(self, path: str) -> int | None:
-        """The device mounted on *path*, or None if nothing is."""
+        """The device mounted on *path*, or None if nothing is.
+
+        :raises errors.Broken: what is mounted there does not answer
+        """
         try:
             device = os.stat(path).st_dev
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise errors.Broken(
+                f"{path} cannot be looked at: {error}. Does the FlexVol's NFS server"
+                " answer?"
+            ) from error
         return None if device == os.stat(self._base).st_dev else device
 
     def _make_base(self) -> None:

@@ -55,8 +55,8 @@ class Attacher:
             if opened.holds_qcow2():
                 raise errors.Misconfigured(
                     f"The volume type makes qcow2 files ({opened.name}), but an"
-                    " image-volume must be raw. Set nfs_qcow2_volumes = false in that back end of"
-                    " Cinder, or change ontap_volume_type."
+                    " image-volume must be raw. Set nfs_qcow2_volumes = false in that"
+                    " back end of Cinder, or change ontap_volume_type."
                 )
             yield opened
 
