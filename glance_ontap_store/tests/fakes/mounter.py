@@ -58,6 +58,10 @@ class FakeMounter:
             return set()
         return {entry.name for entry in base.iterdir() if entry.is_symlink()}
 
+    def directory(self, export: str) -> str:
+        """What is mounted, seen from the array."""
+        return self._exports.directory(export)
+
     def _has_open_files(self, export: str) -> bool:
         directory = self._exports.directory(export)
         for fd in pathlib.Path("/proc/self/fd").iterdir():

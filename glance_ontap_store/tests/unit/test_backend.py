@@ -1,0 +1,86 @@
+"""The composition root: what is put together, and that nothing is asked yet."""
+
+import os
+import uuid
+
+import pytest
+
+from glance_ontap_store import backend
+from glance_ontap_store import errors
+from glance_ontap_store.attach import brick
+from glance_ontap_store.tests.fakes import exports
+from glance_ontap_store.tests.fakes import mounter
+from glance_ontap_store.tests.fakes import openstack_http
+from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
+
+EXPORT = "192.0.2.1:/fv1"
+
+
+@pytest.fixture
+def http(requests_mock):
+    return openstack_http.Http(requests_mock)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return cinder_tests.make_settings(ontap_mount_point_base=str(tmp_path / "mnt"))
+
+
+def test_nothing_is_asked_and_nothing_made_at_start(http, settings):
+    backend.build(settings)
+    assert http.mock.request_history == []
+    assert not os.path.exists(settings.mount_point_base)
+
+
+def test_upstream_two_stores_of_one_process_use_both_users(http, tmp_path):
+    volume_id = str(uuid.uuid4())
+    volume = {**cinder_tests.VOLUME, "id": volume_id}
+    http.answer("GET", f"/volumes/{volume_id}", json={"volume": volume})
+    for user in ("glance-1", "glance-2"):
+        built = backend.build(
+            cinder_tests.make_settings(
+                ontap_store_user_name=user, ontap_mount_point_base=str(tmp_path)
+            )
+        )
+        built.images.describe(volume_id)
+    assert [each.headers["X-Auth-Token"] for each in http.requests()] == [
+        "token-of-glance-1",
+        "token-of-glance-2",
+    ]
+
+
+def test_the_store_asks_as_its_own_user(http, settings):
+    http.mock.post(f"{openstack_http.AUTH_URL}/auth/tokens", status_code=401, json={})
+    built = backend.build(settings)
+    with pytest.raises(errors.Refused, match="'glance'"):
+        built.images.describe(str(uuid.uuid4()))
+
+
+@pytest.fixture
+def left_behind(settings, tmp_path, monkeypatch):
+    """A mount that a worker left when it died, and the mounter that knows it."""
+    root = exports.on_another_file_system(tmp_path)
+    fake = mounter.FakeMounter(settings.mount_point_base, root)
+    monkeypatch.setattr(brick, "NfsMounter", lambda base: fake)
+    fake.keeps = True
+    backend.mounts.Mounts(settings.mount_point_base, fake).use(EXPORT, "").close()
+    fake.keeps = False
+    assert fake.mounted()
+    yield fake
+    exports.remove(root)
+
+
+def test_what_a_dead_worker_left_is_unmounted(left_behind, settings, caplog):
+    caplog.set_level("INFO")
+    backend.build(settings)
+    assert not left_behind.mounted()
+    assert EXPORT in caplog.text
+
+
+def test_a_dead_mount_does_not_keep_glance_from_starting(left_behind, settings):
+    """Its server is gone: here a link to itself, where stat fails."""
+    point = left_behind.mount_point(EXPORT)
+    os.unlink(point)
+    os.symlink(point, point)
+    backend.build(settings)
+    assert not left_behind.mounted()

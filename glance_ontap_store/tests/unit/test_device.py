@@ -1,0 +1,191 @@
+import errno
+import os
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.attach import connection
+from glance_ontap_store.attach import device
+from glance_ontap_store.tests.conformance import device as contract
+
+EXPORT = "192.0.2.1:/fv1"
+NFS = connection.NfsConnection(EXPORT, "volume-7", "vers=4.1")
+
+
+class TestFileDevice(contract.DeviceContract):
+    @pytest.fixture
+    def device(self, tmp_path):
+        fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+        yield device.FileDevice(fd, "file")
+        os.close(fd)
+
+    def test_a_write_that_takes_a_part_only_goes_on(self, device, monkeypatch):
+        whole = os.pwrite
+        monkeypatch.setattr(
+            os, "pwrite", lambda fd, data, at: whole(fd, bytes(data)[:3], at)
+        )
+        device.write_at(5, b"abcdefgh")
+        assert device.read_at(5, 100) == b"abcdefgh"
+
+    @pytest.mark.parametrize(
+        ("begin", "is_qcow2"),
+        [(b"QFI\xfb\0\0\0\3", True), (b"QFI", False), (b"", False), (b"\0" * 8, False)],
+    )
+    def test_qcow2_is_told_by_its_first_bytes(self, device, begin, is_qcow2):
+        device.write_at(0, begin)
+        assert device.holds_qcow2() is is_qcow2
+
+
+@pytest.fixture
+def path(cloud):
+    """The volume's file on the FlexVol."""
+    found = os.path.join(cloud.mounter.directory(EXPORT), "volume-7")
+    with open(found, "wb") as file:
+        file.write(b"content")
+    return found
+
+
+class TestOpened:
+    def test_mounted_while_it_is_open(self, cloud, path):
+        with device.opened(NFS, cloud.mounts, "ro") as opened:
+            assert opened.read_at(0, 100) == b"content"
+            assert len(cloud.mounter.mounted()) == 1
+            assert opened.name == f"{EXPORT}/volume-7"
+        assert not cloud.mounter.mounted()
+
+    def test_cinders_mount_options_are_used(self, cloud, path):
+        with device.opened(NFS, cloud.mounts, "ro"):
+            assert cloud.mounter.options[EXPORT] == "vers=4.1"
+
+    def test_written(self, cloud, path):
+        with device.opened(NFS, cloud.mounts, "rw") as opened:
+            opened.write_at(0, b"CON")
+        with open(path, "rb") as file:
+            assert file.read() == b"CONtent"
+
+    def test_a_reader_cannot_write(self, cloud, path):
+        with device.opened(NFS, cloud.mounts, "ro") as opened:
+            with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+                opened.write_at(0, b"x")
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_missing_file_is_not_made(self, cloud, mode):
+        with pytest.raises(errors.Broken, match="has no file 'volume-7'"):
+            with device.opened(NFS, cloud.mounts, mode):
+                pass
+        assert os.listdir(cloud.mounter.directory(EXPORT)) == []
+        assert not cloud.mounter.mounted()
+
+    def test_no_file_descriptor_is_left(self, cloud, path):
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(KeyError), device.opened(NFS, cloud.mounts, "rw"):
+            raise KeyError
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+        assert not cloud.mounter.mounted()
+
+
+class Owner:
+    """Who may open the file: nobody but its owner, as on an export with 0660.
+
+    The tests may run as root, whom nothing is denied: the kernel's answer is
+    given here, everything else is real.
+    """
+
+    def __init__(self, monkeypatch, path, uid):
+        self.uid = uid
+        self.changes = []
+        self.error = None
+        real_open, real_lstat = os.open, os.lstat
+
+        def open_(name, flags, *args, **kwargs):
+            if name == "volume-7" and self.uid != os.geteuid():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real_open(name, flags, *args, **kwargs)
+
+        def lstat(name, **kwargs):
+            found = real_lstat(name, **kwargs)
+            if str(name).endswith("volume-7"):
+                values = list(found)
+                values[4] = self.uid
+                return os.stat_result(values)
+            return found
+
+        monkeypatch.setattr(os, "open", open_)
+        monkeypatch.setattr(os, "lstat", lstat)
+
+    def change(self, path, uid):
+        self.changes.append(uid)
+        if self.error and len(self.changes) >= self.error[0]:
+            raise self.error[1]
+        self.uid = uid
+
+
+CINDER = 64061
+DENIED = PermissionError(errno.EPERM, "squashed")
+
+
+class TestPermissions:
+    @pytest.fixture
+    def owner(self, monkeypatch, path):
+        return Owner(monkeypatch, path, CINDER)
+
+    def test_cinders_file_is_ours_meanwhile(self, cloud, owner):
+        with device.opened(NFS, cloud.mounts, "rw", owner.change) as opened:
+            assert owner.uid == os.geteuid()
+            opened.write_at(0, b"CON")
+        assert owner.uid == CINDER
+
+    def test_given_back_after_an_error(self, cloud, owner):
+        with pytest.raises(KeyError):
+            with device.opened(NFS, cloud.mounts, "rw", owner.change):
+                raise KeyError
+        assert owner.uid == CINDER
+
+    def test_a_file_that_may_be_opened_is_left_alone(self, cloud, owner):
+        owner.uid = os.geteuid()
+        with device.opened(NFS, cloud.mounts, "rw", owner.change):
+            pass
+        assert owner.changes == []
+
+    def test_root_is_squashed(self, cloud, owner):
+        owner.error = (1, DENIED)
+        with pytest.raises(errors.WriteDenied, match="nas_secure_file_permissions"):
+            with device.opened(NFS, cloud.mounts, "rw", owner.change):
+                pass
+        assert not cloud.mounter.mounted()
+
+    def test_still_denied_after_the_change(self, cloud, owner, monkeypatch):
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+        def change(path, uid):
+            owner.changes.append(uid)
+
+        with pytest.raises(errors.WriteDenied):
+            with device.opened(NFS, cloud.mounts, "rw", change):
+                pass
+        assert owner.changes == [4242, CINDER]
+
+    def test_giving_back_fails_after_an_error(self, cloud, owner):
+        owner.error = (2, DENIED)
+        with pytest.raises(KeyError) as caught:
+            with device.opened(NFS, cloud.mounts, "rw", owner.change):
+                raise KeyError("first")
+        assert "squashed" in errors.describe(caught.value)
+        assert not cloud.mounter.mounted()
+
+    def test_giving_back_fails_after_all_went_well(self, cloud, owner):
+        """What was written is there; but the operator must hear of the owner."""
+        owner.error = (2, DENIED)
+        with pytest.raises(errors.StoreError, match="squashed"):
+            with device.opened(NFS, cloud.mounts, "rw", owner.change):
+                pass
+        assert not cloud.mounter.mounted()
+
+    def test_a_link_is_not_given_to_anybody(self, cloud, path, monkeypatch):
+        os.unlink(path)
+        os.symlink("/etc/shadow", path)
+        owner = Owner(monkeypatch, path, CINDER)
+        with pytest.raises(errors.StoreError):
+            with device.opened(NFS, cloud.mounts, "rw", owner.change):
+                pass
+        assert owner.changes == []

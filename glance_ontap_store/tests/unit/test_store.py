@@ -1,0 +1,274 @@
+"""The driver as glance_store loads it; what it then does is in `conformance.store`."""
+
+import uuid
+
+from glance_store import capabilities
+from glance_store import exceptions
+from glance_store import location
+from glance_store import multi_backend
+from oslo_config import cfg
+import pytest
+
+from glance_ontap_store import backend
+from glance_ontap_store import errors
+from glance_ontap_store import opts
+from glance_ontap_store import store as store_
+from glance_ontap_store.tests.fakes import cloud as cloud_
+from glance_ontap_store.tests.fakes import glance
+
+
+@pytest.fixture
+def options(cloud, tmp_path):
+    """Two ontap stores and a file store, as in a glance-api.conf."""
+    return {
+        "fv1": {
+            **cloud_.PROJECT_OPTIONS,
+            "ontap_volume_type": "ontap-fv1",
+            "ontap_mount_point_base": cloud.base,
+            "weight": 7,
+        },
+        "fv2": {
+            **cloud_.PROJECT_OPTIONS,
+            "ontap_store_user_name": "glance-2",
+            "ontap_volume_type": "ontap-fv2",
+            "ontap_mount_point_base": cloud.base,
+        },
+        "files": {"filesystem_store_datadir": str(tmp_path / "images")},
+    }
+
+
+ENABLED = {"fv1": "ontap", "fv2": "ontap", "files": "file"}
+
+
+def load(cloud, options, enabled=ENABLED):
+    cloud.configure(enabled, options)
+    return {
+        store_id: multi_backend.get_store_from_store_identifier(store_id)
+        for store_id in enabled
+    }
+
+
+def add(store, size=1000):
+    uri, *_rest = store.add(
+        str(uuid.uuid4()), glance.OnePass(glance.Pattern(size)), size, "sha256"
+    )
+    return uri
+
+
+class TestManyStores:
+    def test_each_is_loaded_with_its_own_options(self, cloud, options):
+        stores = load(cloud, options)
+        assert {each.store_id for each in cloud.built} == {"fv1", "fv2"}
+        first, second = cloud.built
+        assert first.credential.user_name == "glance"
+        assert second.credential.user_name == "glance-2"
+        assert first.volume_type != second.volume_type
+        assert stores["fv1"].weight == 7
+
+    def test_images_go_where_they_are_sent(self, cloud, options):
+        stores = load(cloud, options)
+        for store_id in ("fv1", "fv2"):
+            volume_id = add(stores[store_id]).rpartition("/")[2]
+            volume = cloud.cinder.get(volume_id)
+            assert volume.volume_type == f"ontap-{store_id}"
+            assert volume.metadata["ontap_store"] == store_id
+        assert add(stores["files"]).startswith("file://")
+
+    def test_a_location_leads_back_to_its_store(self, cloud, options):
+        stores = load(cloud, options)
+        uri = add(stores["fv2"])
+        found = location.get_location_from_uri_and_backend(
+            uri, "fv2", conf=stores["fv2"].conf
+        )
+        assert b"".join(stores["fv2"].get(found)[0]) == glance.Pattern(1000).at(0, 1000)
+        with pytest.raises(exceptions.BadStoreUri):
+            location.get_location_from_uri_and_backend(
+                uri, "fv1", conf=stores["fv1"].conf
+            )
+
+    def test_glance_s_own_way_to_an_image(self, cloud, options):
+        """By URI and store id, through glance_store's functions."""
+        stores = load(cloud, options)
+        uri = add(stores["fv1"])
+        assert multi_backend.get_size_from_uri_and_backend(uri, "fv1") == 1000
+        stream, size = multi_backend.get(uri, "fv1", offset=990, chunk_size=5)
+        assert (b"".join(stream), size) == (glance.Pattern(1000).at(990, 5), 5)
+        multi_backend.delete(uri, "fv1")
+        with pytest.raises(exceptions.NotFound):
+            multi_backend.delete(uri, "fv1")
+
+    def test_what_add_returns_is_what_glance_accepts(self, cloud, options):
+        stores = load(cloud, options)
+        answer = multi_backend.store_add_to_backend_with_multihash(
+            str(uuid.uuid4()),
+            glance.OnePass(glance.Pattern(10)),
+            10,
+            "sha512",
+            stores["fv1"],
+        )
+        assert answer[1] == 10
+        assert answer[4] == {"store": "fv1"}
+
+    def test_a_stores_type_is_one_of_its_schemes(self, cloud, options):
+        """Glance looks a store up by its type, as a scheme."""
+        load(cloud, options)
+        schemes = set(multi_backend.get_known_schemes_for_multi_store())
+        assert {"ontap", "cinder", "file"} <= schemes
+
+    def test_upstream_rewriting_finds_the_store_that_wrote_the_volume(
+        self, cloud, options
+    ):
+        """Glance asks each store of scheme ``cinder``; upstream says yes by type."""
+        options["fv2"]["ontap_volume_type"] = "ontap-fv1"
+        stores = load(cloud, options)
+        volume_id = add(stores["fv2"]).rpartition("/")[2]
+        answers = {
+            store_id: found["store"].is_image_associated_with_store(None, volume_id)
+            for store_id, found in location.SCHEME_TO_CLS_BACKEND_MAP["cinder"].items()
+        }
+        assert answers == {"fv1": False, "fv2": True}
+
+    def test_defaults_for_all_stores(self, cloud, options):
+        """``[backend_defaults]`` holds where a store's own group has nothing."""
+        del options["fv1"]["ontap_volume_type"]
+        options["backend_defaults"] = {
+            "ontap_volume_type": "multiattach",
+            "ontap_delete_wait": 99,
+        }
+        load(cloud, options)
+        first, second = cloud.built
+        assert first.volume_type == "multiattach"
+        assert second.volume_type == "ontap-fv2"
+        assert first.delete_wait_s == second.delete_wait_s == 99
+
+
+class TestCapabilities:
+    def test_it_reads_ranges_and_writes(self, cloud, options):
+        store = load(cloud, options)["fv1"]
+        assert store.is_capable(
+            capabilities.BitMasks.RW_ACCESS,
+            capabilities.BitMasks.READ_RANDOM,
+            capabilities.BitMasks.DRIVER_REUSABLE,
+        )
+
+    def test_the_same_object_serves_every_request(self, cloud, options):
+        """Else each request would build sessions and mounts anew."""
+        load(cloud, options)
+        for _time in range(3):
+            multi_backend.get_store_from_store_identifier("fv1")
+        assert len(cloud.built) == 2
+
+
+class TestNotConfigured:
+    @pytest.fixture
+    def stores(self, cloud, options, caplog):
+        options["fv1"].update(
+            ontap_store_auth_address="nonsense", ontap_store_password=""
+        )
+        return load(cloud, options)
+
+    def test_the_others_work(self, cloud, stores):
+        assert add(stores["fv2"])
+
+    def test_every_mistake_is_logged_once_at_start(self, stores, caplog):
+        logged = [
+            record.getMessage()
+            for record in caplog.get_records("setup")
+            if record.levelname == "ERROR"
+        ]
+        assert len(logged) == 1
+        assert "ontap_store_auth_address" in logged[0]
+        assert "ontap_store_password" in logged[0]
+        assert "'fv1'" in logged[0]
+
+    def test_adding_is_disabled(self, stores):
+        with pytest.raises(exceptions.StoreAddDisabled):
+            add(stores["fv1"])
+
+    def test_reading_says_what_is_wrong(self, stores):
+        found = location.get_location_from_uri_and_backend(
+            f"cinder://fv1/{uuid.uuid4()}", "fv1", conf=stores["fv1"].conf
+        )
+        for call in (stores["fv1"].get, stores["fv1"].get_size):
+            with pytest.raises(
+                exceptions.BadStoreConfiguration, match="ontap_store_auth_address"
+            ):
+                call(found)
+
+    def test_no_image_is_its_own(self, stores):
+        asked = stores["fv1"].is_image_associated_with_store(None, str(uuid.uuid4()))
+        assert asked is False
+
+    def test_a_store_that_nobody_configured(self, cloud, options):
+        found = store_.Store(cloud.configure(ENABLED, options), backend="fv1")
+        with pytest.raises(exceptions.BadStoreConfiguration, match="never configured"):
+            found.get_size(
+                location.get_location_from_uri_and_backend(
+                    f"cinder://fv1/{uuid.uuid4()}", "fv1", conf=found.conf
+                )
+            )
+
+
+class TestOneStore:
+    """glance_store's old way: one store, options in ``[glance_store]``."""
+
+    def test_options_of_the_one_group(self, cloud, monkeypatch):
+        monkeypatch.setattr(backend, "build", cloud.build)
+        conf = cfg.ConfigOpts()
+        found = store_.Store(conf)
+        conf([])
+        for name, value in cloud_.PROJECT_OPTIONS.items():
+            conf.set_override(name, value, group="glance_store")
+        found.configure()
+        (settings,) = cloud.built
+        assert settings.store_id is None
+        assert found.url_prefix == "cinder://"
+        assert {option.name for option in found.OPTIONS} == {
+            option.name for option in opts.OPTIONS
+        }
+
+
+class TestLog:
+    def failing(self, cloud, options, caplog, error):
+        stores = load(cloud, options)
+        uri = add(stores["fv1"])
+        cloud.volumes.fail("get", error)
+        caplog.clear()
+        caplog.set_level("INFO")
+        found = location.get_location_from_uri_and_backend(
+            uri, "fv1", conf=stores["fv1"].conf
+        )
+        expected = type(errors.to_glance_store(error))
+        with pytest.raises(expected, match="the cause"):
+            stores["fv1"].get_size(found)
+        return [
+            (record.levelname, record.getMessage())
+            for record in caplog.records
+            if record.name == "glance_ontap_store.store"
+        ], uri.rpartition("/")[2]
+
+    @pytest.mark.parametrize(
+        ("error", "level"),
+        [
+            (errors.CinderUnreachable("the cause"), "ERROR"),
+            (errors.Broken("the cause"), "ERROR"),
+            (errors.ImageVolumeGone("the cause"), "INFO"),
+            (errors.Refused("the cause"), "INFO"),
+        ],
+    )
+    def test_what_failed_is_logged_once_with_the_volume(
+        self, cloud, options, caplog, error, level
+    ):
+        logged, volume_id = self.failing(cloud, options, caplog, error)
+        ((found, text),) = logged
+        assert found == level
+        assert volume_id in text
+        assert "the cause" in text
+        assert "fv1" in text
+
+    def test_no_secret(self, cloud, options, caplog):
+        caplog.set_level("DEBUG", logger="glance_ontap_store")
+        stores = load(cloud, options)
+        add(stores["fv1"])
+        assert caplog.text
+        assert "s3cret" not in caplog.text
