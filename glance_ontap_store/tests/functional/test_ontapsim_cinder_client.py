@@ -375,7 +375,7 @@ def test_an_answer_of_503_is_an_error_with_its_code(client, simulator):
 def test_a_reset_of_a_read_is_tried_again(client, simulator):
     simulator.add_fault(action="reset", path="/volumes$", count=1)
     assert client.list_flexvols() == ["fv1", "fv2"]
-    statuses = [entry["status"] for entry in simulator.requests()][-2:]
+    statuses = [entry["status"] for entry in simulator.logged()][-2:]
     assert statuses == [None, 200]
 
 

@@ -131,7 +131,7 @@ def test_the_log_of_requests_and_faults_by_the_control_plane(tmp_path):
         simulator.add_fault(action="error", path="/cluster$", status=503, count=1)
         assert simulator.api("GET", "/cluster").status_code == 503
         assert simulator.api("GET", "/cluster").status_code == 200
-        assert [entry["status"] for entry in simulator.requests()] == [503, 200]
+        assert [entry["status"] for entry in simulator.logged()] == [503, 200]
         simulator.remove_faults()
         lines = simulator.request_log.read_text().splitlines()
         assert [json.loads(line)["user"] for line in lines] == ["cinder", "cinder"]

@@ -65,7 +65,7 @@ class RunningSimulator:
         """Switch all faults off."""
         self._control("DELETE", "/faults")
 
-    def requests(self) -> list[dict[str, Any]]:
+    def logged(self) -> list[dict[str, Any]]:
         """Return the requests that came so far (see requestlog.py)."""
         found: list[dict[str, Any]] = self._control("GET", "/requests")["requests"]
         return found

@@ -260,15 +260,16 @@ def _value_matches(value: object, pattern: str) -> bool:
 
 def _compare(value: object, sign: str, text: str) -> bool:
     left, right = _comparable(value), _comparable(text)
-    if isinstance(left, str) or isinstance(right, str):
-        left, right = str(left), str(right)
-    if sign == "<":
-        return left < right
-    if sign == "<=":
-        return left <= right
-    if sign == ">":
-        return left > right
-    return left >= right
+    if isinstance(left, float) and isinstance(right, float):
+        less, equal = left < right, left == right
+    else:
+        less, equal = str(left) < str(right), str(left) == str(right)
+    return {
+        "<": less,
+        "<=": less or equal,
+        ">": not less and not equal,
+        ">=": not less,
+    }[sign]
 
 
 def _comparable(value: object) -> float | str:
