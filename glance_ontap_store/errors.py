@@ -151,8 +151,8 @@ def _write_error(what: str, error: OSError) -> StoreError:
 def note(error: BaseException, text: str) -> None:
     """Attach *text* to *error*, and log it: a failed clean-up is not the cause."""
     LOG.warning("%s", text)
-    if hasattr(error, "add_note"):  # Python 3.11 and later
-        error.add_note(text)
+    # What add_note of Python 3.11 does, for 3.10 as well.
+    vars(error).setdefault("__notes__", []).append(text)
 
 
 def describe(error: BaseException) -> str:
