@@ -186,11 +186,10 @@ class Lifecycle:
             try:
                 self._volumes.delete(volume_id)
             except errors.ImageVolumeInUse:
-                volume = self._volumes.get(volume_id)
-                if volume.is_leaving:
+                if self._volumes.get(volume_id).is_leaving:
                     return True
                 # An attachment whose answer was lost is known to Cinder only.
-                for attachment_id in volume.attachment_ids:
+                for attachment_id in self._volumes.attachments(volume_id):
                     self._volumes.detach(attachment_id)
                 return False
             return True

@@ -51,8 +51,6 @@ class Volume:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     volume_type: str | None = None
     encrypted: bool = False
-    # Ids of the attachments that Cinder has for it, ours or not.
-    attachment_ids: tuple[str, ...] = ()
 
     @property
     def is_leaving(self) -> bool:

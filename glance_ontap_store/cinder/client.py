@@ -121,6 +121,13 @@ class CinderClient:
                 answer["id"], volume_id, answer["connection_info"]
             )
 
+    def attachments(self, volume_id: str) -> list[str]:
+        with self._translated(f"list the attachments of volume {volume_id}"):
+            found = self._repeating.attachments.list(
+                search_opts={"volume_id": volume_id}
+            )
+            return [each.id for each in found]
+
     def complete(self, attachment_id: str) -> None:
         with self._translated(f"complete attachment {attachment_id}"):
             self._once.attachments.complete(attachment_id)
@@ -208,8 +215,6 @@ class CinderClient:
 
 
 def _volume(volume: Any) -> model.Volume:
-    # The list of a volume's attachments is absent from the answer to a create.
-    attachments = getattr(volume, "attachments", None) or ()
     return model.Volume(
         id=volume.id,
         status=volume.status,
@@ -217,5 +222,4 @@ def _volume(volume: Any) -> model.Volume:
         metadata=dict(volume.metadata),
         volume_type=volume.volume_type,
         encrypted=bool(volume.encrypted),
-        attachment_ids=tuple(each["attachment_id"] for each in attachments),
     )

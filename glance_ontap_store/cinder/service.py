@@ -86,6 +86,12 @@ class VolumeService(Protocol):
         :raises errors.ImageVolumeInUse: its state does not permit it now
         """
 
+    def attachments(self, volume_id: str) -> list[str]:
+        """Ids of all the volume's attachments, whoever's and in whatever state.
+
+        A volume that Cinder shows lists only those that were connected.
+        """
+
     def complete(self, attachment_id: str) -> None:
         """Say that the host has connected: the volume is ``in-use``."""
 

@@ -208,6 +208,10 @@ class FakeCinder:
             }
             return service.Attachment(attachment_id, volume_id, info)
 
+    def attachments(self, volume_id: str) -> list[str]:
+        with self._lock:
+            return list(self._find(volume_id).attachments)
+
     def complete(self, attachment_id: str) -> None:
         with self._lock:
             volume = self._attached(attachment_id)
@@ -309,7 +313,6 @@ class FakeCinder:
             metadata=dict(volume.metadata),
             volume_type=volume.type_name,
             encrypted=self._types[volume.type_name].is_encrypted,
-            attachment_ids=tuple(volume.attachments),
         )
 
     def _check_quota(self, more_gib: int) -> None:

@@ -135,7 +135,7 @@ def test_copy_image_makes_another_flexvol_instant(
 ) -> None:
     data = pattern.Sized(64 * MIB)
     image = user.uploaded(data)
-    user.cloud.image.import_image(image.id, method="copy-image", stores=[_Store("fv2")])
+    user.cloud.image.import_image(image, method="copy-image", stores=["fv2"])
     clouds.eventually(
         lambda: (
             len(image_volumes(admin, image.id)) == 2
@@ -154,13 +154,6 @@ def test_copy_image_makes_another_flexvol_instant(
     assert data_reads(lab, image.id) == reads
 
 
-class _Store:
-    """What openstacksdk wants for a store of an import."""
-
-    def __init__(self, store_id: str) -> None:
-        self.id = store_id
-
-
 def test_import_by_glance_direct(lab: Any, admin: Any, user: clouds.User) -> None:
     data = pattern.Sized(5 * MIB)
     image = user.image()
@@ -170,7 +163,7 @@ def test_import_by_glance_direct(lab: Any, admin: Any, user: clouds.User) -> Non
         headers={"Content-Type": "application/octet-stream"},
     )
     assert answer.status_code == 204, answer.text
-    user.cloud.image.import_image(image.id, method="glance-direct", store=_Store("fv1"))
+    user.cloud.image.import_image(image, method="glance-direct", store="fv1")
     clouds.eventually(
         lambda: user.cloud.image.get_image(image.id).status == "active",
         "the import ends",

@@ -98,6 +98,11 @@ CALLS = {
         "GET",
         "/snapshots",
     ),
+    "attachments": (
+        lambda volumes: volumes.attachments(VOLUME_ID),
+        "GET",
+        "/attachments",
+    ),
     "last_fault": (lambda volumes: volumes.last_fault(VOLUME_ID), "GET", "/messages"),
     "attach": (
         lambda volumes: volumes.attach(VOLUME_ID, CONNECTOR, "rw"),
@@ -481,10 +486,6 @@ class TestWhatIsSaid:
             **VOLUME,
             "status": "in-use",
             "encrypted": True,
-            "attachments": [
-                {"attachment_id": ATTACHMENT_ID, "server_id": None, "id": VOLUME_ID},
-                {"attachment_id": OTHER_ID, "server_id": "vm", "id": VOLUME_ID},
-            ],
         }
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
         assert volumes.get(VOLUME_ID) == model.Volume(
@@ -494,7 +495,6 @@ class TestWhatIsSaid:
             {"image_owner": "acme"},
             "ontap-fv1",
             True,
-            (ATTACHMENT_ID, OTHER_ID),
         )
 
     def test_find(self, http, volumes):
@@ -554,6 +554,15 @@ class TestWhatIsSaid:
         found = [{"id": f"s-{n}", "volume_id": VOLUME_ID} for n in range(count)]
         matcher = http.answer("GET", "/snapshots", json={"snapshots": found})
         assert volumes.has_snapshots(VOLUME_ID) is bool(count)
+        assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
+
+    def test_attachments_in_any_state(self, http, volumes):
+        found = [
+            {"id": ATTACHMENT_ID, "volume_id": VOLUME_ID, "status": "reserved"},
+            {"id": OTHER_ID, "volume_id": VOLUME_ID, "status": "attached"},
+        ]
+        matcher = http.answer("GET", "/attachments", json={"attachments": found})
+        assert volumes.attachments(VOLUME_ID) == [ATTACHMENT_ID, OTHER_ID]
         assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
 
     def test_last_fault_is_the_newest_message(self, http, volumes):
