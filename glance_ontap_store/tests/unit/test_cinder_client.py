@@ -109,6 +109,11 @@ CALLS = {
         "POST",
         "/attachments",
     ),
+    "attachments": (
+        lambda volumes: volumes.attachments(VOLUME_ID),
+        "GET",
+        "/attachments",
+    ),
     "complete": (
         lambda volumes: volumes.complete(ATTACHMENT_ID),
         "POST",
@@ -216,7 +221,16 @@ class TestAnswers:
             call(volumes)
 
     @pytest.mark.parametrize(
-        "name", ["create", "get", "find", "attach", "last_fault", "volume_format"]
+        "name",
+        [
+            "create",
+            "get",
+            "find",
+            "attach",
+            "attachments",
+            "last_fault",
+            "volume_format",
+        ],
     )
     @pytest.mark.parametrize(
         "answer",
@@ -231,6 +245,7 @@ class TestAnswers:
                         "attachment": {},
                         "volumes": [{"id": VOLUME_ID}],
                         "messages": [{"id": "m-1"}],
+                        "attachments": [7],
                     }
                 },
                 id="half of it",
@@ -502,6 +517,15 @@ class TestWhatIsSaid:
         assert [each.id for each in volumes.find("image-1")] == [VOLUME_ID]
         assert matcher.last_request.qs["name"] == ["image-1"]
         assert "all_tenants" not in matcher.last_request.qs
+
+    def test_all_attachments_whoevers(self, http, volumes):
+        found = [
+            {"id": each, "volume_id": VOLUME_ID, "status": status}
+            for each, status in [(ATTACHMENT_ID, "attached"), (OTHER_ID, "reserved")]
+        ]
+        matcher = http.answer("GET", "/attachments", json={"attachments": found})
+        assert volumes.attachments(VOLUME_ID) == [ATTACHMENT_ID, OTHER_ID]
+        assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
 
     def test_attach(self, http, volumes):
         info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
