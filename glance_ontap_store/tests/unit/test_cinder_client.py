@@ -98,11 +98,6 @@ CALLS = {
         "GET",
         "/snapshots",
     ),
-    "attachments": (
-        lambda volumes: volumes.attachments(VOLUME_ID),
-        "GET",
-        "/attachments",
-    ),
     "last_fault": (lambda volumes: volumes.last_fault(VOLUME_ID), "GET", "/messages"),
     "attach": (
         lambda volumes: volumes.attach(VOLUME_ID, CONNECTOR, "rw"),
@@ -517,15 +512,6 @@ class TestWhatIsSaid:
         assert [each.id for each in volumes.find("image-1")] == [VOLUME_ID]
         assert matcher.last_request.qs["name"] == ["image-1"]
         assert "all_tenants" not in matcher.last_request.qs
-
-    def test_all_attachments_whoevers(self, http, volumes):
-        found = [
-            {"id": each, "volume_id": VOLUME_ID, "status": status}
-            for each, status in [(ATTACHMENT_ID, "attached"), (OTHER_ID, "reserved")]
-        ]
-        matcher = http.answer("GET", "/attachments", json={"attachments": found})
-        assert volumes.attachments(VOLUME_ID) == [ATTACHMENT_ID, OTHER_ID]
-        assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
 
     def test_attach(self, http, volumes):
         info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
