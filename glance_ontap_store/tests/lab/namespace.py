@@ -23,7 +23,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import FrameType
 
 UNSHARE = (
     "unshare", "--mount", "--pid", "--fork", "--kill-child",
@@ -32,6 +31,15 @@ UNSHARE = (
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _KEEP = b"k"
+_AWAITED = frozenset(
+    {
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGCHLD,
+    }
+)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -86,33 +94,40 @@ def run_in_namespace(
 
     ``pid_file`` gets that process's pid as seen from outside, for nsenter.
 
-    Ctrl-C is the inside's to handle. TERM, HUP and QUIT end everything at once.
+    Ctrl-C is the inside's to handle: the terminal tells it too. TERM, HUP, QUIT
+    and an INT from another process end everything at once.
     """
     # If unshare is killed, the namespace's first process becomes our child,
     # and waiting for it means waiting for the end of all.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+
+    def before_exec() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
     process = subprocess.Popen(
-        [*UNSHARE, *argv],
-        env=dict(environment),
-        preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        [*UNSHARE, *argv], env=dict(environment), preexec_fn=before_exec
     )
-    ended_by: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        ended_by.append(number)
-        process.kill()
-
-    # A function, not SIG_IGN: that would be inherited.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, end)
     _note_child_of(process, pid_file)
-    code = process.wait()
+    ended_by = 0
+    while process.poll() is None:
+        received = signal.sigwaitinfo(_AWAITED)
+        from_terminal = received.si_code > 0
+        number = received.si_signo
+        ignored = signal.getsignal(number) == signal.SIG_IGN  # nohup
+        if number == signal.SIGCHLD or (number == signal.SIGHUP and ignored):
+            continue
+        if number == signal.SIGINT and from_terminal:
+            continue  # the inside has got it too
+        ended_by = number
+        process.kill()
+        process.wait()
     _wait_for_adopted(reaper.pid)
     reaper.finish(keep)
+    code = process.returncode
     if ended_by:
-        return 128 + ended_by[0]
+        return 128 + ended_by
     return code if code >= 0 else 128 - code
 
 
