@@ -258,7 +258,8 @@ class Lifecycle:
             except errors.ImageVolumeInUse as error:
                 refusals.append(error)
                 self._refuse_if_snapshots(volume_id, error)
-                return False
+                # A repeated request is refused for what the first one began.
+                return self._volumes.get(volume_id).is_leaving
             return True
 
         if not waiting.until(self._clock, self._delete_wait_s, delete):
