@@ -227,6 +227,16 @@ class MountsContract(_Place):
         mount.close()
         os.unlink(stray)
 
+    def test_a_file_that_is_missing_since_then_is_not_told_as_missing(
+        self, mounts, mounter, export
+    ):
+        """Else the operator would look for it on the array."""
+        mount = mounts.use(export, "")
+        mounter.unmount(export)
+        with pytest.raises(errors.Broken, match="no longer the mount"):
+            mount.open("contract", os.O_RDONLY)
+        mount.close()
+
     def test_mounted_again_after_an_unmount_behind_the_back(
         self, mounts, mounter, export
     ):

@@ -75,7 +75,7 @@ class FakeCinder:
         self._exports = exports
         self._types = dict(types)
         self._default_type = default_type
-        self._action_s = action_s
+        self.action_s = action_s
         self._volumes: dict[str, _Volume] = {}
         # Guards all state: stores call from several threads.
         self._lock = threading.RLock()
@@ -112,7 +112,7 @@ class FakeCinder:
             metadata=dict(new.metadata),
             type_name=type_name,
             path=path,
-            ends_at=self._clock.monotonic() + self._action_s,
+            ends_at=self._clock.monotonic() + self.action_s,
             status_then="available",
         )
         with open(path, "wb") as file:
@@ -275,7 +275,7 @@ class FakeCinder:
 
     def _begin(self, volume: _Volume, status: str, then: str | None) -> None:
         volume.status = status
-        volume.ends_at = self._clock.monotonic() + self._action_s
+        volume.ends_at = self._clock.monotonic() + self.action_s
         volume.status_then = then
 
     def _settled(self, volume: _Volume) -> _Volume | None:

@@ -53,6 +53,8 @@ class FakeCloud:
     ) -> None:
         self._monkeypatch = monkeypatch
         self.directory = directory
+        # Of what stands for the FlexVols.
+        self.root = root
         self.base = str(directory / "mnt")
         self.clock = clock_.FakeClock()
         self.cinder = cinder.FakeCinder(

@@ -295,6 +295,20 @@ class TestDeleting:
         with pytest.raises(errors.ImageVolumeGone):
             images.delete(stored.volume_id)
 
+    @pytest.mark.parametrize("action_s", [0.5, 500])
+    def test_a_repeated_request_is_refused_for_what_the_first_began(
+        self, cloud, action_s
+    ):
+        """The answer was lost and the client asked again: the volume is leaving."""
+        images = cloud.lifecycle()
+        stored = images.store(upload())
+        cloud.cinder.action_s = action_s
+        busy = errors.ImageVolumeInUse("Its status is deleting. (HTTP 400)")
+        cloud.volumes.fail("delete", busy, done=True)
+        images.delete(stored.volume_id)
+        cloud.clock.sleep(action_s)
+        assert cloud.holdings() == set()
+
     def test_a_broken_volume(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload())

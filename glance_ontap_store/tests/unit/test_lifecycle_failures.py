@@ -255,9 +255,15 @@ class TestCleanUpThatFails:
             images.store(upload())
         assert "stays" in errors.describe(caught.value)
 
-    def test_a_lost_answer_to_the_clean_up_itself(self, cloud, images):
+    @pytest.mark.parametrize(
+        "answer",
+        [errors.ImageVolumeGone("gone"), errors.ImageVolumeInUse("deleting")],
+        ids=repr,
+    )
+    def test_a_lost_answer_to_the_clean_up_itself(self, cloud, images, answer):
+        """The client asked again, and heard what the first request had begun."""
         cloud.volumes.fail("set_readonly", First("first"))
-        cloud.volumes.fail("delete", errors.ImageVolumeGone("gone"), done=True)
+        cloud.volumes.fail("delete", answer, done=True)
         with pytest.raises(First) as caught:
             images.store(upload())
         assert errors.describe(caught.value) == "first"

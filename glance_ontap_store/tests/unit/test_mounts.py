@@ -1,6 +1,10 @@
 """Mounts that go wrong; what goes well is in `conformance.mounts`."""
 
 import os
+import pathlib
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -95,3 +99,63 @@ class TestLockFiles:
         assert os.path.basename(with_dot.path) != ".locks"
         assert os.listdir(os.path.join(cloud.base, ".locks"))
         with_dot.close()
+
+
+# Another worker, in the middle of its mount until it is told to go on.
+_SLOW_WORKER = """
+import sys
+from glance_ontap_store.attach import mounts
+from glance_ontap_store.tests.fakes import mounter
+
+class Slow(mounter.FakeMounter):
+    def mount(self, export, options):
+        print("mounting", flush=True)
+        sys.stdin.readline()
+        super().mount(export, options)
+
+mount = mounts.Mounts({base!r}, Slow({base!r}, {root!r})).use({export!r}, "")
+print("mounted", flush=True)
+sys.stdin.readline()
+mount.close()
+"""
+
+
+class TestTwoProcesses:
+    def test_one_mounts_while_the_other_waits(self, cloud):
+        """Both find nothing mounted; the fake refuses to mount twice."""
+        source = _SLOW_WORKER.format(base=cloud.base, root=cloud.root, export=EXPORT)
+        got = []
+        ours = threading.Thread(
+            target=lambda: got.append(cloud.mounts.use(EXPORT, "")), daemon=True
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", source],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other:
+            assert other.stdout.readline() == "mounting\n"
+            ours.start()
+            # Go on only once ours is at the lock, or past it without one.
+            while ours.is_alive() and not self.is_at_the_lock(cloud.base):
+                pass
+            other.stdin.write("\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "mounted\n"
+            ours.join()
+            (mount,) = got
+            other.communicate("\n")
+        assert cloud.mounter.mounted()
+        mount.close()
+        assert not cloud.mounter.mounted()
+
+    @staticmethod
+    def is_at_the_lock(base):
+        locks = os.path.join(base, ".locks", "mount-")
+        for fd in pathlib.Path("/proc/self/fd").iterdir():
+            try:
+                if os.readlink(fd).startswith(locks):
+                    return True
+            except OSError:
+                continue
+        return False
