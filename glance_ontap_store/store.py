@@ -170,5 +170,9 @@ def _is_expected(error: BaseException) -> bool:
     """Whether the reader or owner of an image causes it, not a fault."""
     cause = error.__cause__
     return isinstance(
-        cause, errors.ImageVolumeGone | errors.ImageVolumeInUse | errors.Refused
+        cause,
+        errors.ImageVolumeGone
+        | errors.ImageVolumeInUse
+        | errors.ImageVolumeHasSnapshot
+        | errors.Refused,
     )

@@ -71,6 +71,11 @@ class User:
             f"/images/{image_id}/file", headers=headers, stream=True
         )
 
+    def stores(self, image_id: str) -> list[str]:
+        """The stores that have the image."""
+        answer = self.cloud.image.get(f"/images/{image_id}").json()
+        return [store for store in answer["stores"].split(",") if store]
+
     def volume(self, wait: bool = True, **arguments: Any) -> Any:
         """A volume, available unless *wait* is false."""
         volume = self.cloud.block_storage.create_volume(

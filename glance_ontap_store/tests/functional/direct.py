@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from glance_store import location
-import openstack
 from openstack import connection
 from oslo_config import cfg
 
@@ -51,26 +50,34 @@ def owner(store_id: str) -> connection.Connection:
     def ask(name: str) -> str:
         return option(store_id, f"ontap_store_{name}")
 
-    return openstack.connect(
-        cloud="admin",
-        username=ask("user_name"),
-        password=ask("password"),
-        project_name=ask("project_name"),
+    return connection.Connection(
+        auth={
+            "auth_url": ask("auth_address"),
+            "username": ask("user_name"),
+            "password": ask("password"),
+            "project_name": ask("project_name"),
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        },
+        region_name=option(store_id, "ontap_os_region_name"),
     )
 
 
 @contextlib.contextmanager
-def cinder_options(lab: Any, group: str, **values: str) -> Iterator[None]:
-    """Cinder's volume service with these options, until the block ends."""
-    for name, value in values.items():
-        lab.set_cinder_option(group, name, value)
-    lab.restart("cinder-volume")
+def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[None]:
+    """Cinder's volume service with *options* by group, until the block ends."""
+
+    def put(is_set: bool) -> None:
+        for group, values in options.items():
+            for name, value in values.items():
+                lab.set_cinder_option(group, name, value if is_set else None)
+        lab.restart("cinder-volume")
+
+    put(True)
     try:
         yield
     finally:
-        for name in values:
-            lab.set_cinder_option(group, name, None)
-        lab.restart("cinder-volume")
+        put(False)
 
 
 def at(store_id: str, volume_id: str) -> location.Location:

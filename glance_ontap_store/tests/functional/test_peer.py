@@ -39,7 +39,7 @@ def test_peer_beside_ours_keeps_its_own_images(
     ours = user.uploaded(pattern.Sized(MIB), store="fv1")
     theirs = user.uploaded(pattern.Sized(MIB), store="peer")
     for image, store in ((ours, "fv1"), (theirs, "peer")):
-        assert user.cloud.image.get_image(image.id).stores == store
+        assert user.stores(image.id) == [store]
         assert user.download(image.id).content == pattern.at(0, MIB)
         user.cloud.image.delete_image(image.id, ignore_missing=False)
         clouds.eventually(

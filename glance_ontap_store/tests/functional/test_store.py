@@ -200,7 +200,7 @@ def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:
 
 
 def test_qcow2_volumes(lab: Any, make: Any, leftovers: Any) -> None:
-    with direct.cinder_options(lab, "ontap", nfs_qcow2_volumes="true"):
+    with direct.cinder_options(lab, {"ontap": {"nfs_qcow2_volumes": "true"}}):
         with pytest.raises(
             exceptions.BadStoreConfiguration, match="nfs_qcow2_volumes = false"
         ):

@@ -100,8 +100,6 @@ def write_config(lab: Layout) -> None:
                 "netapp_allow_zapi_fallback": False,
                 "nfs_shares_config": "/etc/cinder/nfs_shares",
                 "nfs_mount_point_base": data / "mnt",
-                # An image made from a volume is a clone, which Cinder registers.
-                "image_upload_use_cinder_backend": True,
                 "nas_secure_file_operations": False,
                 "nas_secure_file_permissions": False,
             },
