@@ -1,0 +1,225 @@
+"""The parts of the lab that need no lab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import json
+from pathlib import Path
+import socket
+import sys
+from typing import Any
+
+import pytest
+
+from glance_ontap_store.tests.lab import cli
+from glance_ontap_store.tests.lab import errors
+from glance_ontap_store.tests.lab import ini
+from glance_ontap_store.tests.lab import layout
+from glance_ontap_store.tests.lab import packages
+from glance_ontap_store.tests.lab import requestlog
+
+CONFIG = """\
+[DEFAULT]
+debug = true
+# name = commented
+
+[fv1]
+name = old
+other = 1
+"""
+
+
+class TestIni:
+    def test_sets_in_the_right_group(self) -> None:
+        changed = ini.set_option(CONFIG, "fv1", "name", "new")
+        assert changed == CONFIG.replace("name = old", "name = new")
+
+    def test_adds_an_option_and_a_group(self) -> None:
+        changed = ini.set_option(CONFIG, "fv9", "name", ["a", "b"])
+        assert changed.startswith(CONFIG)
+        assert changed.endswith("[fv9]\nname = a,b\n")
+
+    def test_removes(self) -> None:
+        assert "old" not in ini.set_option(CONFIG, "fv1", "name", None)
+        assert ini.set_option(CONFIG, "fv9", "name", None) == CONFIG
+
+    def test_keeps_comments(self) -> None:
+        changed = ini.set_option(CONFIG, "DEFAULT", "name", "new")
+        assert "# name = commented" in changed
+
+
+def call(
+    app: Callable[..., Iterable[bytes]], log: Path, **environ: Any
+) -> tuple[list[bytes], list[dict[str, Any]]]:
+    """The answer's pieces through a request log, and the log's lines."""
+    logged = requestlog.filter_factory({}, log_file=str(log))(app)
+    environ = {
+        "REQUEST_METHOD": "PUT",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/v2/images/1/file",
+        **environ,
+    }
+    answer = logged(environ, lambda *_: None)
+    pieces = list(answer)
+    assert not log.exists() or not log.read_text()
+    answer.close()  # type: ignore[attr-defined]  # WSGI servers call it
+    return pieces, [json.loads(line) for line in log.read_text().splitlines()]
+
+
+class TestRequestLog:
+    def test_counts_what_passes(self, tmp_path: Path) -> None:
+        class Body:
+            def __init__(self) -> None:
+                self.left = 10
+
+            def read(self, size: int) -> bytes:
+                size = min(size, self.left)
+                self.left -= size
+                return b"x" * size
+
+        def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+            environ["HTTP_X_USER_NAME"] = "alice"
+            environ["HTTP_X_PROJECT_NAME"] = "acme"
+            # As a router does on the way in.
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = "/v2", "/images/1/file"
+            start("200 OK", [("X-OpenStack-Request-Id", "req-1")])
+            while environ["wsgi.input"].read(4):
+                yield b"abc"
+
+        pieces, lines = call(app, tmp_path / "log", **{"wsgi.input": Body()})
+        assert pieces == [b"abc"] * 3
+        assert len(lines) == 1
+        for name, value in {
+            "method": "PUT",
+            "path": "/v2/images/1/file",
+            "status": 200,
+            "user": "alice",
+            "project": "acme",
+            "request_id": "req-1",
+            "request_bytes": 10,
+            "response_bytes": 9,
+            "complete": True,
+        }.items():
+            assert lines[0][name] == value, name
+
+    def test_chunks_become_terminated_input(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chunks = [b"12345", b"678", b"9", b""]
+
+        class Server:
+            @staticmethod
+            def chunked_read() -> bytes:
+                return chunks.pop(0)
+
+        monkeypatch.setitem(sys.modules, "uwsgi", Server)  # type: ignore[arg-type]
+        seen = []
+
+        def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+            start("204 No Content", [])
+            assert environ["wsgi.input_terminated"]
+            while piece := environ["wsgi.input"].read(4):
+                seen.append(piece)
+            return []
+
+        _, lines = call(
+            app,
+            tmp_path / "log",
+            **{
+                "wsgi.input": None,
+                "HTTP_TRANSFER_ENCODING": "chunked",
+                "CONTENT_TYPE": "application/octet-stream",
+            },
+        )
+        assert seen == [b"1234", b"5678", b"9"]
+        assert lines[0]["request_bytes"] == 9
+
+    def test_an_abandoned_answer_is_not_complete(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+
+        def app(_: Any, start: Any) -> Iterable[bytes]:
+            start("200 OK", [])
+            return [b"1", b"2"]
+
+        answer = requestlog.RequestLog(app, str(log))({"wsgi.input": None}, print)
+        assert next(iter(answer)) == b"1"
+        answer.close()  # type: ignore[attr-defined]
+        answer.close()  # type: ignore[attr-defined]
+        (line,) = log.read_text().splitlines()
+        assert (json.loads(line)["complete"], json.loads(line)["response_bytes"]) == (
+            False,
+            1,
+        )
+
+
+class TestPackages:
+    @pytest.fixture(autouse=True)
+    def nothing_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(packages, "search_path", lambda: "/nonexistent")
+
+    def test_the_broker_only_where_wanted(self) -> None:
+        assert "rabbitmq-server" not in packages.missing(broker=False)
+        assert "rabbitmq-server" in packages.missing(broker=True)
+
+    def test_a_user_is_told_one_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(
+            packages.shutil,
+            "which",
+            lambda name, path=None: "/usr/bin/apt-get" if name == "apt-get" else None,
+        )
+        with pytest.raises(errors.Unusable, match=r"sudo apt-get install .* xfsprogs"):
+            packages.ensure(broker=False)
+
+    def test_the_guard_against_services_is_removed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        policy = tmp_path / "policy-rc.d"
+        monkeypatch.setattr(packages, "POLICY", policy)
+        with pytest.raises(ZeroDivisionError), packages._no_services_started():
+            assert policy.stat().st_mode & 0o111
+            raise ZeroDivisionError
+        assert not policy.exists()
+
+    def test_an_administrators_guard_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        policy = tmp_path / "policy-rc.d"
+        policy.write_text("theirs")
+        monkeypatch.setattr(packages, "POLICY", policy)
+        with packages._no_services_started():
+            pass
+        assert policy.read_text() == "theirs"
+
+
+def test_ports_are_free_and_distinct() -> None:
+    with socket.socket() as taken:
+        taken.bind((layout.HOST, 0))
+        ports = layout.free_ports(20)
+        assert len(set(ports)) == 20
+        assert taken.getsockname()[1] not in ports
+
+
+def test_passwords_are_not_in_the_layouts_text(tmp_path: Path) -> None:
+    lab = layout.plan(tmp_path, tmp_path, broker=True, stores=layout.STORES)
+    assert not [secret for secret in lab.passwords.values() if secret in repr(lab)]
+
+
+def test_without_root_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
+    assert cli.main(["up"]) == 2
+    assert "needs root" in capsys.readouterr().err
+
+
+def test_a_used_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(packages, "ensure", lambda broker: None)
+    (tmp_path / "mine").touch()
+    assert cli.main(["run", "--dir", str(tmp_path), "true"]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert (tmp_path / "mine").exists()
