@@ -189,9 +189,17 @@ class StoreContract:
             assert rest == bytes(len(rest))
             assert os.fstat(file.fileno()).st_size == full
 
-    @pytest.mark.parametrize("announced", [0, None])
-    def test_an_empty_image(self, rig, add, announced):
-        self.check_stored(rig, add(0, announced=announced))
+    def test_an_empty_image(self, rig, add):
+        self.check_stored(rig, add(0))
+
+    def test_no_size_at_all_is_as_good_as_an_unknown_one(self, rig):
+        content = glance.Pattern(10)
+        answer = rig.store.add(
+            str(uuid.uuid4()), glance.OnePass(content), None, self.hash_algo
+        )
+        added = Added(rig, content, answer)
+        self.check_stored(rig, added)
+        rig.store.delete(added.location)
 
     def test_upstream_file_is_as_long_as_its_volume(self, rig, add):
         added = add(CHUNK + 1)

@@ -618,3 +618,10 @@ class TestSecrets:
         for text in (caplog.text, str(caught.value), repr(caught.value)):
             assert "s3cret" not in text
             assert "token-of" not in text
+
+    def test_no_password_of_what_a_proxy_or_plugin_says(self, http, volumes):
+        said = requests.exceptions.ConnectionError("body: {'password': 's3cret'}")
+        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", exc=said)
+        with pytest.raises(errors.CinderUnreachable) as caught:
+            volumes.get(VOLUME_ID)
+        assert "s3cret" not in str(caught.value)

@@ -59,12 +59,16 @@ class TestReadable:
             assert cloud.clock.monotonic() - before == pytest.approx(wait_s)
 
     @pytest.mark.parametrize("known_raw", [True, False])
-    def test_cinder_is_asked_about_qcow2_only_where_it_looks_so(
-        self, cloud, volume_id, known_raw
+    @pytest.mark.parametrize("begin", [b"QFI\xfb", b"boot"])
+    def test_cinder_is_asked_about_qcow2_only_where_it_may_be(
+        self, cloud, volume_id, known_raw, begin
     ):
-        with cloud.attacher().readable(volume_id, known_raw):
-            pass
-        assert "volume_format" not in cloud.volumes.calls
+        with open(cloud.cinder.path_of(volume_id), "r+b") as file:
+            file.write(begin)
+        with cloud.attacher().readable(volume_id, known_raw) as opened:
+            assert opened.read_at(0, 4) == begin
+        is_asked = "volume_format" in cloud.volumes.calls
+        assert is_asked == (not known_raw and begin != b"boot")
 
     def test_another_error_is_not_waited_for(self, cloud, volume_id):
         before = cloud.clock.monotonic()
