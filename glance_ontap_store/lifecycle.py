@@ -278,15 +278,15 @@ class Lifecycle:
             ) from refusal
 
     def belongs_here(self, volume_id: str) -> bool:
-        """Whether the volume's metadata names this store. Errors mean no.
+        """Whether the volume is this very store's, see `model.belongs_to`.
 
-        Glance asks every store in turn, and the first that says yes keeps the
-        image for good: so only the store that wrote the volume may say yes.
+        Errors mean no: Glance asks every store in turn, and the first that says
+        yes keeps the image for good.
         """
         try:
             # Glance passes on whatever a location ends in.
             volume = self._volumes.get(model.parse_volume_id(volume_id))
-            return model.Record.parse(volume.metadata).store == self._store_id
+            return model.belongs_to(volume, self._store_id, self._volume_type)
         except errors.StoreError as error:
             LOG.info("Volume %s is not known to be this store's: %s", volume_id, error)
             return False

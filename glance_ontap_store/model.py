@@ -226,6 +226,24 @@ def check_ours(volume: Volume, store_id: str | None) -> None:
         raise errors.Refused(f"{volume.id} is not an image-volume of this store.")
 
 
+def belongs_to(volume: Volume, store_id: str | None, volume_type: str | None) -> bool:
+    """Whether an image-volume is the store's, for a location that names none.
+
+    Its metadata names the store; or Cinder made it itself
+    (``image_upload_use_cinder_backend``), which leaves an owner and no size, and
+    it has the store's volume type. Whatever upstream's store wrote has a size.
+    """
+    record = Record.parse(volume.metadata)
+    if record.store is not None:
+        return record.store == store_id
+    is_cinders_own = record.owner is not None and record.size is None
+    return (
+        is_cinders_own
+        and volume_type is not None
+        and (volume.volume_type == volume_type)
+    )
+
+
 def parse_volume_id(text: str) -> str:
     """The volume id in *text*, in the form that Cinder uses.
 

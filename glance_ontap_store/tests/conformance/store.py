@@ -506,7 +506,8 @@ class StoreContract:
         assert is_asked(str(uuid.uuid4())) is False
         for metadata in (
             {},
-            {"image_owner": "acme", "glance_image_id": "x"},
+            # As upstream's cinder store writes it.
+            {"image_owner": "acme", "glance_image_id": "x", "image_size": "1"},
             {"image_owner": "acme", "ontap_store": "other"},
         ):
             volume_id = rig.make_volume(metadata)

@@ -29,10 +29,8 @@ class Pattern:
     def at(self, offset: int, length: int) -> bytes:
         length = max(0, min(length, self.size - offset))
         start = offset % _PERIOD
-        found = _BLOCK[start : start + length]
-        while len(found) < length:
-            found += _BLOCK[: length - len(found)]
-        return found
+        blocks = -(-(start + length) // _PERIOD)
+        return (_BLOCK * blocks)[start : start + length]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -246,17 +246,9 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
     """``image_upload_use_cinder_backend``: Cinder clones and registers the URL.
 
     Set up as the documentation says: the clone belongs to the store's project,
-    and the volume type names the store.
+    and the volume has the store's volume type.
     """
     owner = direct.owner("fv1")
-    made_type = admin.block_storage.create_type(
-        name="upload-fv1",
-        extra_specs={
-            "volume_backend_name": "ontap",
-            "pool_name": "127.0.0.1:/fv1",
-            "image_service:store_id": "fv1",
-        },
-    )
     options = {
         "DEFAULT": {
             "cinder_internal_tenant_project_id": owner.current_project_id,
@@ -269,7 +261,7 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
     }
     image = user.uploaded(pattern.Sized(MIB))
     with direct.cinder_options(lab, options):
-        volume = user.volume(size=1, image_id=image.id, volume_type="upload-fv1")
+        volume = user.volume(size=1, image_id=image.id, volume_type="ontap-fv1")
         made = user.cloud.block_storage.post(
             f"/volumes/{volume.id}/action",
             json={
@@ -302,8 +294,6 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
         ),
         "its volume is gone",
     )
-    user.clean()
-    admin.block_storage.delete_type(made_type.id)
 
 
 def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: clouds.User) -> None:

@@ -224,6 +224,32 @@ class TestImageVolume:
             model.image_volume(volume(SEALED), None)
 
 
+class TestBelongsTo:
+    @pytest.mark.parametrize(
+        ("metadata", "volume_type", "expected"),
+        [
+            ({"ontap_store": "fv1"}, "any", True),
+            ({"ontap_store": "fv2"}, "type-1", False),
+            ({}, "type-1", False),
+            # Cinder's own, before and after Glance has told it the image's id.
+            ({"image_owner": "acme"}, "type-1", True),
+            ({"image_owner": "acme", "glance_image_id": "x"}, "type-1", True),
+            ({"image_owner": "acme"}, "type-2", False),
+            ({"image_owner": "acme"}, None, False),
+            # Upstream's cinder store.
+            ({"image_owner": "acme", "image_size": "7"}, "type-1", False),
+            ({"glance_image_id": "x"}, "type-1", False),
+        ],
+    )
+    def test_of_a_store_with_a_volume_type(self, metadata, volume_type, expected):
+        volume = model.Volume("id", "available", 1, metadata, volume_type)
+        assert model.belongs_to(volume, "fv1", "type-1") is expected
+
+    def test_of_a_store_without_one(self):
+        volume = model.Volume("id", "available", 1, {"image_owner": "acme"}, None)
+        assert model.belongs_to(volume, "fv1", None) is False
+
+
 class TestParseVolumeId:
     @given(st.uuids())
     def test_a_uuid_is_kept(self, value):
