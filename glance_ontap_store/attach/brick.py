@@ -80,16 +80,12 @@ class NfsMounter:
         try:
             self._client(options).mount(export)
         except (brick_errors.BrickException, processutils.ProcessExecutionError) as e:
+            # os-brick makes one of everything, a helper that did not start too.
             raise errors.Broken(
                 f"{export} cannot be mounted: {e}. Check the export policy of the"
-                " FlexVol for this host, the network to the LIF and the package that"
-                " has mount.nfs."
+                " FlexVol for this host, the network to the LIF, the package that has"
+                " mount.nfs, and glance_ontap_store.filters in rootwrap's filters_path."
             ) from e
-        except Exception as error:  # privsep: its daemon did not start
-            raise errors.Broken(
-                f"{export} cannot be mounted: the helper that runs as root failed:"
-                f" {error}. Rootwrap's filters_path needs glance_ontap_store.filters."
-            ) from error
 
     def unmount(self, export: str) -> None:
         """

@@ -109,6 +109,7 @@ class Mounts:
             users = self._open_users(export)
             undo.callback(os.close, users)
             path = self._mounter.mount_point(export)
+            self._unmount_if_dead(export, users)
             if self._device(path) is None:
                 LOG.info("Mounting %s on %s", export, path)
                 self._mounter.mount(export, options)
@@ -122,6 +123,14 @@ class Mounts:
             undo.pop_all()
         return Mount(export, path, device, self, users)
 
+    def _unmount_if_dead(self, export: str, users: int) -> None:
+        """Make room for a new mount where nobody uses one that does not answer."""
+        try:
+            self._device(self._mounter.mount_point(export))
+        except errors.Broken:
+            if self._is_last(users):
+                self._unmount(export)
+
     def let_go(self, export: str, users: int) -> None:
         """The other half of `use`, for `Mount.close`."""
         try:
@@ -133,8 +142,9 @@ class Mounts:
 
     def unmount_unused(self) -> list[str]:
         """Unmount what processes that died left mounted; the exports."""
-        if not os.path.isdir(self._locks):
+        if not os.path.isdir(self._base):
             return []
+        self._make_base()
         return [export for export in self._known() if self._unmount_if_unused(export)]
 
     def _unmount_if_unused(self, export: str) -> bool:
@@ -188,6 +198,7 @@ class Mounts:
     def _make_base(self) -> None:
         try:
             os.makedirs(self._locks, mode=0o750, exist_ok=True)
+            os.listdir(self._locks)
         except OSError as error:
             raise errors.Misconfigured(
                 f"ontap_mount_point_base = {self._base!r} cannot be used: {error}."

@@ -113,13 +113,28 @@ class CinderClient:
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
     ) -> service.Attachment:
-        with self._translated(f"attach volume {volume_id}", on_state=True):
-            answer = self._once.attachments.create(
-                volume_id, {**connector, "mountpoint": "glance_store"}, mode=mode
-            )
-            return service.Attachment(
-                answer["id"], volume_id, answer["connection_info"]
-            )
+        what = f"attach volume {volume_id}"
+        with self._translated(what, on_state=True):
+            reserved = self._once.attachments.create(volume_id, None, mode=mode)
+            attachment_id: str = reserved["id"]
+        try:
+            with self._translated(what):
+                answer = self._once.attachments.update(
+                    attachment_id, {**connector, "mountpoint": "glance_store"}
+                )
+                return service.Attachment(
+                    attachment_id, volume_id, answer.connection_info
+                )
+        except BaseException as error:
+            self._take_back(attachment_id, error)
+            raise
+
+    def _take_back(self, attachment_id: str, cause: BaseException) -> None:
+        """Delete an attachment that could not be connected, because of *cause*."""
+        try:
+            self.detach(attachment_id)
+        except errors.StoreError as error:
+            errors.note(cause, f"Attachment {attachment_id} stays: {error}")
 
     def attachments(self, volume_id: str) -> list[str]:
         with self._translated(f"list the attachments of volume {volume_id}"):
@@ -171,8 +186,14 @@ class CinderClient:
     ) -> errors.StoreError:
         who = self._settings.describe_identity()
         match error.code:
-            case 404:
+            case 404 if _is_cinders_own(error):
                 return errors.ImageVolumeGone(f"Cannot {what}: {error}")
+            case 404:
+                # Gone would make Glance forget where the image lies.
+                return errors.Broken(
+                    f"Cannot {what}: not found, but it was not Cinder who said so. Is"
+                    " there a proxy between? Check the endpoint in Keystone's catalog."
+                )
             case 413:
                 return errors.NoSpace(
                     f"Cannot {what}: {error}. Raise the Cinder quota of the project of"
@@ -212,6 +233,12 @@ class CinderClient:
             f" ontap_store_auth_address ({self._settings.auth_url}), the endpoint in"
             " Keystone's catalog (ontap_catalog_info) and the network."
         )
+
+
+def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
+    """Whether the answer had the form of Cinder's errors, and not a proxy's."""
+    # cinderclient sets the details only where it could parse a body.
+    return error.details is not None and error.message != "n/a"
 
 
 def _volume(volume: Any) -> model.Volume:

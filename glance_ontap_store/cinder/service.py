@@ -81,7 +81,8 @@ class VolumeService(Protocol):
     ) -> Attachment:
         """Reserve the volume for this host and connect it, mode ``ro`` or ``rw``.
 
-        Never sent twice.
+        Two requests, neither sent twice: whatever happens to the second, which
+        takes long and may fail, the attachment's id is known and it is deleted.
 
         :raises errors.ImageVolumeInUse: its state does not permit it now
         """

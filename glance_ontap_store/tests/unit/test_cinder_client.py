@@ -125,6 +125,8 @@ CALLS = {
         f"/attachments/{ATTACHMENT_ID}",
     ),
 }
+RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
+NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
 # A second one of these would be a second volume, attachment or step.
 NEVER_TWICE = {"create", "extend", "attach", "complete"}
 # Cinder answers 400 where the volume's state does not permit these.
@@ -183,11 +185,12 @@ class TestAnswers:
 
     def test_an_attachment_that_is_gone_is_detached(self, http, volumes):
         call, method, path = CALLS["detach"]
-        http.answer(method, path, status_code=404)
+        gone = {"itemNotFound": {"message": "No such attachment."}}
+        http.answer(method, path, status_code=404, json=gone)
         call(volumes)
 
     def test_a_volume_type_that_is_not_there(self, http, volumes):
-        http.answer("POST", "/volumes", status_code=404, json={"itemNotFound": {}})
+        http.answer("POST", "/volumes", status_code=404, json=NO_TYPE)
         with pytest.raises(errors.Misconfigured, match="'ontap-fv1'") as caught:
             volumes.create(NEW)
         assert "ontap_volume_type" in str(caught.value)
@@ -207,12 +210,10 @@ class TestAnswers:
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("code", [404, 500, 502])
     def test_a_proxys_page(self, http, volumes, name, code):
-        """Not JSON: still one of our errors."""
+        """Not JSON: nothing is gone because a proxy does not find it."""
         call, method, path = CALLS[name]
         http.answer(method, path, status_code=code, text="<html>Bad gateway</html>")
-        if (name, code) == ("detach", 404):
-            return
-        with pytest.raises(errors.StoreError):
+        with pytest.raises(errors.Broken):
             call(volumes)
 
     @pytest.mark.parametrize(
@@ -515,26 +516,43 @@ class TestWhatIsSaid:
 
     def test_attach(self, http, volumes):
         info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
-        matcher = http.answer(
-            "POST",
-            "/attachments",
-            json={
-                "attachment": {
-                    "id": ATTACHMENT_ID,
-                    "status": "attaching",
-                    "connection_info": info,
-                }
-            },
-        )
+        reserving = http.answer("POST", "/attachments", json=RESERVED)
+        connected = {"attachment": {"id": ATTACHMENT_ID, "connection_info": info}}
+        connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", json=connected)
         lent = dict(CONNECTOR)
         assert volumes.attach(VOLUME_ID, lent, "ro") == service.Attachment(
             ATTACHMENT_ID, VOLUME_ID, info
         )
-        asked = matcher.last_request.json()["attachment"]
-        assert asked["volume_uuid"] == VOLUME_ID
-        assert asked["mode"] == "ro"
-        assert asked["connector"].items() >= CONNECTOR.items()
+        asked = reserving.last_request.json()["attachment"]
+        assert asked == {"volume_uuid": VOLUME_ID, "connector": None, "mode": "ro"}
+        sent = connecting.last_request.json()["attachment"]["connector"]
+        assert sent.items() >= CONNECTOR.items()
         assert lent == CONNECTOR
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param({"status_code": 500}, id="refused"),
+            pytest.param({"exc": requests.exceptions.ConnectTimeout}, id="no answer"),
+            pytest.param({"text": "<html>Welcome</html>"}, id="a page"),
+        ],
+    )
+    def test_what_cannot_be_connected_is_taken_back(self, http, volumes, answer):
+        http.answer("POST", "/attachments", json=RESERVED)
+        connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", **answer)
+        taken_back = http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
+        with pytest.raises(errors.Broken, match="Cannot attach volume"):
+            volumes.attach(VOLUME_ID, CONNECTOR, "rw")
+        assert connecting.call_count == 1
+        assert taken_back.call_count == 1
+
+    def test_what_cannot_be_taken_back_is_a_note(self, http, volumes):
+        http.answer("POST", "/attachments", json=RESERVED)
+        http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", status_code=500)
+        http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", status_code=500)
+        with pytest.raises(errors.Broken, match="Cannot attach volume") as caught:
+            volumes.attach(VOLUME_ID, CONNECTOR, "rw")
+        assert f"Attachment {ATTACHMENT_ID} stays" in errors.describe(caught.value)
 
     def test_an_attachments_secrets_are_not_printed(self):
         attachment = service.Attachment("a", "v", {"auth_password": "s3cret"})

@@ -14,6 +14,12 @@ from glance_ontap_store.attach import mounts
 EXPORT = "192.0.2.1:/fv1"
 
 
+def kill(path):
+    """Let what is mounted there not answer any more."""
+    os.unlink(path)
+    os.symlink(path, path)
+
+
 class TestGoingWrong:
     def test_mount_fails(self, cloud):
         cloud.mounter.refuses = True
@@ -62,18 +68,27 @@ class TestGoingWrong:
         with pytest.raises(errors.Misconfigured, match="ontap_mount_point_base"):
             cloud.mounts.use(EXPORT, "")
 
-    def test_a_mount_point_that_cannot_be_looked_at(self, cloud):
+    def test_a_dead_mount_that_is_used_is_told(self, cloud):
         """An NFS server that is gone: ESTALE, EIO; here a link to itself: ELOOP."""
-        os.makedirs(cloud.base)
-        point = cloud.mounter.mount_point(EXPORT)
-        os.symlink(point, point)
+        held = cloud.mounts.use(EXPORT, "")
+        kill(held.path)
         with pytest.raises(errors.Broken, match="cannot be looked at"):
             cloud.mounts.use(EXPORT, "")
+        held.close()
+
+    def test_a_dead_mount_that_nobody_uses_is_mounted_anew(self, cloud):
+        cloud.mounter.keeps = True
+        left = cloud.mounts.use(EXPORT, "")
+        left.close()
+        kill(left.path)
+        cloud.mounter.keeps = False
+        mount = cloud.mounts.use(EXPORT, "")
+        assert os.path.samefile(mount.path, cloud.mounter.directory(EXPORT))
+        mount.close()
 
     def test_a_mount_that_breaks_while_it_is_used_can_be_let_go(self, cloud):
         mount = cloud.mounts.use(EXPORT, "")
-        os.unlink(mount.path)
-        os.symlink(mount.path, mount.path)
+        kill(mount.path)
         mount.close()
         mount.close()
 
