@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from glance_ontap_store import location as location_
 from glance_ontap_store import store
+from glance_ontap_store.attach import privilege
 from glance_ontap_store.tests.functional import pattern
 
 CONFIG = "/etc/glance/glance-api.conf"
@@ -23,11 +24,7 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
 
     Options are named without their prefix ``ontap_``.
     """
-    # privsep starts its helper with sudo, and with the process's configuration.
-    tools = os.path.join(lab.facts["root"], "bin")
-    if tools not in os.environ["PATH"]:
-        os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-        cfg.CONF([], project="glance", default_config_files=[CONFIG])
+    prepare_privileges(lab)
     conf = cfg.ConfigOpts()
     conf([], project="glance", default_config_files=[CONFIG])
     made = store.Store(conf, backend=store_id)
@@ -35,6 +32,18 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
         conf.set_override(f"ontap_{name}", value, group=store_id)
     made.configure(re_raise_bsc=True)
     return made
+
+
+def prepare_privileges(lab: Any) -> None:
+    """Let this process start the helper that runs as root, as Glance's do.
+
+    privsep starts it with sudo, and with the process's configuration files.
+    """
+    tools = os.path.join(lab.facts["root"], "bin")
+    if tools not in os.environ["PATH"]:
+        os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
+        cfg.CONF([], project="glance", default_config_files=[CONFIG])
+        privilege.init("/etc/glance/rootwrap.conf")
 
 
 def option(store_id: str, name: str) -> str:
@@ -61,6 +70,44 @@ def owner(store_id: str) -> connection.Connection:
         },
         region_name=option(store_id, "ontap_os_region_name"),
     )
+
+
+@contextlib.contextmanager
+def snapshot(store_id: str, volume_id: str) -> Iterator[None]:
+    """While it is held, the store's volume has a snapshot."""
+    storage = owner(store_id).block_storage
+    made = storage.create_snapshot(volume_id=volume_id, name="functional")
+    storage.wait_for_status(made, status="available")
+    try:
+        yield
+    finally:
+        storage.delete_snapshot(made.id)
+        storage.wait_for_delete(made)
+
+
+def used_gib(admin: Any, project_id: str) -> int:
+    """What the project's quota of gigabytes counts now."""
+    shown = admin.block_storage.get(f"/os-quota-sets/{project_id}?usage=True").json()
+    used = shown["quota_set"]["gigabytes"]
+    return int(used["in_use"] + used["reserved"])
+
+
+@contextlib.contextmanager
+def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
+    """Cinder's quota of the project, changed for a while."""
+
+    def put(new: dict[str, int]) -> None:
+        answer = admin.block_storage.put(
+            f"/os-quota-sets/{project_id}", json={"quota_set": new}
+        )
+        assert answer.status_code == 200, answer.text
+
+    before = admin.block_storage.get(f"/os-quota-sets/{project_id}").json()["quota_set"]
+    put(values)
+    try:
+        yield
+    finally:
+        put({name: before[name] for name in values})
 
 
 @contextlib.contextmanager

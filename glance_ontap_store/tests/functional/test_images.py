@@ -216,17 +216,9 @@ def test_upstream_delete_with_a_snapshot_answers_500(
     lab: Any, admin: Any, user: clouds.User
 ) -> None:
     image = user.uploaded(pattern.Sized(MIB))
-    owner = clouds.User(direct.owner("fv1"))
-    snapshot = owner.cloud.block_storage.create_snapshot(
-        volume_id=image_volume(admin, image.id).id, name="functional"
-    )
-    owner.cloud.block_storage.wait_for_status(snapshot, status="available")
-    try:
+    with direct.snapshot("fv1", image_volume(admin, image.id).id):
         refused = user.cloud.image.delete(f"/images/{image.id}")
         assert refused.status_code == 409, refused.text
-    finally:
-        owner.cloud.block_storage.delete_snapshot(snapshot.id)
-        owner.cloud.block_storage.wait_for_delete(snapshot)
     assert user.cloud.image.get_image(image.id).status == "active"
 
 

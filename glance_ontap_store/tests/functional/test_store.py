@@ -132,7 +132,7 @@ def test_region_without_cinder(make: Any, leftovers: Any) -> None:
 
 def test_full_quota(admin: Any, make: Any, leftovers: Any) -> None:
     project = admin.identity.find_project("service")
-    with quota(admin, project.id, volumes=0):
+    with direct.quota(admin, project.id, volumes=0):
         with pytest.raises(exceptions.StorageFull, match="quota of the project"):
             add(make(), pattern.Pattern(1), 1)
 
@@ -141,32 +141,10 @@ def test_quota_that_the_unknown_size_outgrows(
     admin: Any, make: Any, leftovers: Any
 ) -> None:
     project = admin.identity.find_project("service")
-    used = sum(
-        volume.size
-        for volume in admin.block_storage.volumes(all_projects=True)
-        if volume.project_id == project.id
-    )
-    with quota(admin, project.id, gigabytes=used + 1):
+    used = direct.used_gib(admin, project.id)
+    with direct.quota(admin, project.id, gigabytes=used + 1):
         with pytest.raises(exceptions.StorageFull, match="quota of the project"):
             add(make(), pattern.Pattern(GIB + 1), 0)
-
-
-@contextlib.contextmanager
-def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
-    """Cinder's quota of the project, changed for a while."""
-
-    def put(new: dict[str, int]) -> None:
-        answer = admin.block_storage.put(
-            f"/os-quota-sets/{project_id}", json={"quota_set": new}
-        )
-        assert answer.status_code == 200, answer.text
-
-    before = admin.block_storage.get(f"/os-quota-sets/{project_id}").json()["quota_set"]
-    put(values)
-    try:
-        yield
-    finally:
-        put({name: before[name] for name in values})
 
 
 def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:

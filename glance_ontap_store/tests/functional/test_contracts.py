@@ -1,0 +1,220 @@
+"""The real adapters keep the contracts that the fakes keep."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from typing import Any
+import uuid
+
+from glance_store import location
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store import location as location_
+from glance_ontap_store import model
+from glance_ontap_store.attach import brick
+from glance_ontap_store.attach import device
+from glance_ontap_store.cinder import client
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.tests.conformance import device as device_contract
+from glance_ontap_store.tests.conformance import mounts as mounts_contract
+from glance_ontap_store.tests.conformance import store as store_contract
+from glance_ontap_store.tests.conformance import volume_service
+from glance_ontap_store.tests.fakes import host
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.transfer import source
+
+
+@pytest.fixture
+def base(tmp_path: Any) -> str:
+    """A base of mounts that no other test uses."""
+    return str(tmp_path / "mounts")
+
+
+class TestCinder(volume_service.VolumeServiceContract):
+    volume_type = "ontap-fv1"
+    # The scheduler bounds even thin volumes to 20 times the FlexVol.
+    full_volume_type = "ontap-fv3"
+
+    @pytest.fixture(autouse=True)
+    def place(self, lab: Any, admin: Any, base: str) -> None:
+        self._lab, self._admin, self._base = lab, admin, base
+
+    @pytest.fixture
+    def clock(self) -> waiting.Clock:
+        return waiting.SystemClock()
+
+    @pytest.fixture
+    def volumes(self) -> client.CinderClient:
+        store = direct.make_store(self._lab, mount_point_base=self._base)
+        return store._backend.images._volumes
+
+    @pytest.fixture
+    def connector(self) -> Any:
+        return host.FakeHost().connector
+
+    @contextlib.contextmanager
+    def full_quota(self, _volumes: Any) -> Iterator[None]:
+        project = self._admin.identity.find_project("service")
+        used = direct.used_gib(self._admin, project.id)
+        with direct.quota(self._admin, project.id, gigabytes=used):
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self, _volumes: Any, volume_id: str) -> Iterator[None]:
+        with direct.snapshot("fv1", volume_id):
+            yield
+
+
+class TestFileDevice(device_contract.DeviceContract):
+    """On a FlexVol's own file system."""
+
+    @pytest.fixture
+    def device(self, lab: Any) -> Iterator[device.FileDevice]:
+        path = os.path.join(lab.flexvol("fv1"), f"contract-{uuid.uuid4()}")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        yield device.FileDevice(fd, path)
+        os.close(fd)
+        os.unlink(path)
+
+
+class _Exports:
+    """The lab's exports, mounted by os-brick and the helper that runs as root."""
+
+    @pytest.fixture
+    def base(self, tmp_path: Any) -> str:
+        return str(tmp_path / "mounts")
+
+    @pytest.fixture
+    def export(self) -> str:
+        return "127.0.0.1:/fv1"
+
+    @pytest.fixture
+    def other_export(self) -> str:
+        return "127.0.0.1:/fv2"
+
+    @pytest.fixture
+    def mounter(self, lab: Any, base: str) -> brick.NfsMounter:
+        direct.prepare_privileges(lab)
+        os.makedirs(base, exist_ok=True)
+        return brick.NfsMounter(base)
+
+    @pytest.fixture(autouse=True)
+    def tidy(self, lab: Any) -> Iterator[None]:
+        before = {name: set(lab.flexvol(name).iterdir()) for name in ("fv1", "fv2")}
+        yield
+        for name, files in before.items():
+            for path in set(lab.flexvol(name).iterdir()) - files:
+                path.unlink()
+
+    def is_mounted(self, mounter: brick.NfsMounter, export: str) -> bool:
+        point = mounter.mount_point(export)
+        return point in direct.mounted_below(os.path.dirname(point))
+
+
+class TestNfsMounter(_Exports, mounts_contract.MounterContract):
+    pass
+
+
+class TestMounts(_Exports, mounts_contract.MountsContract):
+    other_imports = (
+        "from glance_ontap_store.tests.functional import direct\n"
+        "from glance_ontap_store.tests.lab.client import Lab\n"
+        "from glance_ontap_store.attach import brick\n"
+        "direct.prepare_privileges(Lab.from_facts())"
+    )
+
+    def other_mounter(self, base: str) -> str:
+        return f"brick.NfsMounter({base!r})"
+
+
+class Rig:
+    """`conformance.store.Rig` over the lab."""
+
+    store_id = "fv1"
+
+    def __init__(self, lab: Any, admin: Any, base: str) -> None:
+        self._lab = lab
+        self.store = direct.make_store(lab, mount_point_base=base)
+        self._volumes = self.store._backend.images._volumes
+        self._leftovers = direct.Leftovers(lab, admin, base)
+
+    def location(self, uri: str) -> location.Location:
+        return location.Location(
+            "cinder", location_.StoreLocation, None, uri=uri, backend=self.store_id
+        )
+
+    def holdings(self) -> set[str]:
+        self.settle()
+        now = self._leftovers.now()
+        del now["files"]
+        return {f"{kind} {each}" for kind, found in now.items() for each in found}
+
+    def file_of(self, volume_id: str) -> str:
+        return os.path.join(self._lab.flexvol("fv1"), f"volume-{volume_id}")
+
+    def volume(self, volume_id: str) -> model.Volume:
+        return self._volumes.get(volume_id)
+
+    def settle(self) -> None:
+        """Deletions are what Cinder still has to do when the store returns."""
+
+        def is_settled() -> bool:
+            return not any(
+                volume["status"] == "deleting"
+                for volume in direct.owner(self.store_id)
+                .block_storage.get("/volumes/detail")
+                .json()["volumes"]
+            )
+
+        clouds.eventually(is_settled, "Cinder has deleted what it should")
+
+    def make_volume(self, metadata: dict[str, str]) -> str:
+        made = self._volumes.create(
+            model.NewVolume("foreign", 1, "ontap-fv1", metadata)
+        )
+        clock = waiting.SystemClock()
+        return waiting.settled(self._volumes, clock, made.id, "creating", 60).id
+
+    def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None:
+        self._volumes.set_metadata(volume_id, metadata)
+
+    def drop_metadata(self, volume_id: str, *keys: str) -> None:
+        storage = direct.owner(self.store_id).block_storage
+        for key in keys:
+            storage.delete(f"/volumes/{volume_id}/metadata/{key}")
+
+    def remove_volume(self, volume_id: str) -> None:
+        self._volumes.delete(volume_id)
+
+        def is_gone() -> bool:
+            try:
+                self._volumes.get(volume_id)
+            except errors.ImageVolumeGone:
+                return True
+            return False
+
+        clouds.eventually(is_gone, f"volume {volume_id} is deleted")
+
+    @contextlib.contextmanager
+    def held(self, volume_id: str) -> Iterator[None]:
+        attachment = self._volumes.attach(volume_id, host.FakeHost().connector, "ro")
+        self._volumes.complete(attachment.id)
+        yield
+        self._volumes.detach(attachment.id)
+
+    @contextlib.contextmanager
+    def with_snapshot(self, volume_id: str) -> Iterator[None]:
+        with direct.snapshot(self.store_id, volume_id):
+            yield
+
+
+class TestStore(store_contract.StoreContract):
+    # Larger sizes go through Glance's API in test_images.
+    sizes = (1, source.CHUNK, 2 * source.CHUNK + 12_345, GIB + 1)
+
+    @pytest.fixture
+    def rig(self, lab: Any, admin: Any, base: str) -> Rig:
+        return Rig(lab, admin, base)
