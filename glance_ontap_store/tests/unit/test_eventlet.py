@@ -1,0 +1,24 @@
+"""A glance-api before 2025.2 may run with the standard library patched."""
+
+import pathlib
+import subprocess
+import sys
+
+_PATCHED = """
+import eventlet
+eventlet.monkey_patch()
+import sys
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_the_contracts_hold_under_eventlet():
+    contracts = pathlib.Path(__file__).parents[1] / "conformance"
+    run = subprocess.run(
+        [sys.executable, "-c", _PATCHED, "-q", "-p", "no:cacheprovider", contracts],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " passed" in run.stdout
