@@ -193,15 +193,20 @@ class Show:
     ) -> None:
         """Add what the file systems say of the step's *files*."""
         step["path"] = path
-        with self._progress.doing("comparing contents", lambda: ""):
+        compared = 0
+        with self._progress.doing(
+            "comparing contents", lambda: f"{compared} of {len(files)} files"
+        ):
             used = [span for file in files for span in blocks.extents(file)]
             step["new_bytes_on_array"] = blocks.not_in(used, source)
             step["bytes_shared_with_image"] = (
                 blocks.total(used) - step["new_bytes_on_array"]
             )
-            step["content_ok"] = all(
-                blocks.first_difference(file, self._image) is None for file in files
-            )
+            step["content_ok"] = True
+            for file in files:
+                if blocks.first_difference(file, self._image) is not None:
+                    step["content_ok"] = False
+                compared += 1
         self.steps.append(step)
 
     def _image_data_through_glance(self) -> int:

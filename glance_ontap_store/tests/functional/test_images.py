@@ -1,5 +1,7 @@
 """Images of the store through Glance's API, in the lab."""
 
+from collections.abc import Iterator
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -189,26 +191,32 @@ def test_deleting_an_image_deletes_its_volume(
     assert not path.exists()
 
 
-def test_upstream_delete_while_attached_answers_500(
-    lab: Any, admin: Any, user: clouds.User
-) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
-    volume = image_volume(admin, image.id)
+@contextlib.contextmanager
+def reserved(admin: Any, volume_id: str) -> Iterator[None]:
+    """While it is held, somebody else has the volume."""
     attachment = admin.block_storage.post(
         "/attachments",
         json={
-            "attachment": {"volume_uuid": volume.id, "connector": None, "mode": "ro"}
+            "attachment": {"volume_uuid": volume_id, "connector": None, "mode": "ro"}
         },
         microversion="3.54",
     ).json()["attachment"]
     try:
-        refused = user.cloud.image.delete(f"/images/{image.id}")
-        assert refused.status_code == 409, refused.text
-        assert user.cloud.image.get_image(image.id).status == "active"
+        yield
     finally:
         admin.block_storage.delete(
             f"/attachments/{attachment['id']}", microversion="3.54"
         )
+
+
+def test_upstream_delete_while_attached_answers_500(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    with reserved(admin, image_volume(admin, image.id).id):
+        refused = user.cloud.image.delete(f"/images/{image.id}")
+        assert refused.status_code == 409, refused.text
+        assert user.cloud.image.get_image(image.id).status == "active"
     assert user.download(image.id).content == pattern.at(0, MIB)
 
 

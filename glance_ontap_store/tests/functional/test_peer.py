@@ -32,6 +32,15 @@ def test_peer_leaves_the_file_shorter_than_the_volume(
     assert test_images.backing_file(lab, volume).stat().st_size < volume.size * GIB
 
 
+def test_peer_answers_500_to_a_deletion_while_attached(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB), store="peer")
+    with test_images.reserved(admin, test_images.image_volume(admin, image.id).id):
+        refused = user.cloud.image.delete(f"/images/{image.id}")
+        assert refused.status_code == 500
+
+
 def test_peer_beside_ours_keeps_its_own_images(
     lab: Any, admin: Any, user: clouds.User
 ) -> None:
