@@ -42,11 +42,10 @@ def build(settings: settings_.Settings) -> Backend:
         store_id=settings.store_id,
         volume_type=settings.volume_type,
         volumes=volumes,
-        attacher=session.Attacher(
-            volumes, host, mounts_, clock, settings.attach_wait_s
-        ),
+        attacher=session.Attacher(volumes, host, mounts_, clock),
         clock=clock,
         transition_timeout_s=settings.transition_timeout_s,
+        attach_wait_s=settings.attach_wait_s,
         delete_wait_s=settings.delete_wait_s,
     )
     return Backend(settings, images)

@@ -148,11 +148,12 @@ def _write_error(what: str, error: OSError) -> StoreError:
     return Broken(f"Writing {what} failed: {error}")
 
 
-def note(error: BaseException, text: str) -> None:
-    """Attach *text* to *error*, and log it: a failed clean-up is not the cause."""
+def note(error: BaseException | None, text: str) -> None:
+    """Log *text*, and attach it to *error*: a failed clean-up is not the cause."""
     LOG.warning("%s", text)
     # What add_note of Python 3.11 does, for 3.10 as well.
-    vars(error).setdefault("__notes__", []).append(text)
+    if error is not None:
+        vars(error).setdefault("__notes__", []).append(text)
 
 
 def describe(error: BaseException) -> str:

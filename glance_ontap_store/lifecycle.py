@@ -11,6 +11,9 @@ from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import model
+from glance_ontap_store import reading
+from glance_ontap_store.attach import leases
+from glance_ontap_store.cinder import discarding
 from glance_ontap_store.cinder import service
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.transfer import device
@@ -22,18 +25,13 @@ from glance_ontap_store.transfer import stream
 LOG = logging.getLogger(__name__)
 
 
-class Attacher(Protocol):
+class Attacher(reading.Attacher, Protocol):
     """Makes a volume a device of this host for the length of a ``with``."""
 
     def writable(
         self, volume_id: str
     ) -> contextlib.AbstractContextManager[device.Device]:
         """The new volume, open for writing."""
-
-    def readable(
-        self, volume_id: str, known_raw: bool
-    ) -> contextlib.AbstractContextManager[device.Device]:
-        """The volume, open for reading."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +67,7 @@ class Lifecycle:
         attacher: Attacher,
         clock: waiting.Clock,
         transition_timeout_s: float,
+        attach_wait_s: float,
         delete_wait_s: float,
     ) -> None:
         self._store_id = store_id
@@ -78,6 +77,11 @@ class Lifecycle:
         self._clock = clock
         self._transition_timeout_s = transition_timeout_s
         self._delete_wait_s = delete_wait_s
+        self._trash = discarding.Trash(volumes, clock, transition_timeout_s)
+        self._leases = leases.Leases[device.Device]()
+        self._reading = reading.Reading(
+            volumes, attacher, clock, self._trash, transition_timeout_s, attach_wait_s
+        )
 
     def store(self, upload: Upload) -> Stored:
         """Write the image to a new image-volume and seal it.
@@ -119,13 +123,8 @@ class Lifecycle:
             volume_type=self._volume_type,
             metadata=record.to_metadata(),
         )
-        try:
-            volume = self._volumes.create(new)
-        except errors.Broken as error:
-            # No answer, or an error of a proxy or of Cinder after it had begun.
-            self._discard_unanswered(new, record, error)
-            raise
-        undo.push(_on_error(lambda error: self._discard(volume.id, error)))
+        volume = self._trash.create(new)
+        undo.push(_on_error(lambda error: self._trash.discard(volume.id, error)))
         LOG.info(
             "Image %s: image-volume %s of %d GiB, type %s, is being created",
             upload.image_id,
@@ -176,47 +175,6 @@ class Lifecycle:
         )
         self._volumes.set_metadata(volume_id, sealed.to_metadata())
 
-    def _discard(self, volume_id: str, cause: BaseException) -> None:
-        """Delete what a failed upload made, with all its attachments.
-
-        It never raises: *cause* is what the caller must hear of.
-        """
-
-        def delete() -> bool:
-            try:
-                self._volumes.delete(volume_id)
-            except errors.ImageVolumeInUse:
-                if self._volumes.get(volume_id).is_leaving:
-                    return True
-                # An attachment whose answer was lost is known to Cinder only.
-                for attachment_id in self._volumes.attachments(volume_id):
-                    self._volumes.detach(attachment_id)
-                return False
-            return True
-
-        try:
-            gone = waiting.until(self._clock, self._transition_timeout_s, delete)
-        except errors.ImageVolumeGone:
-            gone = True
-        except errors.StoreError as error:
-            errors.note(cause, f"Volume {volume_id} could not be deleted: {error}")
-            return
-        if not gone:
-            errors.note(cause, f"Volume {volume_id} stays: Cinder keeps it busy.")
-
-    def _discard_unanswered(
-        self, new: model.NewVolume, record: model.Record, cause: BaseException
-    ) -> None:
-        """Delete the volume of a create whose answer was lost, if there is one."""
-        try:
-            found = self._volumes.find(new.name)
-        except errors.StoreError as error:
-            errors.note(cause, f"A volume {new.name!r} may have been created: {error}")
-            return
-        for volume in found:
-            if model.Record.parse(volume.metadata).write_id == record.write_id:
-                self._discard(volume.id, cause)
-
     def describe(self, volume_id: str) -> model.ImageVolume:
         """The image-volume, with the image's exact size.
 
@@ -233,7 +191,7 @@ class Lifecycle:
         wanted = model.ByteRange.clipped(offset, length, image.size)
         with contextlib.ExitStack() as stack:
             opened = stack.enter_context(
-                self._attacher.readable(volume_id, known_raw=image.is_ours)
+                self._leases.share(image.id, lambda: self._reading.opened(image))
             )
             release = stack.pop_all().close
         return stream.ImageStream(opened, wanted, release), wanted.length

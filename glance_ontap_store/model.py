@@ -69,11 +69,15 @@ class NewVolume:
     size_gib: int
     volume_type: str | None
     metadata: Mapping[str, str]
+    # The volume that it is a clone of; its type is then the source's.
+    source_id: str | None = None
 
 
 # The states of an image-volume that this store wrote.
 FILLING = "filling"
 SEALED = "sealed"
+# The state of a temporary clone, which is no image-volume.
+READING = "reading"
 
 # Cinder limits a metadata value to 255 characters; sha512 in hex has 128.
 _IMAGE_ID = "glance_image_id"

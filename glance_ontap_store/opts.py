@@ -117,8 +117,9 @@ upload fails and the volume is deleted.
         default=120,
         min=0,
         help="""
-Seconds that a download waits for an image-volume that another reader has
-attached. Then Glance tries the image's next location, if it has one.
+Seconds that a download waits for an image-volume that another process has
+attached, where it cannot read from a temporary clone (the quota is full, say).
+Then Glance tries the image's next location, if it has one.
 """,
     ),
     cfg.IntOpt(

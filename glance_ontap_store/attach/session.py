@@ -36,13 +36,11 @@ class Attacher:
         host: Host,
         mounts_: mounts.Mounts,
         clock: waiting.Clock,
-        attach_wait_s: float,
     ) -> None:
         self._volumes = volumes
         self._host = host
         self._mounts = mounts_
         self._clock = clock
-        self._attach_wait_s = attach_wait_s
 
     @contextlib.contextmanager
     def writable(self, volume_id: str) -> Iterator[device.FileDevice]:
@@ -61,15 +59,17 @@ class Attacher:
             yield opened
 
     @contextlib.contextmanager
-    def readable(self, volume_id: str, known_raw: bool) -> Iterator[device.FileDevice]:
-        """The volume, open for reading.
+    def readable(
+        self, volume_id: str, known_raw: bool, wait_s: float
+    ) -> Iterator[device.FileDevice]:
+        """The volume, open for reading; others who have it are waited for *wait_s*.
 
         A volume that is not *known_raw* is asked about in Cinder: one that
         Cinder keeps as qcow2 cannot be served byte by byte.
 
         :raises errors.ImageVolumeInUse: others kept it attached for too long
         """
-        with self._attached(volume_id, "ro", self._attach_wait_s) as held:
+        with self._attached(volume_id, "ro", wait_s) as held:
             attachment, opened = held
             if not known_raw and opened.holds_qcow2():
                 self._refuse_qcow2(attachment, opened)

@@ -57,6 +57,7 @@ class CinderClient:
                         name=new.name,
                         volume_type=new.volume_type,
                         metadata=dict(new.metadata),
+                        source_volid=new.source_id,
                     )
                 )
         except errors.ImageVolumeGone as error:

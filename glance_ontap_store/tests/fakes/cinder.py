@@ -8,6 +8,7 @@ What it does not: pools, retype, migration, other projects' policies.
 from collections.abc import Mapping
 import dataclasses
 import os
+import shutil
 import threading
 from typing import Any
 import uuid
@@ -85,12 +86,17 @@ class FakeCinder:
 
     def create(self, new: model.NewVolume) -> model.Volume:
         with self._lock:
-            type_name = new.volume_type or self._default_type
+            source = self._source(new)
+            type_name = new.volume_type or (
+                source.type_name if source else self._default_type
+            )
             kind = self._types.get(type_name)
             if kind is None or kind.is_private:
                 raise errors.Misconfigured(f"Volume type {type_name!r} does not exist.")
             self._check_quota(new.size_gib)
             volume = self._make(new, type_name, kind)
+            if source:
+                shutil.copyfile(source.path, volume.path)
             if kind.defect:
                 volume.status_then = "error"
                 volume.fault = service.Fault(UNKNOWN_FAULT, kind.defect)
@@ -100,6 +106,14 @@ class FakeCinder:
                     NO_BACKEND, "schedule allocate volume: No weighed backends"
                 )
             return self._shown(volume)
+
+    def _source(self, new: model.NewVolume) -> _Volume | None:
+        if new.source_id is None:
+            return None
+        source = self._find(new.source_id)
+        if source.status not in ("available", "in-use"):
+            raise errors.Broken(f"Source volume is {source.status}. (HTTP 400)")
+        return source
 
     def _make(self, new: model.NewVolume, type_name: str, kind: VolumeType) -> _Volume:
         volume_id = str(uuid.uuid4())

@@ -66,10 +66,8 @@ class FakeCloud:
         self.mounts = mounts.Mounts(self.base, self.mounter)
         self.built: list[settings_.Settings] = []
 
-    def attacher(self, attach_wait_s: float = 120) -> session.Attacher:
-        return session.Attacher(
-            self.volumes, host.FakeHost(), self.mounts, self.clock, attach_wait_s
-        )
+    def attacher(self) -> session.Attacher:
+        return session.Attacher(self.volumes, host.FakeHost(), self.mounts, self.clock)
 
     def build(self, settings: settings_.Settings) -> backend.Backend:
         """`backend.build`, over the fakes."""
@@ -83,9 +81,10 @@ class FakeCloud:
             "store_id": settings.store_id if settings else "fv1",
             "volume_type": settings.volume_type if settings else "ontap-fv1",
             "volumes": self.volumes,
-            "attacher": self.attacher(settings.attach_wait_s if settings else 120),
+            "attacher": self.attacher(),
             "clock": self.clock,
             "transition_timeout_s": settings.transition_timeout_s if settings else 300,
+            "attach_wait_s": settings.attach_wait_s if settings else 120,
             "delete_wait_s": settings.delete_wait_s if settings else 10,
         }
         return lifecycle.Lifecycle(**{**wanted, **changes})

@@ -35,6 +35,32 @@ def test_many_workers_share_one_mount(lab: Any, user: clouds.User) -> None:
         assert data == pattern.at(0, 100 * MIB)
 
 
+def test_many_downloads_of_one_image_at_once(lab: Any, user: clouds.User) -> None:
+    """More than one worker can serve, so some read from a temporary clone."""
+    image = user.uploaded(pattern.Sized(100 * MIB))
+    expected = pattern.at(0, 100 * MIB)
+    equal: list[bool] = []
+
+    def download() -> None:
+        equal.append(user.download(image.id).content == expected)
+
+    threads = [threading.Thread(target=download) for _reader in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal == [True] * len(threads)
+    owner = direct.owner("fv1").block_storage
+    clouds.eventually(
+        lambda: not any(
+            each["name"].startswith("reading-")
+            for each in owner.get("/volumes").json()["volumes"]
+        ),
+        "the temporary clones are gone",
+    )
+    assert not mounts()
+
+
 def test_killed_during_an_upload(lab: Any, admin: Any, user: clouds.User) -> None:
     """Leaves a volume that says what it is; a restart takes the mount away."""
     image = user.image()

@@ -218,9 +218,9 @@ def break_into(store: Any) -> faulty.Faulty:
     """Put a `Faulty` between the store and its Cinder."""
     images = store._backend.images
     cinder = faulty.Faulty(images._volumes)
-    images._volumes = cinder
     assert isinstance(images._attacher, session.Attacher)
-    images._attacher._volumes = cinder
+    for part in (images, images._trash, images._attacher):
+        part._volumes = cinder
     return cinder
 
 
@@ -292,28 +292,65 @@ def test_upstream_ended_short_data_silently(
         os.truncate(path, GIB)
 
 
-def test_a_second_reader_waits_for_the_first(make: Any, leftovers: Any) -> None:
+def test_readers_of_one_process_share_an_attachment(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
+    store = make()
+    with added(store, 9 * MIB) as url:
+        streams = [store.get(direct.located("fv1", url))[0] for _reader in range(4)]
+        volume_id = url.rpartition("/")[2]
+        assert len(admin.block_storage.get_volume(volume_id).attachments) == 1
+        next(streams[0])
+        streams[0].close()
+        for stream in streams[1:]:
+            assert b"".join(stream) == pattern.at(0, 9 * MIB)
+        assert admin.block_storage.get_volume(volume_id).status == "available"
+
+
+def test_another_process_reads_from_a_temporary_clone(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
+    """Each store object has readers of its own, as another process has."""
     store, other = make(), make()
     with added(store, 9 * MIB) as url:
-        first, _ = store.get(direct.located("fv1", url), context=ACME)
+        first, _ = store.get(direct.located("fv1", url))
+        second, _ = other.get(direct.located("fv1", url))
+        name = f"reading-{url.rpartition('/')[2]}"
+        assert len(list(admin.block_storage.volumes(all_projects=True, name=name))) == 1
+        assert b"".join(second) == pattern.at(0, 9 * MIB)
+        assert b"".join(first) == pattern.at(0, 9 * MIB)
+
+
+def test_where_the_quota_is_full_the_other_process_is_waited_for(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
+    store, other = make(), make()
+    project = admin.identity.find_project("service")
+    with added(store, 9 * MIB) as url:
+        first, _ = store.get(direct.located("fv1", url))
         got: list[bytes] = []
         second = threading.Thread(
-            target=lambda: got.extend(
-                other.get(direct.located("fv1", url), context=ACME)[0]
-            )
+            target=lambda: got.extend(other.get(direct.located("fv1", url))[0])
         )
-        second.start()
-        assert b"".join(first) == pattern.at(0, 9 * MIB)
-        second.join(timeout=60)
+        used = direct.used_gib(admin, project.id)
+        with direct.quota(admin, project.id, gigabytes=used):
+            second.start()
+            assert b"".join(first) == pattern.at(0, 9 * MIB)
+            second.join(timeout=120)
         assert b"".join(got) == pattern.at(0, 9 * MIB)
 
 
-def test_a_reader_that_may_not_wait_is_told(make: Any, leftovers: Any) -> None:
+def test_a_reader_that_may_not_wait_is_told(
+    admin: Any, make: Any, leftovers: Any
+) -> None:
     store, hasty = make(), make(attach_wait=0)
+    project = admin.identity.find_project("service")
     with added(store, MIB) as url:
-        first, _ = store.get(direct.located("fv1", url), context=ACME)
-        with first, pytest.raises(exceptions.InUseByStore):
-            hasty.get(direct.located("fv1", url), context=ACME)
+        first, _ = store.get(direct.located("fv1", url))
+        used = direct.used_gib(admin, project.id)
+        with direct.quota(admin, project.id, gigabytes=used), first:
+            with pytest.raises(exceptions.InUseByStore):
+                hasty.get(direct.located("fv1", url))
 
 
 def test_upstream_took_gone_for_broken(make: Any, leftovers: Any) -> None:

@@ -15,6 +15,7 @@ LAYERS = [
     {"store", "cli"},
     {"backend"},
     {"lifecycle", "placement", "recovery"},
+    {"reading"},
     {"cinder", "attach", "transfer", "identity"},
     {"location", "settings", "model", "opts", "errors"},
 ]

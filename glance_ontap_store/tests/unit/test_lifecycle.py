@@ -180,30 +180,70 @@ class TestVolumeTypes:
 
 
 class TestReading:
-    def test_upstream_two_readers_need_no_multiattach_type(self, cloud):
-        """The second waits until the first has finished."""
+    def test_readers_of_one_process_share_the_attachment(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload(1000))
-        first, _size = images.read(stored.volume_id, 0, None)
-        closed_at = []
+        before = cloud.holdings()
+        cloud.volumes.calls.clear()
+        streams = [images.read(stored.volume_id, 0, None)[0] for _reader in range(3)]
+        assert cloud.volumes.calls.count("attach") == 1
+        streams[0].close()
+        for stream in streams[1:]:
+            assert b"".join(stream) == glance.Pattern(1000).at(0, 1000)
+        assert cloud.volumes.calls.count("detach") == 1
+        assert cloud.holdings() == before
 
-        def close():
-            first.close()
-            closed_at.append(cloud.clock.monotonic())
+    def test_a_reader_after_the_last_attaches_again(self, cloud):
+        images = cloud.lifecycle()
+        stored = images.store(upload(1000))
+        for _time in range(2):
+            stream, _size = images.read(stored.volume_id, 0, None)
+            assert b"".join(stream) == glance.Pattern(1000).at(0, 1000)
 
-        cloud.clock.at(30, close)
-        second, size = images.read(stored.volume_id, 0, None)
-        assert closed_at
+    def test_upstream_two_readers_need_no_multiattach_type(self, cloud):
+        """Another process reads from a clone, and takes it away."""
+        stored = cloud.lifecycle().store(upload(1000))
+        before = cloud.holdings()
+        first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
+        second, size = cloud.lifecycle().read(stored.volume_id, 0, None)
         assert size == 1000
+        assert len(cloud.volumes.find(f"reading-{stored.volume_id}")) == 1
         assert b"".join(second) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
+
+    def test_a_clone_is_no_image_volume(self, cloud):
+        stored = cloud.lifecycle().store(upload(1000))
+        first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
+        images = cloud.lifecycle()
+        second, _size = images.read(stored.volume_id, 0, None)
+        (clone,) = cloud.volumes.find(f"reading-{stored.volume_id}")
+        for action in (images.describe, images.delete):
+            with pytest.raises(errors.Refused):
+                action(clone.id)
+        second.close()
+        first.close()
+
+    @pytest.mark.parametrize("is_done", [False, True])
+    def test_where_no_clone_can_be_had_the_other_is_waited_for(self, cloud, is_done):
+        stored = cloud.lifecycle().store(upload(1000))
+        before = cloud.holdings()
+        first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
+        cloud.volumes.fail("create", errors.CinderUnreachable("none"), done=is_done)
+        cloud.clock.at(30, first.close)
+        second, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
+        assert b"".join(second) == glance.Pattern(1000).at(0, 1000)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
 
     def test_a_reader_that_stays_too_long(self, cloud):
-        images = cloud.lifecycle()
-        stored = images.store(upload())
-        first, _size = images.read(stored.volume_id, 0, None)
+        stored = cloud.lifecycle().store(upload())
+        first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
         before = cloud.holdings()
+        cloud.volumes.fail("create", errors.NoSpace("the quota is full"))
         with pytest.raises(errors.ImageVolumeInUse):
-            images.read(stored.volume_id, 0, None)
+            cloud.lifecycle().read(stored.volume_id, 0, None)
         assert cloud.holdings() == before
         assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
 

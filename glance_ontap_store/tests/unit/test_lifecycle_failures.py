@@ -59,8 +59,8 @@ class FaultyAttacher:
             yield self._wrap(opened)
 
     @contextlib.contextmanager
-    def readable(self, volume_id, known_raw):
-        with self._inner.readable(volume_id, known_raw) as opened:
+    def readable(self, volume_id, known_raw, wait_s):
+        with self._inner.readable(volume_id, known_raw, wait_s) as opened:
             yield self._wrap(opened)
 
     def _wrap(self, opened):

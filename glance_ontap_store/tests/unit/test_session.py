@@ -51,10 +51,10 @@ class TestWritable:
 class TestReadable:
     @pytest.mark.parametrize("wait_s", [0, 30])
     def test_waited_for_as_long_as_said(self, cloud, volume_id, wait_s):
-        with cloud.attacher().readable(volume_id, known_raw=True):
+        with cloud.attacher().readable(volume_id, True, 120):
             before = cloud.clock.monotonic()
             with pytest.raises(errors.ImageVolumeInUse):
-                with cloud.attacher(wait_s).readable(volume_id, known_raw=True):
+                with cloud.attacher().readable(volume_id, True, wait_s):
                     pass
             assert cloud.clock.monotonic() - before == pytest.approx(wait_s)
 
@@ -65,7 +65,7 @@ class TestReadable:
     ):
         with open(cloud.cinder.path_of(volume_id), "r+b") as file:
             file.write(begin)
-        with cloud.attacher().readable(volume_id, known_raw) as opened:
+        with cloud.attacher().readable(volume_id, known_raw, 120) as opened:
             assert opened.read_at(0, 4) == begin
         is_asked = "volume_format" in cloud.volumes.calls
         assert is_asked == (not known_raw and begin != b"boot")
@@ -74,13 +74,13 @@ class TestReadable:
         before = cloud.clock.monotonic()
         cloud.volumes.fail("attach", errors.Refused("no"))
         with pytest.raises(errors.Refused):
-            with cloud.attacher().readable(volume_id, known_raw=True):
+            with cloud.attacher().readable(volume_id, True, 120):
                 pass
         assert cloud.clock.monotonic() == before
 
     def test_a_failed_detach_after_all_went_well_comes_out(self, cloud, volume_id):
         cloud.volumes.fail("detach", errors.CinderUnreachable("no answer"))
         with pytest.raises(errors.CinderUnreachable, match="no answer"):
-            with cloud.attacher().readable(volume_id, known_raw=True):
+            with cloud.attacher().readable(volume_id, True, 120):
                 pass
         assert not cloud.mounter.mounted()

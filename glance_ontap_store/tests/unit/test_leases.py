@@ -1,0 +1,95 @@
+import contextlib
+import threading
+
+import pytest
+
+from glance_ontap_store.attach import leases as leases_
+
+
+class Volume:
+    """Notices when it is opened while it is open, or used while it is closed."""
+
+    def __init__(self):
+        self.is_open = False
+        self.opens = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def opened(self):
+        with self._lock:
+            assert not self.is_open, "opened twice"
+            self.is_open = True
+            self.opens += 1
+        yield self
+        with self._lock:
+            self.is_open = False
+
+
+def test_opened_by_the_first_and_closed_by_the_last():
+    leases, volume = leases_.Leases(), Volume()
+    with contextlib.ExitStack() as last:
+        with leases.share("v", volume.opened) as first:
+            assert last.enter_context(leases.share("v", volume.opened)) is first
+        assert volume.is_open
+    assert not volume.is_open
+    assert volume.opens == 1
+
+
+def test_volumes_are_apart():
+    leases, one, two = leases_.Leases(), Volume(), Volume()
+    with leases.share("1", one.opened), leases.share("2", two.opened) as opened:
+        assert opened is two
+
+
+def test_an_error_of_opening_is_the_openers_and_the_next_tries_again():
+    leases, volume = leases_.Leases(), Volume()
+
+    @contextlib.contextmanager
+    def refused():
+        raise OSError("refused")
+        yield
+
+    with pytest.raises(OSError, match="refused"), leases.share("v", refused):
+        raise AssertionError("it was not opened")
+    with leases.share("v", volume.opened):
+        assert volume.is_open
+
+
+def test_an_error_of_closing_is_the_last_readers():
+    leases, volume = leases_.Leases(), Volume()
+
+    @contextlib.contextmanager
+    def stuck():
+        yield volume
+        raise OSError("stuck")
+
+    with pytest.raises(OSError, match="stuck"):
+        with leases.share("v", stuck):
+            with leases.share("v", stuck):
+                pass
+    with leases.share("v", volume.opened):
+        assert volume.is_open
+
+
+def test_many_threads_never_overlap():
+    leases, volume = leases_.Leases(), Volume()
+    start = threading.Barrier(8)
+    failures = []
+
+    def read():
+        start.wait()
+        try:
+            for _time in range(200):
+                with leases.share("v", volume.opened):
+                    assert volume.is_open, "used while closed"
+        except AssertionError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert not volume.is_open
+    assert not leases._table
