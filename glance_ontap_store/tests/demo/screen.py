@@ -60,7 +60,7 @@ class Progress:
 
 _PATHS = {
     "upload": "Glance wrote the stream to an image-volume on this FlexVol.",
-    "clone": "ONTAP shared the image-volume's blocks; no host saw a byte of it.",
+    "clone": "ONTAP shares {shared} of blocks with the image-volume; no data moved.",
     "stream": "No image-volume lies on this FlexVol: Cinder downloaded the image.",
 }
 
@@ -92,7 +92,9 @@ def table(steps: list[dict[str, Any]]) -> str:
     lines = [rule, show(head), rule]
     for step, row in zip(steps, rows, strict=True):
         lines.append(show(row))
-        text = f"{step.get('words') or _PATHS[step['path']]}"
+        text = _PATHS[step["path"]].format(
+            shared=human(step["bytes_shared_with_image"])
+        )
         lines += textwrap.wrap(
             text, len(rule), initial_indent="    ", subsequent_indent="    "
         )

@@ -125,6 +125,18 @@ def test_keystone_that_does_not_answer(make: Any, leftovers: Any) -> None:
         add(store, pattern.Pattern(1), 1)
 
 
+def test_cinder_that_does_not_answer(lab: Any, make: Any, leftovers: Any) -> None:
+    store = make(http_retries=0)
+    lab.stop("cinder-api")
+    try:
+        with pytest.raises(exceptions.BackendException, match="no answer from Cinder"):
+            add(store, pattern.Pattern(1), 1)
+        with pytest.raises(exceptions.BackendException, match="no answer from Cinder"):
+            store.get_size(direct.at("fv1", str(uuid.uuid4())))
+    finally:
+        lab.start("cinder-api")
+
+
 def test_region_without_cinder(make: Any, leftovers: Any) -> None:
     with pytest.raises(exceptions.BadStoreConfiguration, match="ontap_os_region_name"):
         add(make(os_region_name="Nowhere"), pattern.Pattern(1), 1)
