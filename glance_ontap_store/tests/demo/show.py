@@ -84,6 +84,7 @@ class Show:
         self._digest = digest
         self._cloud: connection.Connection = openstack.connect(cloud="alice")
         self._progress = screen.Progress()
+        self._sent_before = 0
         self.steps: list[dict[str, Any]] = []
 
     def run(self) -> None:
@@ -123,7 +124,9 @@ class Show:
             raise SystemExit("Glance's multihash is not that of the image.")
         (name,) = set(os.listdir(self._flexvols["fv1"])) - before
         path = os.path.join(self._flexvols["fv1"], name)
-        self._finish(step, "upload", [path], [])
+        self._wait_for_log(image.id)
+        self._finish(step, [path], [])
+        step["path"] = "upload"
         return image.id, path
 
     def volumes(
@@ -155,9 +158,9 @@ class Show:
             os.path.join(self._flexvols[flexvol], f"volume-{volume_id}")
             for volume_id in waiting
         ]
+        self._finish(step, paths, source)
         # What Glance sent is the difference between a clone and a stream.
-        path = "stream" if step["bytes_through_hosts"] else "clone"
-        self._finish(step, path, paths, source)
+        step["path"] = "stream" if step["bytes_through_hosts"] else "clone"
 
     def _wait(self, waiting: dict[str, str]) -> None:
         deadline = time.monotonic() + 600
@@ -175,24 +178,24 @@ class Show:
     def _measured(
         self, name: str, state: Callable[[], str]
     ) -> Iterator[dict[str, Any]]:
-        """Time a step, and count the image data that passed Glance meanwhile."""
-        step: dict[str, Any] = {"name": name}
-        sent_before = self._image_data_through_glance()
+        """Time a step; `_finish` adds the rest."""
+        step: dict[str, Any] = {"name": name, "seconds": 0, "path": ""}
+        self._sent_before = self._image_data_through_glance()
         began = time.monotonic()
         with self._progress.doing(name, state):
             yield step
         step["seconds"] = round(time.monotonic() - began, 3)
-        step["bytes_through_hosts"] = self._image_data_through_glance() - sent_before
 
     def _finish(
         self,
         step: dict[str, Any],
-        path: str,
         files: list[str],
         source: list[blocks.Span],
     ) -> None:
-        """Add what the file systems say of the step's *files*."""
-        step["path"] = path
+        """Add what the file systems say of the step's *files*, and Glance's log.
+
+        Glance logs a request a moment after it has answered: the log is read last.
+        """
         compared = 0
         with self._progress.doing(
             "comparing contents", lambda: f"{compared} of {len(files)} files"
@@ -207,17 +210,33 @@ class Show:
                 if blocks.first_difference(file, self._image) is not None:
                     step["content_ok"] = False
                 compared += 1
+        step["bytes_through_hosts"] = (
+            self._image_data_through_glance() - self._sent_before
+        )
         self.steps.append(step)
+
+    def _wait_for_log(self, image_id: str) -> None:
+        deadline = time.monotonic() + 60
+        while not any(
+            request["path"].endswith(f"/{image_id}/file")
+            for request in self._glance_requests()
+        ):
+            if time.monotonic() > deadline:
+                raise SystemExit("Glance's request log does not show the upload.")
+            time.sleep(0.1)
+
+    def _glance_requests(self) -> Iterator[dict[str, Any]]:
+        with open(self._requests, encoding="utf-8") as log:
+            for line in log:
+                yield json.loads(line)
 
     def _image_data_through_glance(self) -> int:
         """Bytes of image data in and out of Glance's API so far, by its log."""
-        count = 0
-        with open(self._requests, encoding="utf-8") as log:
-            for line in log:
-                request = json.loads(line)
-                if request["path"].endswith("/file"):
-                    count += request["request_bytes"] + request["response_bytes"]
-        return count
+        return sum(
+            request["request_bytes"] + request["response_bytes"]
+            for request in self._glance_requests()
+            if request["path"].endswith("/file")
+        )
 
 
 def main() -> None:
