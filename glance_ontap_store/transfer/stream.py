@@ -1,5 +1,6 @@
 """An image on its way to a reader."""
 
+import _thread
 from collections.abc import Callable
 import threading
 from typing import Any
@@ -14,9 +15,9 @@ CHUNK = 4 * 1024 * 1024
 class ImageStream:
     """The bytes of *wanted* from *device*, in pieces; then *release* is called.
 
-    Released once: at the end, at an error, at `close`, and when a reader that
-    went away leaves the stream to the garbage collector. Any thread may close
-    it while another reads: the reader then gets the end of the iteration.
+    Released once: at the end, at an error, at `close`, and, by a thread of its own,
+    when a reader that went away leaves the stream to the garbage collector. Any
+    thread may close it while another reads, who then gets the end of the iteration.
     """
 
     def __init__(
@@ -75,13 +76,8 @@ class ImageStream:
 
     def _let_go(self, error: BaseException | None) -> None:
         release, self._release = self._release, None
-        if release is None:
-            return
-        try:
-            release()
-        except errors.StoreError as failed:
-            # The reader has its bytes, or its error, and can do nothing here.
-            errors.note(error or failed, f"After reading: {failed}")
+        if release is not None:
+            _call(release, error)
 
     def close(self) -> None:
         """Let go of the image-volume at once. Safe to repeat."""
@@ -95,6 +91,21 @@ class ImageStream:
         self.close()
 
     def __del__(self) -> None:
-        # Glance wraps streams in generators that do not pass a close on.
-        if getattr(self, "_release", None) is not None:
-            self.close()
+        # Glance wraps streams in generators that do not pass a close on. The
+        # collector may run in any thread, also in one that holds a lock which the
+        # release needs (and threading.Thread.start needs locks, too).
+        release = getattr(self, "_release", None)
+        if release is None:
+            return
+        try:
+            _thread.start_new_thread(_call, (release, None))
+        except RuntimeError:  # the interpreter is ending: no new threads
+            _call(release, None)
+
+
+def _call(release: Callable[[], None], error: BaseException | None) -> None:
+    try:
+        release()
+    except errors.StoreError as failed:
+        # The reader has its bytes, or its error, and can do nothing here.
+        errors.note(error or failed, f"After reading: {failed}")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import contextlib
 import hashlib
 import os
+import threading
+import time
 from typing import Any
 from typing import Protocol
 import uuid
@@ -359,6 +361,10 @@ class StoreContract:
         next(wrapped)
         wrapped.close()
         del stream, wrapped
+        # By a thread of its own, soon.
+        deadline = time.monotonic() + 60
+        while rig.holdings() != before and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
         assert rig.holdings() == before
 
     def test_read_again_and_again(self, rig, add):

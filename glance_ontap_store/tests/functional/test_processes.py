@@ -52,9 +52,11 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: clouds.User) -> Non
     assert equal == [True] * len(threads)
     owner = direct.owner("fv1").block_storage
     clouds.eventually(
-        lambda: not any(
-            each["name"].startswith("reading-")
-            for each in owner.get("/volumes").json()["volumes"]
+        lambda: (
+            not any(
+                each["name"].startswith("reading-")
+                for each in owner.get("/volumes").json()["volumes"]
+            )
         ),
         "the temporary clones are gone",
     )

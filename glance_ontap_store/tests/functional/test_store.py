@@ -260,8 +260,11 @@ def test_an_abandoned_download_detaches(admin: Any, make: Any, leftovers: Any) -
         next(wrapped)
         del stream, wrapped
         gc.collect()
-        volume = admin.block_storage.get_volume(url.rpartition("/")[2])
-        assert volume.status == "available"
+        volume_id = url.rpartition("/")[2]
+        clouds.eventually(
+            lambda: admin.block_storage.get_volume(volume_id).status == "available",
+            "the volume is detached",
+        )
 
 
 @pytest.mark.parametrize(

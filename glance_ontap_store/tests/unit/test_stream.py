@@ -25,6 +25,7 @@ class Opened:
 
     def __init__(self, device, offset=0, length=100, chunk=10, error=None):
         self.released = 0
+        self.let_go = threading.Event()
         self._error = error
         self.stream = stream_.ImageStream(
             device, model.ByteRange(offset, length), self._release, chunk
@@ -32,6 +33,7 @@ class Opened:
 
     def _release(self):
         self.released += 1
+        self.let_go.set()
         if self._error:
             raise self._error
 
@@ -139,7 +141,21 @@ class TestClosing:
         next(opened.stream)
         del opened.stream
         gc.collect()
+        assert opened.let_go.wait(60)
         assert opened.released == 1
+
+    def test_forgotten_while_a_lock_is_held_that_the_release_needs(self):
+        lock, let_go = threading.Lock(), threading.Event()
+
+        def release():
+            with lock:
+                let_go.set()
+
+        stream = stream_.ImageStream(device_of(9), model.ByteRange(0, 9), release)
+        with lock:
+            del stream
+            gc.collect()
+        assert let_go.wait(60)
 
     def test_forgotten_at_the_end_lets_go_no_second_time(self):
         opened = Opened(device_of(100))
