@@ -48,5 +48,6 @@ def build(settings: settings_.Settings) -> Backend:
         clock=clock,
         transition_timeout_s=settings.transition_timeout_s,
         delete_wait_s=settings.delete_wait_s,
+        thin_upload=settings.thin_upload,
     )
     return Backend(settings, images)

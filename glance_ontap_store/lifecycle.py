@@ -16,6 +16,7 @@ from glance_ontap_store.cinder import waiting
 from glance_ontap_store.transfer import device
 from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
+from glance_ontap_store.transfer import sink
 from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer import stream
 
@@ -70,6 +71,7 @@ class Lifecycle:
         clock: waiting.Clock,
         transition_timeout_s: float,
         delete_wait_s: float,
+        thin_upload: bool,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
@@ -78,6 +80,7 @@ class Lifecycle:
         self._clock = clock
         self._transition_timeout_s = transition_timeout_s
         self._delete_wait_s = delete_wait_s
+        self._thin_upload = thin_upload
 
     def store(self, upload: Upload) -> Stored:
         """Write the image to a new image-volume and seal it.
@@ -97,7 +100,12 @@ class Lifecycle:
         with contextlib.ExitStack() as undo:
             volume = self._create(upload, filling, undo)
             with self._attacher.writable(volume.id) as target:
-                pipeline.fill(upload.reader, upload.size, digests, target, _full_length)
+                pipeline.run(
+                    upload.reader,
+                    upload.size,
+                    digests,
+                    sink.Sink(target, _full_length, self._thin_upload),
+                )
             self._grow(volume, digests.size)
             self._seal(volume.id, filling, digests)
             undo.pop_all()

@@ -87,6 +87,7 @@ class FakeCloud:
             "clock": self.clock,
             "transition_timeout_s": settings.transition_timeout_s if settings else 300,
             "delete_wait_s": settings.delete_wait_s if settings else 10,
+            "thin_upload": settings.thin_upload if settings else True,
         }
         return lifecycle.Lifecycle(**{**wanted, **changes})
 
