@@ -47,5 +47,6 @@ def build(settings: settings_.Settings) -> Backend:
         transition_timeout_s=settings.transition_timeout_s,
         attach_wait_s=settings.attach_wait_s,
         delete_wait_s=settings.delete_wait_s,
+        thin_upload=settings.thin_upload,
     )
     return Backend(settings, images)

@@ -19,6 +19,7 @@ from glance_ontap_store.cinder import waiting
 from glance_ontap_store.transfer import device
 from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
+from glance_ontap_store.transfer import sink
 from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer import stream
 
@@ -69,6 +70,7 @@ class Lifecycle:
         transition_timeout_s: float,
         attach_wait_s: float,
         delete_wait_s: float,
+        thin_upload: bool,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
@@ -77,6 +79,7 @@ class Lifecycle:
         self._clock = clock
         self._transition_timeout_s = transition_timeout_s
         self._delete_wait_s = delete_wait_s
+        self._thin_upload = thin_upload
         self._trash = discarding.Trash(volumes, clock, transition_timeout_s)
         self._leases = leases.Leases[device.Device]()
         self._reading = reading.Reading(
@@ -101,7 +104,12 @@ class Lifecycle:
         with contextlib.ExitStack() as undo:
             volume = self._create(upload, filling, undo)
             with self._attacher.writable(volume.id) as target:
-                pipeline.fill(upload.reader, upload.size, digests, target, _full_length)
+                pipeline.run(
+                    upload.reader,
+                    upload.size,
+                    digests,
+                    sink.Sink(target, _full_length, self._thin_upload),
+                )
             self._grow(volume, digests.size)
             self._seal(volume.id, filling, digests)
             undo.pop_all()

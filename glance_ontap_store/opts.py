@@ -131,6 +131,16 @@ Seconds that an image's deletion waits for readers of its image-volume to
 finish. Then it is refused as in use (409) and the image stays.
 """,
     ),
+    cfg.BoolOpt(
+        "ontap_store_thin_upload",
+        default=True,
+        help="""
+Do not write an image's runs of zeros (of 4 KiB and more, aligned): they take no
+time and no room on the FlexVol. That is done only in files that the file system
+says are empty, since others may hold old data. Switch it off to have every byte
+written.
+""",
+    ),
     cfg.StrOpt(
         "ontap_mount_point_base",
         default="/var/lib/glance/ontap-mnt",

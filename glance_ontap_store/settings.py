@@ -57,6 +57,7 @@ class Settings:
     transition_timeout_s: int
     attach_wait_s: int
     delete_wait_s: int
+    thin_upload: bool
     mount_point_base: str
     rootwrap_config: str
 
@@ -87,6 +88,7 @@ class Settings:
             transition_timeout_s=values["ontap_state_transition_timeout"],
             attach_wait_s=values["ontap_attach_wait"],
             delete_wait_s=values["ontap_delete_wait"],
+            thin_upload=values["ontap_store_thin_upload"],
             mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
             rootwrap_config=values["ontap_rootwrap_config"],
         )

@@ -24,5 +24,15 @@ class Device(Protocol):
     def set_length(self, length: int) -> None:
         """Cut, or grow with zeros, to *length* bytes."""
 
+    def is_blank(self) -> bool:
+        """True only if it is certain that every byte reads as zero."""
+
     def sync(self) -> None:
-        """Return when what was written is durable."""
+        """Return when what was written, and the length, are durable."""
+
+    def forget(self, offset: int, length: int) -> None:
+        """Advice: nobody will read these bytes here soon.
+
+        What of them is not durable yet begins to become so, which is not waited
+        for; what is may leave the host's memory. Never an error.
+        """

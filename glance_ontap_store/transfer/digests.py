@@ -1,5 +1,6 @@
 """What Glance wants to know of the bytes that pass."""
 
+from collections.abc import Callable
 import hashlib
 from typing import Any
 from typing import Protocol
@@ -29,15 +30,24 @@ class Digests:
         self.size = 0
         self._checksum = hashlib.md5(usedforsecurity=False)
         self._multihash = _new_hash(algorithm)
-        self._verifier = verifier
+        # What `update` does, in parts: each is to be given all bytes in order,
+        # and different threads may do that for different parts.
+        self.parts: list[Callable[[bytes | memoryview], None]] = [
+            self._update_checksum,
+            self._multihash.update,
+        ]
+        if verifier is not None:
+            # It was promised bytes, may keep them, and is not ours to change.
+            self.parts.append(lambda data: verifier.update(bytes(data)))
 
-    def update(self, data: bytes) -> None:
-        """Take the next bytes."""
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; *data* is not kept."""
+        for part in self.parts:
+            part(data)
+
+    def _update_checksum(self, data: bytes | memoryview) -> None:
         self.size += len(data)
         self._checksum.update(data)
-        self._multihash.update(data)
-        if self._verifier is not None:
-            self._verifier.update(data)
 
     def checksum(self) -> str:
         """md5 in hex."""

@@ -1,38 +1,72 @@
-"""From Glance's stream to a device, durably: one thread, one pass.
+"""From Glance's stream to a device, durably and in one pass."""
 
-The simple path. It is right for any input and under eventlet.
-"""
+import sys
 
-from collections.abc import Callable
-
-from glance_ontap_store import errors
-from glance_ontap_store.transfer import device as device_
+from glance_ontap_store.transfer import buffers
+from glance_ontap_store.transfer import crew
 from glance_ontap_store.transfer import digests as digests_
+from glance_ontap_store.transfer import sink as sink_
 from glance_ontap_store.transfer import source
+
+
+def run(
+    reader: source.Reader,
+    announced: int,
+    digests: digests_.Digests,
+    sink: sink_.Sink,
+) -> None:
+    """Bring the whole stream to *sink* and return when it is durable there.
+
+    *announced* is the size in bytes, 0 for unknown. On threads where there are
+    real ones, else in this one; both leave the same bytes and digests.
+
+    :raises errors.WrongLength: fewer or more bytes came than announced
+    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: from the device
+    """
+    chosen = fill_threaded if threads_are_real() else fill
+    chosen(reader, announced, digests, sink)
 
 
 def fill(
     reader: source.Reader,
     announced: int,
     digests: digests_.Digests,
-    device: device_.Device,
-    full_length: Callable[[int], int],
+    sink: sink_.Sink,
+    block_size: int = buffers.BLOCK,
 ) -> None:
-    """Write the whole stream to *device* and return when it is durable.
+    """`run`, one thing after the other: the reference, right everywhere."""
+    stream = source.Stream(reader, announced)
+    buffer = buffers.Buffer(block_size)
+    while buffer.fill(stream.read):
+        digests.update(buffer.block)
+        sink.write(buffer.block)
+    sink.finish()
 
-    *announced* is the size in bytes, 0 for unknown. *full_length* says how long
-    the device has to be, in bytes, for an image of so many: the volume's size.
 
-    :raises errors.WrongLength: fewer or more bytes came than announced
-    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: from the device
+def fill_threaded(
+    reader: source.Reader,
+    announced: int,
+    digests: digests_.Digests,
+    sink: sink_.Sink,
+    block_size: int = buffers.BLOCK,
+) -> None:
+    """`run`, with a thread for each digest and one that writes.
+
+    The stream is read by the calling thread: Glance's reader may belong to it.
+    hashlib and the kernel let other threads run meanwhile. A device that fails
+    is noticed when the reader returns from a read.
     """
-    for data in source.chunks(reader, announced):
-        offset = digests.size
-        digests.update(data)
-        with errors.writing(device.name):
-            device.write_at(offset, data)
-    length = full_length(digests.size)
-    with errors.writing(device.name):
-        if device.length() != length:
-            device.set_length(length)
-        device.sync()
+    stream = source.Stream(reader, announced)
+    room = [buffers.Buffer(block_size) for _ in range(buffers.COUNT)]
+    crew.Crew([*digests.parts, sink.write], room).pass_on(stream.read)
+    sink.finish()
+
+
+def threads_are_real() -> bool:
+    """Whether a thread is one of the system: eventlet makes them green.
+
+    Green threads would take turns only where they wait for a socket, which these
+    never do. eventlet is not imported for that: who patched has imported it.
+    """
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is None or not patcher.is_monkey_patched("thread")

@@ -1,6 +1,5 @@
 """Glance's stream of an image, read once and no further than announced."""
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from glance_ontap_store import errors
@@ -15,24 +14,37 @@ class Reader(Protocol):
         """At most *size* bytes; b"" at the end."""
 
 
-def chunks(reader: Reader, announced: int, size: int = CHUNK) -> Iterator[bytes]:
-    """The stream in pieces of at most *size* bytes.
+class Stream:
+    """A reader that is not asked again after its end, and held to its word.
 
     *announced* is the image's size in bytes, 0 when Glance does not know it.
     The reader's own errors pass unchanged: Glance knows them.
-
-    :raises errors.WrongLength: when more bytes come than announced (that is
-        noticed before any of them is yielded), or fewer (at the end)
     """
-    total = 0
-    while data := reader.read(size):
-        total += len(data)
-        if announced and total > announced:
+
+    def __init__(self, reader: Reader, announced: int) -> None:
+        self._reader = reader
+        self._announced = announced
+        self._total = 0
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """At most *size* bytes; b"" at the end, however often.
+
+        :raises errors.WrongLength: when more bytes come than announced (none of
+            those is returned), or fewer (at the end)
+        """
+        if self._ended:
+            return b""
+        data = self._reader.read(size)
+        self._total += len(data)
+        self._ended = not data
+        if self._announced and self._total > self._announced:
             raise errors.WrongLength(
-                f"The image was announced with {announced} bytes, but more came."
+                f"The image was announced with {self._announced} bytes, but more came."
             )
-        yield data
-    if announced and total < announced:
-        raise errors.WrongLength(
-            f"The image was announced with {announced} bytes, but only {total} came."
-        )
+        if self._ended and self._total < self._announced:
+            raise errors.WrongLength(
+                f"The image was announced with {self._announced} bytes, but only"
+                f" {self._total} came."
+            )
+        return data

@@ -54,3 +54,31 @@ class DeviceContract:
 
     def test_it_has_a_name_for_messages(self, device):
         assert device.name
+
+    def test_a_new_one_is_blank_and_stays_so_until_written(self, device):
+        assert device.is_blank()
+        device.write_at(0, b"")
+        assert device.is_blank()
+
+    @pytest.mark.parametrize("offset", [0, 5000, 1_000_000])
+    @pytest.mark.parametrize("is_synced", [False, True])
+    def test_one_with_data_is_not_blank(self, device, offset, is_synced):
+        device.set_length(2_000_000)
+        device.write_at(offset, b"x")
+        if is_synced:
+            device.sync()
+        assert not device.is_blank()
+        device.forget(0, 2_000_000)
+        assert not device.is_blank()
+
+    @pytest.mark.parametrize("is_synced", [False, True])
+    def test_what_is_forgotten_is_still_read(self, device, is_synced):
+        data = bytes(range(1, 201)) * 1000
+        device.write_at(0, data)
+        if is_synced:
+            device.sync()
+        for offset, length in ((0, 4096), (100_000, 300_000), (900_000, 1), (0, 0)):
+            device.forget(offset, length)
+        assert device.read_at(0, 300_000) == data
+        device.write_at(0, b"again")
+        assert device.read_at(0, 6) == b"again" + data[5:6]

@@ -86,6 +86,7 @@ class FakeCloud:
             "transition_timeout_s": settings.transition_timeout_s if settings else 300,
             "attach_wait_s": settings.attach_wait_s if settings else 120,
             "delete_wait_s": settings.delete_wait_s if settings else 10,
+            "thin_upload": settings.thin_upload if settings else True,
         }
         return lifecycle.Lifecycle(**{**wanted, **changes})
 

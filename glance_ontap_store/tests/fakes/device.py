@@ -58,5 +58,11 @@ class MemoryDevice:
                 self._put(number, start, bytes(_PAGE - start))
             self._length = length
 
+    def is_blank(self) -> bool:
+        return not self._pages
+
     def sync(self) -> None:
         self.is_synced = True
+
+    def forget(self, offset: int, length: int) -> None:
+        pass

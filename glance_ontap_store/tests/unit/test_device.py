@@ -1,5 +1,6 @@
 import errno
 import os
+import types
 
 import pytest
 
@@ -26,6 +27,33 @@ class TestFileDevice(contract.DeviceContract):
         )
         device.write_at(5, b"abcdefgh")
         assert device.read_at(5, 100) == b"abcdefgh"
+
+    def test_a_file_that_is_one_hole_is_blank(self, device):
+        device.set_length(1_000_000)
+        assert device.is_blank()
+
+    @pytest.mark.parametrize("blocks", [0, 8])
+    def test_a_file_system_without_seek_data_tells_by_the_space_used(
+        self, device, monkeypatch, blocks
+    ):
+        """NFS before 4.2 says of any file that all of it is data."""
+        status = types.SimpleNamespace(st_blocks=blocks)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "lseek", lambda fd, offset, whence: offset)
+            patched.setattr(os, "fstat", lambda fd: status)
+            assert device.is_blank() is (not blocks)
+
+    def test_a_file_of_zeros_that_were_written_is_not_known_to_be_blank(self, device):
+        device.write_at(0, bytes(1_000_000))
+        device.sync()
+        assert not device.is_blank()
+
+    def test_advice_is_never_an_error(self, device, monkeypatch):
+        def refused(*_args):
+            raise OSError(errno.EINVAL, "no")
+
+        monkeypatch.setattr(os, "posix_fadvise", refused)
+        device.forget(0, 10)
 
     @pytest.mark.parametrize(
         ("begin", "is_qcow2"),

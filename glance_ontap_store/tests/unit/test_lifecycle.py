@@ -71,6 +71,14 @@ class TestUnknownSize:
                 20, b"\0"
             )
 
+    @pytest.mark.parametrize("is_thin", [True, False])
+    def test_zeros_are_written_only_if_the_operator_wants_them(self, cloud, is_thin):
+        device = faulty.Faulty(device_.MemoryDevice(GIB))
+        images = cloud.lifecycle(attacher=MemoryAttacher(device), thin_upload=is_thin)
+        images.store(upload(glance.Sparse(10_000, {})))
+        assert ("write_at" not in device.calls) is is_thin
+        assert device.length() == GIB
+
     def test_no_room_to_grow_leaves_nothing(self, cloud, monkeypatch):
         attacher = MemoryAttacher(device_.MemoryDevice())
         images = cloud.lifecycle(attacher=attacher)

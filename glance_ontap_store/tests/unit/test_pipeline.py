@@ -1,5 +1,9 @@
 import errno
+import gc
 import hashlib
+import sys
+import threading
+import types
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +13,10 @@ from glance_ontap_store import errors
 from glance_ontap_store.tests.fakes import device as device_
 from glance_ontap_store.tests.fakes import faulty
 from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.transfer import buffers
 from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
+from glance_ontap_store.transfer import sink as sink_
 
 
 def full_length(size):
@@ -18,19 +24,19 @@ def full_length(size):
     return max(1, -(-size // 1000)) * 1000
 
 
-def fill(device, content, announced=None, **reader):
+def fill(way, device, content, announced=None, thin=True, **reader):
     digests = digests_.Digests("sha256")
-    pipeline.fill(
+    way(
         glance.OnePass(content, **reader),
         content.size if announced is None else announced,
         digests,
-        device,
-        full_length,
+        sink_.Sink(device, full_length, thin=thin),
     )
     return digests
 
 
-class TestFill:
+@pytest.mark.parametrize("way", [pipeline.fill, pipeline.fill_threaded])
+class TestEachWay:
     @given(
         st.integers(min_value=0, max_value=5000),
         st.integers(min_value=1, max_value=3000),
@@ -38,32 +44,32 @@ class TestFill:
         st.integers(min_value=0, max_value=7000),
     )
     def test_the_device_holds_the_image_and_then_zeros(
-        self, size, most, is_known, length_before
+        self, way, size, most, is_known, length_before
     ):
         device = device_.MemoryDevice(length_before)
         content = glance.Pattern(size)
-        digests = fill(device, content, size if is_known else 0, most=most)
+        digests = fill(way, device, content, size if is_known else 0, most=most)
         assert device.length() == full_length(size)
         image = content.at(0, size)
         assert device.read_at(0, 10_000) == image.ljust(full_length(size), b"\0")
         assert digests.size == size
         assert digests.multihash() == hashlib.sha256(image).hexdigest()
 
-    def test_it_is_durable_at_the_end(self):
+    def test_it_is_durable_at_the_end(self, way):
         device = device_.MemoryDevice()
-        fill(device, glance.Pattern(1500))
+        fill(way, device, glance.Pattern(1500))
         assert device.is_synced
 
     @pytest.mark.parametrize(("size", "announced"), [(10, 20), (20, 10), (0, 1)])
-    def test_another_length_than_announced(self, size, announced):
+    def test_another_length_than_announced(self, way, size, announced):
         with pytest.raises(errors.WrongLength):
-            fill(device_.MemoryDevice(), glance.Pattern(size), announced)
+            fill(way, device_.MemoryDevice(), glance.Pattern(size), announced)
 
-    def test_no_byte_after_the_announced_ones_is_written(self):
+    def test_no_byte_after_the_announced_ones_is_written(self, way):
         device = device_.MemoryDevice()
         with pytest.raises(errors.WrongLength):
-            fill(device, glance.Pattern(1000), 600, most=500)
-        assert device.length() == 500
+            fill(way, device, glance.Pattern(1000), 600, most=500)
+        assert device.length() <= 600
 
     @pytest.mark.parametrize("method", ["write_at", "set_length", "sync"])
     @pytest.mark.parametrize(
@@ -74,25 +80,215 @@ class TestFill:
             (errno.EIO, errors.Broken),
         ],
     )
-    def test_the_devices_errors(self, method, code, expected):
+    def test_the_devices_errors(self, way, method, code, expected):
         device = faulty.Faulty(device_.MemoryDevice(name="volume-7"))
         device.fail(method, OSError(code, "no"))
         with pytest.raises(expected, match="volume-7"):
-            fill(device, glance.Pattern(1500))
+            fill(way, device, glance.Pattern(1500))
 
-    def test_the_readers_own_oserror_is_no_error_of_the_device(self):
+    def test_the_readers_own_oserror_is_no_error_of_the_device(self, way):
         """An OSError of Glance's socket must not be told as a write error."""
         with pytest.raises(ConnectionResetError):
             fill(
+                way,
                 device_.MemoryDevice(),
                 glance.Pattern(1500),
                 breaks_at=0,
                 error=ConnectionResetError(),
             )
 
-    def test_upstream_unknown_size_keeps_what_was_written_before(self):
+    def test_upstream_unknown_size_keeps_what_was_written_before(self, way):
         """Each step of 1 GiB zeroed the bytes before it; the checksum hid it."""
         device = device_.MemoryDevice(1000)
         content = glance.Pattern(3500)
-        fill(device, content, announced=0, most=300)
+        fill(way, device, content, announced=0, most=300)
         assert device.read_at(0, 3500) == content.at(0, 3500)
+
+
+class Taps:
+    """A device that fails when it is to write a certain byte."""
+
+    def __init__(self, fails_at):
+        self.inner = device_.MemoryDevice(name="volume-7")
+        self._fails_at = fails_at
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def write_at(self, offset, data):
+        if self._fails_at is not None and (
+            offset <= self._fails_at < offset + len(data)
+        ):
+            raise OSError(errno.ENOSPC, "no")
+        self.inner.write_at(offset, data)
+
+
+class ClientGone(Exception):
+    pass
+
+
+class Bytes:
+    def __init__(self, data):
+        self.size = len(data)
+        self._data = data
+
+    def at(self, offset, length):
+        return self._data[offset : offset + length]
+
+
+PIECES = st.lists(
+    st.tuples(
+        st.integers(min_value=1, max_value=3 * sink_.PAGE),
+        st.one_of(st.just(b"\0"), st.binary(min_size=1, max_size=3)),
+    ),
+    max_size=8,
+).map(lambda pairs: b"".join((byte * size)[:size] for size, byte in pairs))
+
+
+class TestBothWays:
+    """The threads come to what one thread comes to."""
+
+    @staticmethod
+    def outcome(way, data, announced, breaks_at, fails_at, **most):
+        device = Taps(fails_at)
+        verifier = glance.RecordingVerifier()
+        digests = digests_.Digests("sha256", verifier)
+        reader = glance.OnePass(
+            Bytes(data), breaks_at=breaks_at, error=ClientGone(), **most
+        )
+        before = threading.active_count()
+        try:
+            way(
+                reader,
+                announced,
+                digests,
+                sink_.Sink(device, full_length, thin=True),
+                block_size=2 * sink_.PAGE,
+            )
+        except (errors.StoreError, ClientGone) as error:
+            return type(error)
+        finally:
+            assert threading.active_count() == before
+        length = device.length()
+        return (
+            digests.size,
+            digests.checksum(),
+            digests.multihash(),
+            verifier.taken,
+            length,
+            device.inner.is_synced,
+            device.read_at(0, length + 1),
+        )
+
+    @given(
+        PIECES,
+        st.integers(min_value=1, max_value=5 * sink_.PAGE),
+        st.sampled_from([0, None, -1, 1]),
+        st.none() | st.integers(min_value=0, max_value=20 * sink_.PAGE),
+        st.none() | st.integers(min_value=0, max_value=20 * sink_.PAGE),
+    )
+    def test_bytes_digests_and_errors(self, data, most, wrong_by, breaks_at, fails_at):
+        announced = 0 if wrong_by is None else max(0, len(data) + wrong_by)
+        given_ = (data, announced, breaks_at, fails_at)
+        simple = self.outcome(pipeline.fill, *given_, most=most)
+        threaded = self.outcome(pipeline.fill_threaded, *given_, most=most)
+        if threaded == simple:
+            return
+        # Of two failures the one first in the stream wins here, and the one first
+        # in time there: each has to be one that does happen.
+        assert isinstance(simple, type)
+        alone = [
+            self.outcome(pipeline.fill, data, announced, *which, most=most)
+            for which in ((breaks_at, None), (None, fails_at), (None, None))
+        ]
+        assert threaded in alone
+        assert isinstance(threaded, type)
+
+
+class TestThreads:
+    def test_the_whole_reader_runs_in_the_calling_thread(self):
+        """It may hold what belongs to a thread, such as a request's context."""
+        seen = set()
+
+        class Reader:
+            left = 3
+
+            def read(self, size):
+                seen.add(threading.current_thread())
+                self.left -= 1
+                return b"x" * size if self.left else b""
+
+        fill_reader(Reader())
+        assert seen == {threading.current_thread()}
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, SystemExit])
+    def test_an_interrupted_reader_leaves_no_thread(self, error):
+        before = threading.active_count()
+        with pytest.raises(error):
+            fill_reader(Raising(error))
+        assert threading.active_count() == before
+
+    def test_no_memory_of_an_upload_stays_after_its_failure(self):
+        """It would wait for the garbage collector in a cycle through a traceback."""
+
+        def count():
+            return sum(isinstance(each, buffers.Buffer) for each in gc.get_objects())
+
+        gc.collect()
+        gc.disable()
+        try:
+            before = count()
+            with pytest.raises(ClientGone):
+                fill_reader(Raising(ClientGone))
+            assert count() == before
+        finally:
+            gc.enable()
+
+    def test_eventlets_threads_are_not_used(self, monkeypatch):
+        for patched in (["thread", "os"], ["os"]):
+            patcher = types.SimpleNamespace(
+                is_monkey_patched=lambda name, patched=patched: name in patched
+            )
+            monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
+            assert pipeline.threads_are_real() is ("thread" not in patched)
+
+    def test_without_eventlet_threads_are_used(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "eventlet.patcher", raising=False)
+        assert pipeline.threads_are_real()
+
+    @pytest.mark.parametrize("are_real", [True, False])
+    def test_the_way_is_chosen(self, monkeypatch, are_real):
+        monkeypatch.setattr(pipeline, "threads_are_real", lambda: are_real)
+        threads = set()
+
+        class Device(device_.MemoryDevice):
+            def write_at(self, offset, data):
+                threads.add(threading.current_thread())
+                super().write_at(offset, data)
+
+        fill(pipeline.run, Device(), glance.Pattern(1000))
+        assert (threads == {threading.current_thread()}) is not are_real
+
+
+class Raising:
+    """A reader of a few blocks, and then an error."""
+
+    def __init__(self, error):
+        self._error = error
+        self._left = 2 * buffers.COUNT
+
+    def read(self, size):
+        self._left -= 1
+        if not self._left:
+            raise self._error()
+        return b"x" * size
+
+
+def fill_reader(reader):
+    pipeline.fill_threaded(
+        reader,
+        0,
+        digests_.Digests("sha256"),
+        sink_.Sink(device_.MemoryDevice(), full_length, thin=True),
+        block_size=5000,
+    )

@@ -44,6 +44,7 @@ class TestRight:
         assert found.region_name is None
         assert found.verify is True
         assert found.http_retries == 3
+        assert found.thin_upload is True
         assert found.mount_point_base == "/var/lib/glance/ontap-mnt"
 
     def test_application_credential(self):
@@ -68,6 +69,7 @@ class TestRight:
                 "ontap_state_transition_timeout": 12,
                 "ontap_attach_wait": 0,
                 "ontap_delete_wait": 14,
+                "ontap_store_thin_upload": False,
                 "ontap_mount_point_base": "/mnt//glance/",
                 "ontap_rootwrap_config": "/opt/rootwrap.conf",
             }
@@ -87,6 +89,7 @@ class TestRight:
             transition_timeout_s=12,
             attach_wait_s=0,
             delete_wait_s=14,
+            thin_upload=False,
             mount_point_base="/mnt/glance",
             rootwrap_config="/opt/rootwrap.conf",
         )

@@ -14,11 +14,16 @@ def reader(length, most=2**30):
     return glance.OnePass(glance.Pattern(length), most=most)
 
 
-class TestChunks:
+def chunks(reader, announced, size=source.CHUNK):
+    stream = source.Stream(reader, announced)
+    return iter(lambda: stream.read(size), b"")
+
+
+class TestStream:
     @given(lengths, chunk_sizes, chunk_sizes, st.booleans())
     def test_the_whole_stream_in_order(self, length, size, most, is_known):
         announced = length if is_known else 0
-        found = list(source.chunks(reader(length, most), announced, size))
+        found = list(chunks(reader(length, most), announced, size))
         assert b"".join(found) == glance.Pattern(length).at(0, length)
         assert all(0 < len(chunk) <= size for chunk in found)
 
@@ -31,7 +36,7 @@ class TestChunks:
     def test_more_than_announced_is_never_passed_on(self, announced, more, size, most):
         passed = 0
         with pytest.raises(errors.WrongLength, match=f"{announced} bytes"):
-            for chunk in source.chunks(reader(announced + more, most), announced, size):
+            for chunk in chunks(reader(announced + more, most), announced, size):
                 passed += len(chunk)
         assert passed <= announced
 
@@ -41,7 +46,7 @@ class TestChunks:
     ):
         passed = 0
         with pytest.raises(errors.WrongLength, match=f"only {length} came"):
-            for chunk in source.chunks(reader(length, most), length + missing, size):
+            for chunk in chunks(reader(length, most), length + missing, size):
                 passed += len(chunk)
         assert passed == length
 
@@ -54,7 +59,7 @@ class TestChunks:
         )
         passed = []
         with pytest.raises(ClientGone):
-            for chunk in source.chunks(broken, 100):
+            for chunk in chunks(broken, 100):
                 passed.append(chunk)
         assert len(b"".join(passed)) == 50
 
@@ -67,6 +72,13 @@ class TestChunks:
                 taken.append(size)
                 return b"x"
 
-        chunks = source.chunks(Counting(), 0)
-        next(chunks)
+        next(chunks(Counting(), 0))
         assert taken == [source.CHUNK]
+
+    def test_the_end_is_the_end_however_often_asked(self):
+        """Some readers fail when they are read after their end, as OnePass does."""
+        stream = source.Stream(reader(5), 5)
+        assert [stream.read(10) for _ in range(4)] == [
+            glance.Pattern(5).at(0, 5),
+            *[b""] * 3,
+        ]

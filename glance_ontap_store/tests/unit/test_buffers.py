@@ -1,0 +1,30 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.transfer import buffers
+from glance_ontap_store.transfer import source
+
+
+class TestBuffer:
+    @given(
+        st.integers(min_value=0, max_value=300),
+        st.integers(min_value=1, max_value=100),
+        st.integers(min_value=1, max_value=100),
+    )
+    def test_whole_blocks_however_the_stream_was_cut(self, length, most, size):
+        content = glance.Pattern(length)
+        stream = source.Stream(glance.OnePass(content, most=most), 0)
+        buffer = buffers.Buffer(size)
+        found = []
+        while buffer.fill(stream.read):
+            found.append(bytes(buffer.block))
+        assert b"".join(found) == content.at(0, length)
+        assert all(len(block) == size for block in found[:-1])
+        assert not buffer.fill(stream.read)
+
+
+def test_a_transfer_needs_no_more_than_64_mib():
+    pieces_and_a_copy_for_the_verifier = 3 * buffers.BLOCK
+    room = buffers.COUNT * buffers.BLOCK
+    assert room + pieces_and_a_copy_for_the_verifier <= 64 * 1024 * 1024
