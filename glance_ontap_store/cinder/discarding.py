@@ -50,6 +50,10 @@ class Trash:
         """
 
         def delete() -> bool:
+            # Cinder forgets a volume at once that the scheduler has not placed
+            # yet; its file is made all the same, and nobody would know of it.
+            if self._volumes.get(volume_id).status == "creating":
+                return False
             try:
                 self._volumes.delete(volume_id)
             except errors.ImageVolumeInUse:

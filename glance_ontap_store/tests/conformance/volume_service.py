@@ -88,7 +88,7 @@ class VolumeServiceContract:
                 volume = volumes.get(volume_id)
                 for attachment_id in volumes.attachments(volume_id):
                     volumes.detach(attachment_id)
-                if not volume.is_leaving:
+                if not volume.is_leaving and volume.status != "creating":
                     volumes.delete(volume_id)
             except errors.ImageVolumeGone:
                 return True

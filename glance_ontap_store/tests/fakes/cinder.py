@@ -80,6 +80,8 @@ class FakeCinder:
         self._volumes: dict[str, _Volume] = {}
         # Guards all state: stores call from several threads.
         self._lock = threading.RLock()
+        # Files of no volume.
+        self.orphans: list[str] = []
         self.quota_gib = 10_000
 
     # What the store asks.
@@ -149,6 +151,11 @@ class FakeCinder:
     def delete(self, volume_id: str) -> None:
         with self._lock:
             volume = self._find(volume_id)
+            if volume.status == "creating":
+                # Not placed by the scheduler yet: forgotten, but its file comes.
+                del self._volumes[volume_id]
+                self.orphans.append(volume.path)
+                return
             permitted = volume.status == "available" or volume.status.startswith("err")
             if not permitted or volume.attachments or volume.snapshots:
                 raise errors.ImageVolumeInUse(

@@ -43,6 +43,7 @@ def assert_nothing_is_left(cloud):
     cloud.clock.sleep(3600)
     assert cloud.holdings() == set()
     assert not list(cloud.cinder.find("image-image-1"))
+    assert not cloud.cinder.orphans
 
 
 class FaultyAttacher:
