@@ -151,7 +151,16 @@ class Leftovers:
         self._base = base
         self.before = self.now()
 
-    def now(self) -> dict[str, Any]:
+    def new(self) -> dict[str, set[str]]:
+        """What is there now and was not before; {} if nothing is.
+
+        What an earlier test had begun to delete may be gone by now.
+        """
+        now = self.now()
+        added = {kind: now[kind] - self.before[kind] for kind in now}
+        return {kind: found for kind, found in added.items() if found}
+
+    def now(self) -> dict[str, set[str]]:
         storage = self._admin.block_storage
         attachments = storage.get(
             "/attachments?all_tenants=1", microversion="3.54"
