@@ -276,6 +276,11 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
             lambda: user.cloud.image.get_image(made["image_id"]).status == "active",
             "Cinder has registered the image",
         )
+        # Glance reads the image to hash it before Cinder may be restarted.
+        clouds.eventually(
+            lambda: user.cloud.image.get_image(made["image_id"]).hash_value,
+            "Glance has hashed the image",
+        )
     (copy,) = [
         each
         for each in admin.block_storage.volumes(all_projects=True)
