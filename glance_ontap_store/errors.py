@@ -133,6 +133,15 @@ def writing(what: str) -> Iterator[None]:
         raise _write_error(what, error) from error
 
 
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Translate the operating system's errors while reading *what*."""
+    try:
+        yield
+    except OSError as error:
+        raise Broken(f"Reading {what} failed: {error}") from error
+
+
 def _write_error(what: str, error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(

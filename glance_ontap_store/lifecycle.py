@@ -143,8 +143,8 @@ class Lifecycle:
         volume = waiting.settled(
             self._volumes,
             self._clock,
-            volume.id,
-            "creating",
+            volume,
+            waiting.CREATE_S,
             self._transition_timeout_s,
         )
         if volume.encrypted:
@@ -164,8 +164,8 @@ class Lifecycle:
         waiting.settled(
             self._volumes,
             self._clock,
-            volume.id,
-            "extending",
+            dataclasses.replace(volume, status="extending"),
+            waiting.EXTEND_S,
             self._transition_timeout_s,
         )
 

@@ -40,6 +40,21 @@ class ByteRange(NamedTuple):
         rest = max(0, size - offset)
         return cls(offset, rest if length is None else min(length, rest))
 
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.length
+
+
+class Extent(NamedTuple):
+    """What a file system says of the bytes from some offset up to *end*.
+
+    All of a hole reads as zeros. What is no hole may be anything.
+    """
+
+    is_hole: bool
+    end: int
+
 
 @dataclasses.dataclass(frozen=True)
 class Volume:

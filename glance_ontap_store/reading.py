@@ -120,8 +120,8 @@ class Reading:
             waiting.settled(
                 self._volumes,
                 self._clock,
-                clone.id,
-                "creating",
+                clone,
+                waiting.CREATE_S,
                 self._transition_timeout_s,
             )
             yield stack.enter_context(

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 
 from glance_ontap_store import errors
+from glance_ontap_store import model
 from glance_ontap_store.attach import connection as connection_
 from glance_ontap_store.attach import mounts
 from glance_ontap_store.attach import privilege
@@ -29,7 +31,35 @@ class FileDevice:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """At most *length* bytes; fewer only at the end of the file."""
-        return os.pread(self._fd, length, offset)
+        data = os.pread(self._fd, length, offset)
+        while data and len(data) < length:
+            more = os.pread(self._fd, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def extent(self, offset: int) -> model.Extent:
+        """By lseek(2); a file system that cannot tell has no holes.
+
+        The file's position, which all threads share, is of no meaning here.
+        """
+        end = self.length()
+        if offset >= end:
+            return model.Extent(is_hole=False, end=sys.maxsize)
+        try:
+            data = os.lseek(self._fd, offset, os.SEEK_DATA)
+            if data > offset:
+                return model.Extent(is_hole=True, end=min(data, end))
+            return model.Extent(
+                is_hole=False, end=os.lseek(self._fd, offset, os.SEEK_HOLE)
+            )
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data from there to the end
+                return model.Extent(is_hole=True, end=end)
+            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
+                return model.Extent(is_hole=False, end=sys.maxsize)
+            raise
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """All of *data*."""

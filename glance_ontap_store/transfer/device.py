@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from glance_ontap_store import model
+
 
 class Device(Protocol):
     """Bytes at positions; several threads may use it at once.
@@ -17,6 +19,12 @@ class Device(Protocol):
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """All of *data*; *data* is not kept."""
+
+    def extent(self, offset: int) -> model.Extent:
+        """What is known of the bytes from *offset* on without reading them.
+
+        A hole ends at the device's end at the latest; all else may be no hole.
+        """
 
     def length(self) -> int:
         """In bytes."""

@@ -1,12 +1,11 @@
 """From Glance's stream to a device, durably and in one pass."""
 
-import sys
-
 from glance_ontap_store.transfer import buffers
 from glance_ontap_store.transfer import crew
 from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import sink as sink_
 from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer import threads
 
 
 def run(
@@ -23,7 +22,7 @@ def run(
     :raises errors.WrongLength: fewer or more bytes came than announced
     :raises errors.NoSpace, errors.WriteDenied, errors.Broken: from the device
     """
-    chosen = fill_threaded if threads_are_real() else fill
+    chosen = fill_threaded if threads.are_real() else fill
     chosen(reader, announced, digests, sink)
 
 
@@ -60,13 +59,3 @@ def fill_threaded(
     room = [buffers.Buffer(block_size) for _ in range(buffers.COUNT)]
     crew.Crew([*digests.parts, sink.write], room).pass_on(stream.read)
     sink.finish()
-
-
-def threads_are_real() -> bool:
-    """Whether a thread is one of the system: eventlet makes them green.
-
-    Green threads would take turns only where they wait for a socket, which these
-    never do. eventlet is not imported for that: who patched has imported it.
-    """
-    patcher = sys.modules.get("eventlet.patcher")
-    return patcher is None or not patcher.is_monkey_patched("thread")

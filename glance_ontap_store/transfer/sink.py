@@ -46,6 +46,7 @@ class Sink:
         self._full_length = full_length
         with errors.writing(device.name):
             self._is_blank = device.is_blank()
+            self._length = device.length()
         self._thin = thin and self._is_blank
         self._position = 0
         # Up to where bytes were sent, and are durable; and what was written since.
@@ -57,12 +58,23 @@ class Sink:
         view = memoryview(data)
         runs = data_runs(view) if self._thin else iter([(0, len(view))])
         with errors.writing(self._device.name):
+            self._make_room(self._position + len(view))
             for start, end in runs:
                 self._device.write_at(self._position + start, view[start:end])
                 self._unsent += end - start
                 self._unsynced += end - start
             self._position += len(view)
             self._write_behind()
+
+    def _make_room(self, size: int) -> None:
+        """Let the device grow before it is written, where the size was not known.
+
+        XFS, for one, gives blocks ahead to a file that grows by being written, and
+        those that then lie within it stay its own.
+        """
+        if size > self._length:
+            self._length = self._full_length(size)
+            self._device.set_length(self._length)
 
     def _write_behind(self) -> None:
         if self._unsynced >= _SYNC_EACH:

@@ -7,17 +7,18 @@ from typing import Any
 
 from glance_ontap_store import errors
 from glance_ontap_store import model
+from glance_ontap_store.transfer import ahead
 from glance_ontap_store.transfer import device as device_
-
-CHUNK = 4 * 1024 * 1024
 
 
 class ImageStream:
     """The bytes of *wanted* from *device*, in pieces; then *release* is called.
 
-    Released once: at the end, at an error, at `close`, and, by a thread of its own,
-    when a reader that went away leaves the stream to the garbage collector. Any
-    thread may close it while another reads, who then gets the end of the iteration.
+    Nothing is read before the first piece is asked for. Released once: at the end,
+    at an error, at `close`, and, by a thread of its own, when a reader that went
+    away leaves the stream to the garbage collector. Any thread may close it while
+    another reads, who then gets the end of the iteration. The device is not used
+    any more when *release* is called.
     """
 
     def __init__(
@@ -25,14 +26,11 @@ class ImageStream:
         device: device_.Device,
         wanted: model.ByteRange,
         release: Callable[[], None],
-        chunk: int = CHUNK,
+        piece: int = ahead.PIECE,
     ) -> None:
-        self._device = device
-        self._position = wanted.offset
-        self._end = wanted.offset + wanted.length
-        self._release: Callable[[], None] | None = release
-        self._chunk = chunk
-        # Guards position and release against a close from another thread.
+        self._ahead = ahead.Ahead(device, wanted, piece)
+        self._release: Callable[[], None] | None = _both(self._ahead.stop, release)
+        # Guards both against a close from another thread.
         self._lock = threading.Lock()
 
     def __iter__(self) -> "ImageStream":
@@ -41,38 +39,22 @@ class ImageStream:
     def __next__(self) -> bytes:
         """The next piece.
 
-        :raises errors.ShortRead: the device ended before the image did; as the
+        :raises errors.ShortRead, errors.Broken: see `ahead.Ahead.take`; as the
             BackendException that Glance expects, see `store`
         """
         with self._lock:
             if self._release is None:
                 raise StopIteration
-            length = min(self._chunk, self._end - self._position)
             try:
-                data = self._read(length) if length else b""
+                with errors.as_glance_store():
+                    data = self._ahead.take()
             except BaseException as error:
                 self._let_go(error)
                 raise
-            self._position += len(data)
             if not data:
                 self._let_go(None)
                 raise StopIteration
             return data
-
-    def _read(self, length: int) -> bytes:
-        with errors.as_glance_store():
-            try:
-                data = self._device.read_at(self._position, length)
-            except OSError as error:
-                raise errors.Broken(
-                    f"Reading {self._device.name} at {self._position} failed: {error}"
-                ) from error
-            if len(data) < length:
-                raise errors.ShortRead(
-                    f"{self._device.name} ends at {self._position + len(data)} bytes,"
-                    f" the image at {self._end}: it is damaged or was cut."
-                )
-        return data
 
     def _let_go(self, error: BaseException | None) -> None:
         release, self._release = self._release, None
@@ -109,3 +91,15 @@ def _call(release: Callable[[], None], error: BaseException | None) -> None:
     except errors.StoreError as failed:
         # The reader has its bytes, or its error, and can do nothing here.
         errors.note(error or failed, f"After reading: {failed}")
+
+
+def _both(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
+    """Does both, *then* in any case. It knows no stream, whose end it outlives."""
+
+    def both() -> None:
+        try:
+            first()
+        finally:
+            then()
+
+    return both

@@ -82,3 +82,35 @@ class DeviceContract:
         assert device.read_at(0, 300_000) == data
         device.write_at(0, b"again")
         assert device.read_at(0, 6) == b"again" + data[5:6]
+
+    @pytest.mark.parametrize("offset", [0, 1, 500_000, 999_999])
+    def test_one_without_data_may_be_a_hole_up_to_its_end(self, device, offset):
+        device.set_length(1_000_000)
+        extent = device.extent(offset)
+        assert extent.is_hole
+        assert extent.end == 1_000_000
+
+    def test_what_lies_behind_the_end_is_no_hole(self, device):
+        device.set_length(1_000_000)
+        assert not device.extent(1_000_000).is_hole
+        assert not device.extent(5_000_000).is_hole
+
+    @pytest.mark.parametrize("is_synced", [False, True])
+    def test_holes_are_known_and_data_is_never_one(self, device, is_synced):
+        """The largest block of a file system is 64 KiB: what is further away is not
+        data because data is near."""
+        data = bytes(range(1, 201)) * 1000
+        device.set_length(10_000_000)
+        device.write_at(4_000_000, data)
+        if is_synced:
+            device.sync()
+        holes, at = [], 0
+        while at < 10_000_000:
+            extent = device.extent(at)
+            assert extent.end > at
+            if extent.is_hole:
+                holes.append((at, extent.end))
+                assert not any(device.read_at(at, extent.end - at))
+            at = extent.end
+        assert any(start == 0 and end > 3_900_000 for start, end in holes)
+        assert any(start < 4_300_000 and end == 10_000_000 for start, end in holes)

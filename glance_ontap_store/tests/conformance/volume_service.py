@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import dataclasses
 from typing import Any
 import uuid
 
@@ -73,7 +74,7 @@ class VolumeServiceContract:
             made.append(volume.id)
             if not settle:
                 return volume
-            return waiting.settled(volumes, clock, volume.id, "creating", _PATIENCE_S)
+            return waiting.settled(volumes, clock, volume, 0.2, _PATIENCE_S)
 
         yield make
         for volume_id in reversed(made):
@@ -121,7 +122,7 @@ class VolumeServiceContract:
             settle=False, name=name, size_gib=2, metadata={"a": "1", "image_owner": "x"}
         )
         assert made.status == "creating"
-        settled = waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+        settled = waiting.settled(volumes, clock, made, 0.2, _PATIENCE_S)
         assert settled.status == "available"
         assert settled.size_gib == 2
         assert settled.metadata == {"a": "1", "image_owner": "x"}
@@ -159,7 +160,7 @@ class VolumeServiceContract:
             size_gib=self.too_large_gib,
         )
         with pytest.raises(errors.NoSpace):
-            waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+            waiting.settled(volumes, clock, made, 0.2, _PATIENCE_S)
         assert volumes.get(made.id).is_broken
         fault = volumes.last_fault(made.id)
         assert fault is not None
@@ -188,9 +189,8 @@ class VolumeServiceContract:
         volume = make()
         for size_gib in (2, 4):
             volumes.extend(volume.id, size_gib)
-            settled = waiting.settled(
-                volumes, clock, volume.id, "extending", _PATIENCE_S
-            )
+            begun = dataclasses.replace(volume, status="extending")
+            settled = waiting.settled(volumes, clock, begun, 0.5, _PATIENCE_S)
             assert settled.size_gib == size_gib
             assert settled.status == "available"
 
@@ -304,7 +304,7 @@ class VolumeServiceContract:
             size_gib=self.too_large_gib,
         )
         with pytest.raises(errors.NoSpace):
-            waiting.settled(volumes, clock, made.id, "creating", _PATIENCE_S)
+            waiting.settled(volumes, clock, made, 0.2, _PATIENCE_S)
         volumes.delete(made.id)
         assert self._wait_gone(volumes, clock, made.id)
 

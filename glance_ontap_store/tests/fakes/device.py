@@ -1,6 +1,9 @@
 """A device in memory."""
 
+import sys
 import threading
+
+from glance_ontap_store import model
 
 _PAGE = 64 * 1024
 _ZEROS = bytes(_PAGE)
@@ -44,6 +47,15 @@ class MemoryDevice:
             self._pages.pop(number, None)
         else:
             self._pages[number] = new
+
+    def extent(self, offset: int) -> model.Extent:
+        if offset >= self._length:
+            return model.Extent(False, sys.maxsize)
+        number = offset // _PAGE
+        is_hole = number not in self._pages
+        while (number not in self._pages) is is_hole and number * _PAGE < self._length:
+            number += 1
+        return model.Extent(is_hole, min(number * _PAGE, self._length))
 
     def length(self) -> int:
         return self._length

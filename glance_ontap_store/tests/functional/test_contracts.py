@@ -176,7 +176,7 @@ class Rig:
             model.NewVolume("foreign", 1, "ontap-fv1", metadata)
         )
         clock = waiting.SystemClock()
-        return waiting.settled(self._volumes, clock, made.id, "creating", 60).id
+        return waiting.settled(self._volumes, clock, made, 0.2, 60).id
 
     def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None:
         self._volumes.set_metadata(volume_id, metadata)

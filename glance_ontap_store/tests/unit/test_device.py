@@ -28,6 +28,36 @@ class TestFileDevice(contract.DeviceContract):
         device.write_at(5, b"abcdefgh")
         assert device.read_at(5, 100) == b"abcdefgh"
 
+    def test_a_read_that_brings_a_part_only_goes_on(self, device, monkeypatch):
+        whole = os.pread
+        device.write_at(0, b"abcdefgh")
+        monkeypatch.setattr(os, "pread", lambda fd, n, at: whole(fd, min(3, n), at))
+        assert device.read_at(0, 8) == b"abcdefgh"
+        assert device.read_at(1, 100) == b"bcdefgh"
+        assert device.read_at(8, 100) == b""
+
+    @pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+    def test_a_file_system_that_knows_no_holes_has_none(
+        self, device, monkeypatch, code
+    ):
+        def refused(*_args):
+            raise OSError(code, os.strerror(code))
+
+        device.set_length(1_000_000)
+        monkeypatch.setattr(os, "lseek", refused)
+        extent = device.extent(0)
+        assert not extent.is_hole
+        assert extent.end >= 1_000_000
+
+    def test_another_error_of_the_file_system_is_one(self, device, monkeypatch):
+        def broken(*_args):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        device.set_length(1_000_000)
+        monkeypatch.setattr(os, "lseek", broken)
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            device.extent(0)
+
     def test_a_file_that_is_one_hole_is_blank(self, device):
         device.set_length(1_000_000)
         assert device.is_blank()

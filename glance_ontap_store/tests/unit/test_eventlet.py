@@ -27,9 +27,9 @@ def test_the_contracts_hold_under_eventlet():
 def test_an_upload_knows_that_threads_are_green():
     told = """
 import eventlet
-from glance_ontap_store.transfer import pipeline
-assert pipeline.threads_are_real()
+from glance_ontap_store.transfer import threads
+assert threads.are_real()
 eventlet.monkey_patch()
-assert not pipeline.threads_are_real()
+assert not threads.are_real()
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", told], check=True)

@@ -1,9 +1,7 @@
 import errno
 import gc
 import hashlib
-import sys
 import threading
-import types
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from glance_ontap_store.transfer import buffers
 from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
 from glance_ontap_store.transfer import sink as sink_
+from glance_ontap_store.transfer import threads
 
 
 def full_length(size):
@@ -244,30 +243,18 @@ class TestThreads:
         finally:
             gc.enable()
 
-    def test_eventlets_threads_are_not_used(self, monkeypatch):
-        for patched in (["thread", "os"], ["os"]):
-            patcher = types.SimpleNamespace(
-                is_monkey_patched=lambda name, patched=patched: name in patched
-            )
-            monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
-            assert pipeline.threads_are_real() is ("thread" not in patched)
-
-    def test_without_eventlet_threads_are_used(self, monkeypatch):
-        monkeypatch.delitem(sys.modules, "eventlet.patcher", raising=False)
-        assert pipeline.threads_are_real()
-
     @pytest.mark.parametrize("are_real", [True, False])
     def test_the_way_is_chosen(self, monkeypatch, are_real):
-        monkeypatch.setattr(pipeline, "threads_are_real", lambda: are_real)
-        threads = set()
+        monkeypatch.setattr(threads, "are_real", lambda: are_real)
+        used = set()
 
         class Device(device_.MemoryDevice):
             def write_at(self, offset, data):
-                threads.add(threading.current_thread())
+                used.add(threading.current_thread())
                 super().write_at(offset, data)
 
         fill(pipeline.run, Device(), glance.Pattern(1000))
-        assert (threads == {threading.current_thread()}) is not are_real
+        assert (used == {threading.current_thread()}) is not are_real
 
 
 class Raising:

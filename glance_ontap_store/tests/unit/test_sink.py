@@ -73,6 +73,21 @@ class TestThin:
         put(device, bytes(PAGE))
         assert device.written == [(0, PAGE)]
 
+    def test_it_grows_before_it_is_written_and_only_then(self):
+        class Growing(Recording):
+            def write_at(self, offset, data):
+                assert offset + len(data) <= self.length()
+                super().write_at(offset, data)
+
+            def set_length(self, length):
+                self.told.append(f"{length} bytes")
+                super().set_length(length)
+
+        device = Growing(1_000_000)
+        put(device, b"x" * 600_000, b"x" * 600_000, b"x" * 900_000)
+        grown = [each for each in device.told if str(each).endswith("bytes")]
+        assert grown == ["2000000 bytes", "3000000 bytes"]
+
     def test_it_can_be_switched_off(self):
         device = Recording()
         put(device, bytes(PAGE), thin=False)

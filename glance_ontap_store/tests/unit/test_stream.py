@@ -23,12 +23,12 @@ def device_of(size):
 class Opened:
     """A stream, and how often it let go."""
 
-    def __init__(self, device, offset=0, length=100, chunk=10, error=None):
+    def __init__(self, device, offset=0, length=100, piece=10, error=None):
         self.released = 0
         self.let_go = threading.Event()
         self._error = error
         self.stream = stream_.ImageStream(
-            device, model.ByteRange(offset, length), self._release, chunk
+            device, model.ByteRange(offset, length), self._release, piece
         )
 
     def _release(self):
@@ -44,12 +44,12 @@ class TestReading:
         st.integers(min_value=0, max_value=300),
         st.integers(min_value=1, max_value=120),
     )
-    def test_it_gives_what_slicing_bytes_gives(self, offset, length, chunk):
+    def test_it_gives_what_slicing_bytes_gives(self, offset, length, piece):
         image = glance.Pattern(600).at(0, 600)
-        opened = Opened(device_of(600), offset, length, chunk)
+        opened = Opened(device_of(600), offset, length, piece)
         found = list(opened.stream)
         assert b"".join(found) == image[offset : offset + length]
-        assert all(0 < len(piece) <= chunk for piece in found)
+        assert all(0 < len(each) <= piece for each in found)
         assert opened.released == 1
 
     def test_what_lies_behind_the_image_is_not_given(self):
@@ -62,7 +62,7 @@ class TestReading:
         opened = Opened(device)
         assert device.calls == []
         next(opened.stream)
-        assert device.calls == ["read_at"]
+        assert "read_at" in device.calls
 
     def test_an_empty_range_lets_go_at_the_first_read(self):
         opened = Opened(device_of(100), 50, 0)
@@ -89,8 +89,14 @@ class TestFailing:
         assert opened.released == 1
 
     def test_an_error_of_the_device(self):
-        device = faulty.Faulty(device_of(100))
-        device.fail("read_at", OSError(5, "Input/output error"), nth=3)
+        class Failing(device_.MemoryDevice):
+            def read_at(self, offset, length):
+                if offset == 20:
+                    raise OSError(5, "Input/output error")
+                return super().read_at(offset, length)
+
+        device = Failing(100, name="volume-7")
+        device.write_at(0, b"x" * 100)
         opened = Opened(device)
         next(opened.stream)
         next(opened.stream)
@@ -174,23 +180,23 @@ class TestClosing:
         is_reading, may_go_on = threading.Event(), threading.Event()
         order = []
 
-        class Slow:
-            name = "slow"
-
+        class Slow(device_.MemoryDevice):
             def read_at(self, offset, length):
                 is_reading.set()
-                may_go_on.wait()
+                assert may_go_on.wait(60)
                 order.append("read")
-                return bytes(length)
+                return super().read_at(offset, length)
 
+        device = Slow(20)
+        device.write_at(0, b"x" * 20)
         stream = stream_.ImageStream(
-            Slow(), model.ByteRange(0, 20), lambda: order.append("release"), 10
+            device, model.ByteRange(0, 20), lambda: order.append("release"), 10
         )
         got = []
         reader = threading.Thread(target=lambda: got.extend(stream))
         closer = threading.Thread(target=stream.close)
         reader.start()
-        is_reading.wait()
+        assert is_reading.wait(60)
         closer.start()
         may_go_on.set()
         reader.join()
@@ -198,4 +204,4 @@ class TestClosing:
         # The reader may have taken one piece or both before the close came.
         assert order[-1] == "release"
         assert order.count("release") == 1
-        assert len(got) == order.count("read")
+        assert len(got) <= order.count("read")

@@ -64,8 +64,10 @@ class OneVolume:
         self._statuses = statuses
         self._fault = fault
         self._begun = clock.monotonic()
+        self.asked_at_s = []
 
     def get(self, volume_id):
+        self.asked_at_s.append(self._clock.monotonic() - self._begun)
         passed = int(self._clock.monotonic() - self._begun)
         status = self._statuses[min(passed, len(self._statuses) - 1)]
         return model.Volume(volume_id, status, 3, volume_type="ontap-fv1")
@@ -74,13 +76,30 @@ class OneVolume:
         return self._fault
 
 
+CREATING = model.Volume("v-1", "creating", 3)
+
+
 def settled(*statuses, timeout_s=100, fault=None):
     clock = clock_.FakeClock()
     volumes = OneVolume(clock, *statuses, fault=fault)
-    return waiting.settled(volumes, clock, "v-1", "creating", timeout_s)
+    return waiting.settled(volumes, clock, CREATING, 0.2, timeout_s)
 
 
 class TestSettled:
+    def test_it_is_not_asked_before_it_can_be_over_and_once_if_it_is_then(self):
+        clock = clock_.FakeClock()
+        volumes = OneVolume(clock, "available")
+        waiting.settled(volumes, clock, CREATING, 0.4, 100)
+        assert volumes.asked_at_s == [pytest.approx(0.4)]
+
+    @given(st.floats(min_value=0.05, max_value=50))
+    def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
+        clock = clock_.FakeClock()
+        volumes = OneVolume(clock, "creating")
+        with pytest.raises(errors.Broken, match="still 'creating'"):
+            waiting.settled(volumes, clock, CREATING, 0.2, timeout_s)
+        assert volumes.asked_at_s[-1] == pytest.approx(timeout_s)
+
     @pytest.mark.parametrize("seconds", [0, 1, 30])
     def test_available_at_last(self, seconds):
         assert settled(*["creating"] * seconds, "available").status == "available"
