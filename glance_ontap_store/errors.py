@@ -9,6 +9,7 @@
      +-- ImageVolumeInUse       attached or busy: worth another try later
      +-- ImageVolumeHasSnapshot a snapshot keeps it
      +-- Refused                somebody may not do this, or must not
+          +-- NotAuthenticated  Cinder does not accept the token
      +-- NoSpace                FlexVol full, no pool with room, quota full
      +-- WriteDenied            the host may not write the backing file
      +-- WrongLength            fewer or more bytes than announced
@@ -28,6 +29,7 @@ import errno
 
 from glance_store import exceptions
 from oslo_log import log as logging
+import webob.exc
 
 LOG = logging.getLogger(__name__)
 
@@ -60,6 +62,10 @@ class Refused(StoreError):
     pass
 
 
+class NotAuthenticated(Refused):
+    pass
+
+
 class NoSpace(StoreError):
     pass
 
@@ -88,6 +94,15 @@ class ShortRead(Broken):
     pass
 
 
+class Forbidden(exceptions.Forbidden, webob.exc.HTTPForbidden):
+    """Forbidden for all of Glance.
+
+    Its deletion knows glance_store's exception. Its upload and its locations do
+    not, and would answer 500; but they pass on what is an HTTP error, with its
+    text.
+    """
+
+
 # The one mapping to glance_store's exceptions. Glance answers with these HTTP
 # codes: BadStoreUri 400, NotFound 404 (and forgets the location),
 # InUseByStore and HasSnapshot 409, Forbidden 403, StorageFull 413,
@@ -98,7 +113,7 @@ _TO_GLANCE_STORE: dict[type[StoreError], Callable[[str], Exception]] = {
     ImageVolumeGone: lambda text: exceptions.NotFound(message=text),
     ImageVolumeInUse: lambda text: exceptions.InUseByStore(message=text),
     ImageVolumeHasSnapshot: lambda text: exceptions.HasSnapshot(message=text),
-    Refused: lambda text: exceptions.Forbidden(message=text),
+    Refused: lambda text: Forbidden(message=text),
     NoSpace: lambda text: exceptions.StorageFull(message=text),
     WriteDenied: lambda text: exceptions.StorageWriteDenied(message=text),
     WrongLength: lambda text: exceptions.Invalid(message=text),

@@ -1,12 +1,21 @@
-"""From a store's credentials to its Keystone session.
+"""Who the store is, or acts for, towards OpenStack's services.
 
 Each store has a session of its own: two stores with different users really
 use both. A session keeps its token and renews it by itself.
 """
 
-from keystoneauth1 import identity
-from keystoneauth1 import session
+from typing import cast
 
+from keystoneauth1 import exceptions
+from keystoneauth1 import identity
+from keystoneauth1 import plugin
+from keystoneauth1 import service_token
+from keystoneauth1 import session
+from keystoneauth1 import token_endpoint
+from keystoneauth1.access import service_catalog
+
+from glance_ontap_store import errors
+from glance_ontap_store import requester as requester_
 from glance_ontap_store import settings as settings_
 
 
@@ -30,5 +39,48 @@ def session_for(settings: settings_.Settings) -> session.Session:
             project_domain_name=credential.project_domain_name,
         )
     return session.Session(
-        auth=auth, verify=settings.verify, timeout=settings.api_timeout_s
+        auth=auth,
+        verify=settings.verify,
+        timeout=settings.api_timeout_s,
     )
+
+
+def acting_for(
+    requester: requester_.Requester, endpoint: str, store: session.Session
+) -> plugin.BaseAuthPlugin:
+    """The requester's token at *endpoint*, vouched for by the store's own.
+
+    A service accepts an expired user's token beside a service's
+    (``service_token_roles`` and ``allow_expired_window`` there).
+    """
+    return service_token.ServiceTokenAuthWrapper(
+        user_auth=token_endpoint.Token(endpoint, requester.token),
+        # `session_for` gave it one.
+        service_auth=cast(plugin.BaseAuthPlugin, store.auth),
+    )
+
+
+def endpoint_of(
+    requester: requester_.Requester, wanted: settings_.Catalog, region: str | None
+) -> str:
+    """Where the catalog that came with the request has a service.
+
+    :raises errors.Misconfigured: it has it nowhere
+    """
+    # keystonemiddleware passes every catalog on in the form of version 2.
+    catalog = service_catalog.ServiceCatalogV2(list(requester.catalog))
+    try:
+        found = catalog.url_for(
+            service_type=wanted.service_type,
+            service_name=wanted.service_name,
+            interface=wanted.interface,
+            region_name=region,
+        )
+    except exceptions.CatalogException as error:
+        raise errors.Misconfigured(
+            f"The service catalog of the request has no {wanted.interface} of"
+            f" {wanted.service_type!r} in region {region!r}: {error}. Check"
+            " ontap_catalog_info, ontap_os_region_name, and include_service_catalog"
+            " in [keystone_authtoken] of Glance."
+        ) from error
+    return str(found)

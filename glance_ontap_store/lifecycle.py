@@ -12,6 +12,7 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import model
 from glance_ontap_store import reading
+from glance_ontap_store import requester as requester_
 from glance_ontap_store.attach import leases
 from glance_ontap_store.cinder import discarding
 from glance_ontap_store.cinder import service
@@ -86,8 +87,10 @@ class Lifecycle:
             volumes, attacher, clock, self._trash, transition_timeout_s, attach_wait_s
         )
 
-    def store(self, upload: Upload) -> Stored:
+    def store(self, upload: Upload, creator: service.Creator | None = None) -> Stored:
         """Write the image to a new image-volume and seal it.
+
+        *creator* asks Cinder for the volume; None: the store itself.
 
         When this returns every byte is on the array. When it raises, nothing is
         left; when the process dies, a volume whose metadata says ``filling``.
@@ -102,7 +105,7 @@ class Lifecycle:
             write_id=str(uuid.uuid4()),
         )
         with contextlib.ExitStack() as undo:
-            volume = self._create(upload, filling, undo)
+            volume = self._create(upload, filling, undo, creator)
             with self._attacher.writable(volume.id) as target:
                 pipeline.run(
                     upload.reader,
@@ -122,7 +125,11 @@ class Lifecycle:
         return Stored(volume.id, digests.size, digests.checksum(), digests.multihash())
 
     def _create(
-        self, upload: Upload, record: model.Record, undo: contextlib.ExitStack
+        self,
+        upload: Upload,
+        record: model.Record,
+        undo: contextlib.ExitStack,
+        creator: service.Creator | None,
     ) -> model.Volume:
         """A volume that is ready to be filled; *undo* deletes it again."""
         new = model.NewVolume(
@@ -131,7 +138,7 @@ class Lifecycle:
             volume_type=self._volume_type,
             metadata=record.to_metadata(),
         )
-        volume = self._trash.create(new)
+        volume = self._trash.create(new, creator)
         undo.push(_on_error(lambda error: self._trash.discard(volume.id, error)))
         LOG.info(
             "Image %s: image-volume %s of %d GiB, type %s, is being created",
@@ -191,6 +198,31 @@ class Lifecycle:
         """
         return model.image_volume(self._volumes.get(volume_id), self._store_id)
 
+    def size_for(self, volume_id: str, requester: requester_.Requester) -> int:
+        """The image's size, for who wants to name the volume as an image's data.
+
+        Users hear the same words, whatever the volume is and whether it is there:
+        they could learn it of any id otherwise.
+
+        :raises errors.ImageVolumeGone: it may not be named, or is gone
+        """
+        if requester.is_trusted:
+            return self.describe(volume_id).size
+        nothing = errors.ImageVolumeGone(
+            f"Project {requester.project_id} has no image-volume {volume_id} here."
+        )
+        try:
+            volume = self._volumes.get(volume_id)
+        except errors.ImageVolumeGone as error:
+            raise nothing from error
+        try:
+            image = model.image_volume(volume, self._store_id)
+            model.check_owner(image, requester)
+        except errors.StoreError as error:
+            LOG.info("Not for project %s: %s", requester.project_id, error)
+            raise nothing from error
+        return image.size
+
     def read(
         self, volume_id: str, offset: int, length: int | None
     ) -> tuple[stream.ImageStream, int]:
@@ -204,8 +236,12 @@ class Lifecycle:
             release = stack.pop_all().close
         return stream.ImageStream(opened, wanted, release), wanted.length
 
-    def delete(self, volume_id: str) -> None:
+    def delete(
+        self, volume_id: str, may_delete: Callable[[model.Record], bool] | None = None
+    ) -> None:
         """Delete the image-volume; a reader is waited for a little.
+
+        *may_delete* is asked before, with what the volume's metadata says.
 
         :raises errors.ImageVolumeGone: it is gone already
         :raises errors.ImageVolumeInUse: somebody keeps it attached
@@ -216,6 +252,8 @@ class Lifecycle:
         model.check_ours(volume, self._store_id)
         if volume.is_leaving:
             raise errors.ImageVolumeGone(f"Image-volume {volume_id} is being deleted.")
+        if may_delete and not may_delete(model.Record.parse(volume.metadata)):
+            raise model.refusal(volume_id)
         refusals: list[errors.ImageVolumeInUse] = []
 
         def delete() -> bool:

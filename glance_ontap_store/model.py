@@ -11,6 +11,7 @@ from typing import NamedTuple
 import uuid
 
 from glance_ontap_store import errors
+from glance_ontap_store import requester as requester_
 
 GIB = 1024**3
 
@@ -242,7 +243,21 @@ def check_ours(volume: Volume, store_id: str | None) -> None:
     """
     record = Record.parse(volume.metadata)
     if not record.is_image or record.store not in (None, store_id):
-        raise errors.Refused(f"{volume.id} is not an image-volume of this store.")
+        raise refusal(volume.id)
+
+
+def refusal(volume_id: str) -> errors.Refused:
+    """The same words for whatever a volume is."""
+    return errors.Refused(f"{volume_id} is not an image-volume of this store.")
+
+
+def check_owner(image: ImageVolume, requester: requester_.Requester) -> None:
+    """Refuse an image-volume that another project's image lies in.
+
+    :raises errors.Refused: only its owner, administrators and services may
+    """
+    if not requester.is_trusted and image.record.owner != requester.project_id:
+        raise refusal(image.id)
 
 
 def belongs_to(volume: Volume, store_id: str | None, volume_type: str | None) -> bool:

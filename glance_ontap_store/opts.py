@@ -58,12 +58,44 @@ Id of an application credential, used in place of user, password and project.
         secret=True,
         help="Secret of ``ontap_store_application_credential_id``.",
     ),
+    cfg.ListOpt(
+        "ontap_allowed_projects",
+        default=[],
+        help="""
+Ids of the projects whose images the store takes; empty: everybody's. The upload of
+another project's image is refused (403) before anything is created, whoever
+uploads. Reading is not restricted: Glance decides who may read an image. Ids and not
+names, since Glance knows only ids.
+""",
+    ),
+    cfg.StrOpt(
+        "ontap_image_volume_owner",
+        default="service",
+        choices=[
+            ("service", "the project of the credentials above; users never see them"),
+            ("project", "the project of who uploads: its quota, its bill"),
+        ],
+        help="""
+To whom the image-volumes belong. With ``project`` they are created with the
+request's token; all else is done with the store's credentials, whose user then
+needs role ``admin`` in Cinder and role ``service``.
+""",
+    ),
     cfg.StrOpt(
         "ontap_catalog_info",
         default="volumev3::internalURL",
         help="""
 Where Keystone's catalog has Cinder:
 ``<service type>:<service name>:<endpoint type>``. The name may be empty.
+""",
+    ),
+    cfg.StrOpt(
+        "ontap_endpoint_template",
+        help="""
+URL of Cinder for ``ontap_image_volume_owner = project``, in place of the one in
+the request's service catalog: ``http://cinder.example.com/v3/%(project_id)s``.
+The requester's project id takes the place of ``%(project_id)s`` or
+``%(tenant)s``; both may be left out.
 """,
     ),
     cfg.StrOpt(

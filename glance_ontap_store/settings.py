@@ -48,6 +48,11 @@ class Settings:
     volume_type: str | None
     auth_url: str
     credential: Password | ApplicationCredential
+    # Ids of the projects whose images may be written; empty: all.
+    allowed_projects: frozenset[str]
+    # Whether image-volumes are created in the requester's project.
+    owned_by_project: bool
+    endpoint_template: str | None
     catalog: Catalog
     region_name: str | None
     # What requests calls ``verify``: False, True, or a CA file's path.
@@ -80,6 +85,9 @@ class Settings:
             volume_type=values["ontap_volume_type"] or None,
             auth_url=values["ontap_store_auth_address"],
             credential=_credential(values),
+            allowed_projects=frozenset(values["ontap_allowed_projects"]) - {""},
+            owned_by_project=values["ontap_image_volume_owner"] == "project",
+            endpoint_template=values["ontap_endpoint_template"] or None,
             catalog=_catalog(values["ontap_catalog_info"]),
             region_name=values["ontap_os_region_name"] or None,
             verify=False if values["ontap_api_insecure"] else verify,
@@ -92,6 +100,22 @@ class Settings:
             mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
             rootwrap_config=values["ontap_rootwrap_config"],
         )
+
+    def check_owner(self, project_id: str | None) -> None:
+        """
+        :raises errors.Refused: the store takes no images of that project
+        """
+        if self.allowed_projects and project_id not in self.allowed_projects:
+            raise errors.Refused(
+                f"Store {self.store_id!r} does not take images of project"
+                f" {project_id}. Use another store, or have its id added to"
+                " ontap_allowed_projects of this one."
+            )
+
+    @property
+    def is_by_application(self) -> bool:
+        """Whether the store logs in by an application credential."""
+        return isinstance(self.credential, ApplicationCredential)
 
     def describe_identity(self) -> str:
         """Who the store is, for messages; without any secret."""
@@ -110,6 +134,7 @@ _APPLICATION_OPTIONS = ("application_credential_id", "application_credential_sec
 def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
     yield from _url_mistakes(values["ontap_store_auth_address"])
     yield from _credential_mistakes(values)
+    yield from _template_mistakes(values["ontap_endpoint_template"])
     if len(_catalog_parts(values["ontap_catalog_info"])) != 3:
         yield (
             f"ontap_catalog_info = {values['ontap_catalog_info']!r} must be"
@@ -131,13 +156,34 @@ def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
 def _url_mistakes(url: str | None) -> Iterator[str]:
     if not url:
         yield "ontap_store_auth_address is missing: set it to Keystone's URL"
-        return
-    try:
-        parts = parse.urlsplit(url)
-    except ValueError:  # a bracket without its other half
-        parts = parse.urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    elif not _is_url(url):
         yield f"ontap_store_auth_address = {url!r} is no http or https URL"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = parse.urlsplit(text)
+    except ValueError:  # a bracket without its other half
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def expand(template: str, project_id: str | None) -> str:
+    """``ontap_endpoint_template`` for a project; ``tenant`` is upstream's word."""
+    for name in ("project_id", "tenant"):
+        template = template.replace(f"%({name})s", project_id or "")
+    return template
+
+
+def _template_mistakes(template: str | None) -> Iterator[str]:
+    if not template:
+        return
+    expanded = expand(template, "0")
+    if "%" in expanded or not _is_url(expanded):
+        yield (
+            f"ontap_endpoint_template = {template!r} must be a http or https URL that"
+            " names nothing but %(project_id)s"
+        )
 
 
 def _credential_mistakes(values: Mapping[str, Any]) -> Iterator[str]:

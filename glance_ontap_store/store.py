@@ -13,6 +13,7 @@ from glance_ontap_store import errors
 from glance_ontap_store import lifecycle
 from glance_ontap_store import location as location_
 from glance_ontap_store import opts
+from glance_ontap_store import requester as requester_
 from glance_ontap_store import settings
 from glance_ontap_store.transfer import stream
 
@@ -75,10 +76,14 @@ class Store(glance_store.driver.Store):
         return {option.name: getattr(group, option.name) for option in self.OPTIONS}
 
     @property
-    def _images(self) -> lifecycle.Lifecycle:
+    def _configured(self) -> backend_.Backend:
         if self._backend is None:
             raise errors.Misconfigured(self._mistakes)
-        return self._backend.images
+        return self._backend
+
+    @property
+    def _images(self) -> lifecycle.Lifecycle:
+        return self._configured.images
 
     @capabilities.check
     def add(
@@ -94,17 +99,22 @@ class Store(glance_store.driver.Store):
 
         :returns: URL, bytes written, md5, multihash, location metadata
         """
+        requester = requester_.Requester.from_context(context)
         with self._answering("store image %s", image_id):
-            stored = self._images.store(
+            backend = self._configured
+            owner = backend.owners.owner_of(image_id, requester)
+            backend.settings.check_owner(owner)
+            stored = backend.images.store(
                 lifecycle.Upload(
                     image_id=image_id,
-                    # The image's owner, whom Cinder lets clone (see doc: design).
-                    owner=getattr(context, "project_id", None),
+                    # The image's owner: Cinder clones by it (see doc: design).
+                    owner=owner,
                     reader=image_file,
                     size=image_size or 0,
                     hash_algo=hashing_algo,
                     verifier=verifier,
-                )
+                ),
+                backend.creator_for(requester),
             )
         location = location_.Location(stored.volume_id, self.backend_group)
         metadata = {"store": self.backend_group} if self.backend_group else {}
@@ -129,17 +139,27 @@ class Store(glance_store.driver.Store):
             return self._images.read(volume_id, offset or 0, chunk_size)
 
     def get_size(self, location: Any, context: Any = None) -> int:
-        """The image's size in bytes; never 0 for an error."""
+        """The image's size in bytes; never 0 for an error.
+
+        Glance asks for it when a location is added to an image: what is not the
+        requester's image-volume is not found.
+        """
         volume_id = self._volume_id(location)
         with self._answering("tell the size of image-volume %s", volume_id):
-            return self._images.describe(volume_id).size
+            requester = requester_.Requester.from_context(context)
+            return self._images.size_for(volume_id, requester)
 
     @capabilities.check
     def delete(self, location: Any, context: Any = None) -> None:
         """Delete the image; NotFound when it is gone already."""
         volume_id = self._volume_id(location)
         with self._answering("delete image-volume %s", volume_id):
-            self._images.delete(volume_id)
+            backend = self._configured
+            requester = requester_.Requester.from_context(context)
+            backend.images.delete(
+                volume_id,
+                lambda record: backend.owners.may_delete(record, requester),
+            )
 
     def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
         """Whether this very store wrote the volume.

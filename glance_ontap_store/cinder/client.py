@@ -12,7 +12,9 @@ from keystoneauth1 import session as keystone_session
 from oslo_utils import strutils
 
 from glance_ontap_store import errors
+from glance_ontap_store import identity
 from glance_ontap_store import model
+from glance_ontap_store import requester as requester_
 from glance_ontap_store import settings as settings_
 from glance_ontap_store.cinder import service
 
@@ -24,20 +26,38 @@ _MICROVERSION = "3.54"
 class CinderClient:
     """One store's view of Cinder, with the store's own session.
 
+    Or a requester's: with its token, at the endpoint for its project.
+
     Requests that are safe to repeat go through a client that repeats them when
     the connection is lost; the others through one that does not: a POST that
     was answered into a broken connection must not create a second volume.
     """
 
     def __init__(
-        self, settings: settings_.Settings, session: keystone_session.Session
+        self,
+        settings: settings_.Settings,
+        session: keystone_session.Session,
+        requester: requester_.Requester | None = None,
     ) -> None:
         self._settings = settings
+        self._who = settings.describe_identity()
+        self._whose_quota = f"the project of {self._who}"
+        # Where the store's volumes are in the requesters' projects, lists must
+        # reach beyond its own. Cinder minds it for administrators only.
+        self._everywhere = {"all_tenants": 1} if settings.owned_by_project else {}
+        auth = None
+        if requester:
+            self._who = f"the requester's token, of project {requester.project_id}"
+            self._whose_quota = f"project {requester.project_id}, the requester's"
+            self._everywhere = {}
+            endpoint = _endpoint(settings, requester)
+            auth = identity.acting_for(requester, endpoint, session)
 
         def client(retries: int) -> Any:
             return cinderclient.Client(
                 _MICROVERSION,
                 session=session,
+                auth=auth,
                 service_type=settings.catalog.service_type,
                 service_name=settings.catalog.service_name,
                 interface=settings.catalog.interface,
@@ -64,7 +84,7 @@ class CinderClient:
             # The only thing that a create can miss is its volume type.
             raise errors.Misconfigured(
                 f"Volume type {new.volume_type!r} does not exist, or is private to"
-                f" other projects than that of {self._settings.describe_identity()}."
+                f" other projects than {self._whose_quota}."
                 " Create it or change ontap_volume_type."
             ) from error
 
@@ -74,7 +94,9 @@ class CinderClient:
 
     def find(self, name: str) -> list[model.Volume]:
         with self._translated(f"list volumes named {name!r}"):
-            found = self._repeating.volumes.list(search_opts={"name": name})
+            found = self._repeating.volumes.list(
+                search_opts={"name": name, **self._everywhere}
+            )
             return [_volume(volume) for volume in found]
 
     def delete(self, volume_id: str) -> None:
@@ -98,7 +120,9 @@ class CinderClient:
     def has_snapshots(self, volume_id: str) -> bool:
         with self._translated(f"list the snapshots of volume {volume_id}"):
             found = self._repeating.volume_snapshots.list(
-                detailed=False, search_opts={"volume_id": volume_id}, limit=1
+                detailed=False,
+                search_opts={"volume_id": volume_id, **self._everywhere},
+                limit=1,
             )
             return bool(found)
 
@@ -140,7 +164,7 @@ class CinderClient:
     def attachments(self, volume_id: str) -> list[str]:
         with self._translated(f"list the attachments of volume {volume_id}"):
             found = self._repeating.attachments.list(
-                search_opts={"volume_id": volume_id}
+                search_opts={"volume_id": volume_id, **self._everywhere}
             )
             return [each.id for each in found]
 
@@ -185,7 +209,6 @@ class CinderClient:
     def _from_answer(
         self, what: str, error: cinder_errors.ClientException, on_state: bool
     ) -> errors.StoreError:
-        who = self._settings.describe_identity()
         match error.code:
             case 404 if _is_cinders_own(error):
                 return errors.ImageVolumeGone(f"Cannot {what}: {error}")
@@ -197,13 +220,19 @@ class CinderClient:
                 )
             case 413:
                 return errors.NoSpace(
-                    f"Cannot {what}: {error}. Raise the Cinder quota of the project of"
-                    f" {who}, or delete images."
+                    f"Cannot {what}: {error}. Raise the Cinder quota of"
+                    f" {self._whose_quota}, or delete images."
                 )
-            case 401 | 403:
+            case 401:
+                return errors.NotAuthenticated(
+                    f"Cannot {what}: Cinder does not accept {self._who}: {error}. Has"
+                    " the token expired or been revoked, or does Cinder have another"
+                    " Keystone ([keystone_authtoken] of cinder.conf)?"
+                )
+            case 403:
                 return errors.Refused(
-                    f"Cannot {what}: Cinder refuses {who}: {error}. Check its roles"
-                    " and Cinder's policies."
+                    f"Cannot {what}: Cinder refuses {self._who}: {error}. Check its"
+                    " roles and Cinder's policies."
                 )
             case 400 | 409 if on_state:
                 return errors.ImageVolumeInUse(f"Cannot {what}: {error}")
@@ -218,6 +247,12 @@ class CinderClient:
                     f"Cannot {what}: Keystone at {self._settings.auth_url} refuses"
                     f" {who}: {reason}. Check the credentials of store"
                     f" {self._settings.store_id!r}."
+                )
+            case keystone_errors.NotFound() if self._settings.is_by_application:
+                return errors.Refused(
+                    f"Cannot {what}: Keystone at {self._settings.auth_url} does not"
+                    f" know {who}: {reason}. Was it deleted? Check also that"
+                    " ontap_store_auth_address is Keystone's."
                 )
             case keystone_errors.EndpointNotFound() | cinder_errors.EndpointNotFound():
                 return errors.Misconfigured(
@@ -234,6 +269,12 @@ class CinderClient:
             f" ontap_store_auth_address ({self._settings.auth_url}), the endpoint in"
             " Keystone's catalog (ontap_catalog_info) and the network."
         )
+
+
+def _endpoint(settings: settings_.Settings, requester: requester_.Requester) -> str:
+    if settings.endpoint_template:
+        return settings_.expand(settings.endpoint_template, requester.project_id)
+    return identity.endpoint_of(requester, settings.catalog, settings.region_name)
 
 
 def _is_cinders_own(error: cinder_errors.ClientException) -> bool:

@@ -19,14 +19,18 @@ class Trash:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    def create(self, new: model.NewVolume) -> model.Volume:
+    def create(
+        self, new: model.NewVolume, creator: service.Creator | None = None
+    ) -> model.Volume:
         """As `service.VolumeService.create`, but nothing is left when it fails.
+
+        *creator* asks Cinder for it, in whose project it then is; None: the store.
 
         No answer, or an error of a proxy or of Cinder after it had begun: the
         volume may be there all the same, and is looked for.
         """
         try:
-            return self._volumes.create(new)
+            return (creator or self._volumes).create(new)
         except errors.Broken as error:
             self._discard_unanswered(new, error)
             raise

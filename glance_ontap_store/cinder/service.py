@@ -26,11 +26,19 @@ class Attachment:
     connection_info: Mapping[str, Any] = dataclasses.field(repr=False)
 
 
+class Creator(Protocol):
+    """Creates volumes in somebody's project; the store may do anything with them."""
+
+    def create(self, new: model.NewVolume) -> model.Volume:
+        """See `VolumeService.create`."""
+
+
 class VolumeService(Protocol):
     """Each call is one request, unless it says otherwise.
 
     All of them raise `errors.CinderUnreachable` when no answer comes,
-    `errors.Refused` when Cinder or Keystone refuses the store's user, and
+    `errors.Refused` when Cinder or Keystone refuses the user
+    (`errors.NotAuthenticated`: Cinder the token), and
     `errors.Broken` for an answer that nothing can be made of; those with a
     volume's id raise `errors.ImageVolumeGone` when there is no such volume.
     They may be called from any thread.
@@ -50,7 +58,7 @@ class VolumeService(Protocol):
         """The volume as it is now."""
 
     def find(self, name: str) -> list[model.Volume]:
-        """The project's volumes of that name."""
+        """The volumes of that name, in all projects that the store writes for."""
 
     def delete(self, volume_id: str) -> None:
         """Begin to delete the volume.

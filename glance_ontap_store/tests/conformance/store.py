@@ -505,6 +505,50 @@ class StoreContract:
         assert rig.volume(volume_id).status == "available"
         rig.remove_volume(volume_id)
 
+    def test_users_learn_nothing_of_volumes_that_are_not_theirs(self, rig, add):
+        """Glance asks for the size when a location is added to an image."""
+        added = add()
+        others = {
+            "another project's": added.volume_id,
+            "plain": rig.make_volume({"purpose": "database"}),
+            "another store's": rig.make_volume(
+                {"image_owner": "globex", "ontap_store": "other"}
+            ),
+            "unfinished": rig.make_volume(
+                {"image_owner": "globex", "ontap_state": model.FILLING}
+            ),
+            "none": str(uuid.uuid4()),
+        }
+        words = set()
+        for volume_id in others.values():
+            location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
+            with pytest.raises(exceptions.NotFound) as caught:
+                rig.store.get_size(location, context=glance.Context("globex"))
+            words.add(str(caught.value).replace(volume_id, "ID"))
+        assert len(words) == 1, words
+        for context in (
+            glance.Context("acme"),
+            glance.Context("admins", is_admin=True),
+            glance.Context("services", roles=("service",)),
+        ):
+            assert rig.store.get_size(added.location, context=context) == added.size
+        for what in ("plain", "another store's", "unfinished"):
+            rig.remove_volume(others[what])
+
+    def test_users_do_not_delete_what_is_not_theirs(self, rig, add):
+        added = add()
+        plain = rig.make_volume({})
+        words = set()
+        for volume_id in (added.volume_id, plain):
+            location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
+            with pytest.raises(exceptions.Forbidden) as caught:
+                rig.store.delete(location, context=glance.Context("globex"))
+            words.add(str(caught.value).replace(volume_id, "ID"))
+            assert rig.volume(volume_id).status == "available"
+        assert len(words) == 1, words
+        rig.remove_volume(plain)
+        rig.store.delete(added.location, context=glance.Context("acme"))
+
     def test_only_its_own_images_are_associated_with_the_store(self, rig, add):
         def is_asked(volume_id: str) -> bool:
             return rig.store.is_image_associated_with_store(glance.Context(), volume_id)

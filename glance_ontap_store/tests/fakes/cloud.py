@@ -22,6 +22,7 @@ from glance_ontap_store.tests.fakes import cinder
 from glance_ontap_store.tests.fakes import clock as clock_
 from glance_ontap_store.tests.fakes import exports
 from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import glance
 from glance_ontap_store.tests.fakes import host
 from glance_ontap_store.tests.fakes import mounter
 
@@ -65,6 +66,7 @@ class FakeCloud:
         self.mounter = mounter.FakeMounter(self.base, root)
         self.mounts = mounts.Mounts(self.base, self.mounter)
         self.built: list[settings_.Settings] = []
+        self.owners = glance.FakeOwners()
 
     def attacher(self) -> session.Attacher:
         return session.Attacher(self.volumes, host.FakeHost(), self.mounts, self.clock)
@@ -72,7 +74,12 @@ class FakeCloud:
     def build(self, settings: settings_.Settings) -> backend.Backend:
         """`backend.build`, over the fakes."""
         self.built.append(settings)
-        return backend.Backend(settings, self.lifecycle(settings))
+        return backend.Backend(
+            settings,
+            self.lifecycle(settings),
+            self.owners,
+            lambda requester: self.volumes,
+        )
 
     def lifecycle(
         self, settings: settings_.Settings | None = None, **changes: Any

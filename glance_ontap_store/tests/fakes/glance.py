@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import random
+from typing import Any
 from typing import Protocol
+
+from glance_ontap_store import model
 
 # Not a divisor of any chunk: bytes at a wrong place are wrong bytes.
 _PERIOD = 1024 * 1024 + 17
@@ -102,3 +105,22 @@ class Context:
     """The part of a request's context that a store looks at."""
 
     project_id: str | None = "acme"
+    is_admin: bool = False
+    roles: tuple[str, ...] = ("member",)
+    auth_token: str | None = None
+    service_catalog: tuple[Any, ...] | None = None
+
+
+class FakeOwners:
+    """`ownership.Owners` with what Glance would say; *told*: image id -> project."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+    def owner_of(self, image_id: str, requester: Any) -> str | None:
+        owner: str | None = requester.project_id
+        return self.told.get(image_id, owner) if requester.is_trusted else owner
+
+    def may_delete(self, record: model.Record, requester: Any) -> bool:
+        told = self.told.get(record.image_id or "", record.owner)
+        return requester.is_trusted or told in (None, requester.project_id)

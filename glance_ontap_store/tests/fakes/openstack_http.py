@@ -7,6 +7,32 @@ import requests_mock
 
 AUTH_URL = "http://keystone.example.com/v3"
 CINDER = "http://cinder.example.com"
+GLANCE = "http://glance.example.com"
+# Of everybody who logs in.
+PROJECT_ID = "5a1e9c3f0b7d4c6e8f2a9b1c3d5e7f90"
+
+
+def request_catalog(**services: str) -> tuple[dict[str, Any], ...]:
+    """A request's service catalog, as keystonemiddleware passes it on.
+
+    Service type -> URL, beside those of Cinder and Glance.
+    """
+    urls = {"volumev3": f"{CINDER}/REGION/internal/v3", "image": GLANCE, **services}
+    return tuple(
+        {
+            "type": kind,
+            "name": kind,
+            "endpoints": [
+                {
+                    "region": region,
+                    "internalURL": url.replace("REGION", region),
+                    "publicURL": url.replace("REGION/internal", f"{region}/public"),
+                }
+                for region in ("north", "south")
+            ],
+        }
+        for kind, url in urls.items()
+    )
 
 
 class Http:
@@ -33,7 +59,7 @@ class Http:
         context.status_code = 201
         context.headers["X-Subject-Token"] = f"token-of-{who}"
         token = fixture.V3Token(user_name=who)
-        token.set_project_scope()
+        token.set_project_scope(id=PROJECT_ID)
         service = token.add_service(self.catalog_type, name="cinderv3")
         for region in ("north", "south"):
             service.add_standard_endpoints(

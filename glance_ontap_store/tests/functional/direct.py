@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import configparser
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ from glance_store import location
 from openstack import connection
 from oslo_config import cfg
 
+from glance_ontap_store import identity
 from glance_ontap_store import location as location_
+from glance_ontap_store import requester
 from glance_ontap_store import store
 from glance_ontap_store.attach import privilege
+from glance_ontap_store.cinder import client
+from glance_ontap_store.tests.fakes import glance
 from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.lab import layout
 
 CONFIG = "/etc/glance/glance-api.conf"
 
@@ -34,16 +40,56 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
     return made
 
 
+def context(lab: Any, user: str, token: str | None = None) -> glance.Context:
+    """What Glance makes of a request of *user*, with *token* or a new one."""
+    cloud = lab.cloud(user)
+    return glance.Context(
+        project_id=cloud.current_project_id,
+        is_admin=user == "admin",
+        auth_token=token or cloud.session.get_token(),
+        service_catalog=tuple(
+            {
+                "type": kind,
+                "name": name,
+                "endpoints": [
+                    {
+                        "region": layout.REGION,
+                        "internalURL": cloud.session.get_endpoint(
+                            service_type=kind, interface="internal"
+                        ),
+                    }
+                ],
+            }
+            for kind, name in (("volumev3", "cinder"), ("image", "glance"))
+        ),
+    )
+
+
+def requesters_volumes(lab: Any, user: str) -> client.CinderClient:
+    """Cinder as store ``own`` asks it with the token of *user*."""
+    backend = make_store(lab, "own")._backend
+    assert backend is not None
+    settings = backend.settings
+    return client.CinderClient(
+        settings,
+        identity.session_for(settings),
+        requester.Requester.from_context(context(lab, user)),
+    )
+
+
 def prepare_privileges(lab: Any) -> None:
     """Let this process start the helper that runs as root, as Glance's do.
 
     privsep starts it with sudo, and with the process's configuration files.
     """
-    tools = os.path.join(lab.facts["root"], "bin")
-    if tools not in os.environ["PATH"]:
-        os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-        cfg.CONF([], project="glance", default_config_files=[CONFIG])
-        privilege.init("/etc/glance/rootwrap.conf")
+    _prepare_privileges(os.path.join(lab.facts["root"], "bin"))
+
+
+@functools.cache
+def _prepare_privileges(tools: str) -> None:
+    os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
+    cfg.CONF([], project="glance", default_config_files=[CONFIG])
+    privilege.init("/etc/glance/rootwrap.conf")
 
 
 def option(store_id: str, name: str) -> str:
@@ -75,7 +121,14 @@ def owner(store_id: str) -> connection.Connection:
 @contextlib.contextmanager
 def snapshot(store_id: str, volume_id: str) -> Iterator[None]:
     """While it is held, the store's volume has a snapshot."""
-    storage = owner(store_id).block_storage
+    with snapshot_as(owner(store_id), volume_id):
+        yield
+
+
+@contextlib.contextmanager
+def snapshot_as(cloud: Any, volume_id: str) -> Iterator[None]:
+    """While it is held, the user's volume has a snapshot."""
+    storage = cloud.block_storage
     made = storage.create_snapshot(volume_id=volume_id, name="functional")
     storage.wait_for_status(made, status="available")
     try:

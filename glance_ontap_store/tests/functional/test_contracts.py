@@ -68,6 +68,45 @@ class TestCinder(volume_service.VolumeServiceContract):
             yield
 
 
+class TestCinderAsRequester(TestCinder):
+    """With a user's token, and the store's beside it."""
+
+    @pytest.fixture
+    def volumes(self) -> client.CinderClient:
+        return direct.requesters_volumes(self._lab, "alice")
+
+    @contextlib.contextmanager
+    def full_quota(self, _volumes: Any) -> Iterator[None]:
+        project = self._admin.identity.find_project("acme")
+        used = direct.used_gib(self._admin, project.id)
+        with direct.quota(self._admin, project.id, gigabytes=used):
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self, _volumes: Any, volume_id: str) -> Iterator[None]:
+        with direct.snapshot_as(self._lab.cloud("alice"), volume_id):
+            yield
+
+
+class TestCinderForRequesters(TestCinderAsRequester):
+    """What alice creates, the store handles: it has every right over it."""
+
+    @pytest.fixture
+    def volumes(self) -> Any:
+        store = direct.make_store(self._lab, "own", mount_point_base=self._base)
+        own = store._backend.images._volumes
+        theirs = direct.requesters_volumes(self._lab, "alice")
+
+        class Both(client.CinderClient):
+            def __init__(self) -> None:
+                vars(self).update(vars(own))
+
+            def create(self, new: model.NewVolume) -> model.Volume:
+                return theirs.create(new)
+
+        return Both()
+
+
 class TestFileDevice(device_contract.DeviceContract):
     """On a FlexVol's own file system."""
 

@@ -6,6 +6,7 @@ file, and say what to change.
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import gc
 import hashlib
 import os
@@ -17,6 +18,7 @@ from glance_store import exceptions
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store import requester
 from glance_ontap_store.attach import session
 from glance_ontap_store.tests.fakes import faulty
 from glance_ontap_store.tests.fakes import glance
@@ -218,11 +220,15 @@ def test_upstream_left_things_behind_when_a_request_failed(
 
 def break_into(store: Any) -> faulty.Faulty:
     """Put a `Faulty` between the store and its Cinder."""
-    images = store._backend.images
+    images, creator = store._backend.images, store._backend.creator_for
     cinder = faulty.Faulty(images._volumes)
     assert isinstance(images._attacher, session.Attacher)
     for part in (images, images._trash, images._attacher):
         part._volumes = cinder
+    assert creator(requester.Requester()) is cinder.inner
+    store._backend = dataclasses.replace(
+        store._backend, creator_for=lambda _requester: cinder
+    )
     return cinder
 
 

@@ -206,11 +206,12 @@ def expected_pools() -> set[str]:
 
 
 def create_volume_types(lab: Layout, admin: session.Session) -> None:
-    """``ontap``, and one type pinned to each FlexVol."""
+    """``ontap``, one type pinned to each FlexVol, and store ``own``'s."""
     url = f"{lab.url('cinder')}/{admin.get_project_id()}/types"
     types: dict[str, dict[str, str]] = {"ontap": {}}
     for name in FLEXVOLS:
         types[f"ontap-{name}"] = {"pool_name": f"{HOST}:/{name}"}
+    types["ontap-own"] = types["ontap-fv2"]
     for name, pin in types.items():
         specs = {"volume_backend_name": BACKEND, **pin}
         admin.post(url, json={"volume_type": {"name": name, "extra_specs": specs}})

@@ -51,7 +51,10 @@ def write_config(lab: Layout) -> None:
         },
         "oslo_concurrency": {"lock_path": data / "locks"},
         # web-download from a test's own server on any port.
-        "import_filtering_opts": {"allowed_ports": "[]", "allowed_hosts": "[]"},
+        "import_filtering_opts": {
+            "allowed_ports": "[]",
+            "allowed_hosts": "[127.0.0.1]",
+        },
     }
     for store in lab.stores:
         sections[store] = _store(lab, store)
@@ -99,7 +102,9 @@ def _store(lab: Layout, store: str) -> dict[str, ini.Value]:
             "cinder_mount_point_base": data / "cinder-mnt",
             "rootwrap_config": "/etc/glance/rootwrap.conf",
         }
+    owner = {"ontap_image_volume_owner": "project"} if store == "own" else {}
     return {
+        **owner,
         "ontap_volume_type": f"ontap-{store}",
         "ontap_store_auth_address": lab.url("keystone"),
         "ontap_store_user_name": user,

@@ -15,7 +15,8 @@ HOST = "127.0.0.1"
 REGION = "RegionOne"
 SVM = "svm1"
 FLEXVOLS = {"fv1": "24GiB", "fv2": "24GiB", "fv3": "3GiB"}
-STORES = ("fv1", "fv2", "fv3", "peer", "file")
+# ``own`` keeps images in the project of who uploads, on fv2.
+STORES = ("fv1", "fv2", "fv3", "own", "peer", "file")
 # Keystone user -> (project, roles)
 USERS = {
     "glance": ("service", ("service",)),
@@ -26,6 +27,9 @@ USERS = {
         f"image-{store}": ("service", ("member", "service"))
         for store in ("fv1", "fv2", "fv3", "peer")
     },
+    # For the volumes of all projects; ``service`` so that its token vouches for
+    # users' tokens.
+    "image-own": ("service", ("admin", "service")),
     "alice": ("acme", ("member",)),
     "bob": ("globex", ("member",)),
 }

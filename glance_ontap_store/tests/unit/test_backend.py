@@ -32,6 +32,26 @@ def test_nothing_is_asked_and_nothing_made_at_start(http, settings):
     assert not os.path.exists(settings.mount_point_base)
 
 
+def test_only_stores_that_are_used_log_in(http, tmp_path):
+    volume_id = str(uuid.uuid4())
+    volume = {**cinder_tests.VOLUME, "id": volume_id}
+    http.answer("GET", f"/volumes/{volume_id}", json={"volume": volume})
+    stores = [
+        backend.build(
+            cinder_tests.make_settings(
+                ontap_store_user_name=f"glance-{number}",
+                ontap_mount_point_base=str(tmp_path),
+            )
+        )
+        for number in range(50)
+    ]
+    assert http.mock.request_history == []
+    for _time in range(3):
+        stores[-1].images.describe(volume_id)
+    (login,) = http.logins
+    assert login["identity"]["password"]["user"]["name"] == "glance-49"
+
+
 def test_upstream_two_stores_of_one_process_use_both_users(http, tmp_path):
     volume_id = str(uuid.uuid4())
     volume = {**cinder_tests.VOLUME, "id": volume_id}

@@ -143,7 +143,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("code", "expected"),
         [
-            (401, errors.Refused),
+            (401, errors.NotAuthenticated),
             (403, errors.Refused),
             (413, errors.NoSpace),
             (500, errors.Broken),
@@ -339,6 +339,18 @@ class TestLogin:
         http.mock.get(http_.AUTH_URL, exc=lost)
         http.mock.post(f"{http_.AUTH_URL}/auth/tokens", exc=lost)
         with pytest.raises(errors.CinderUnreachable, match="ontap_store_auth_address"):
+            volumes.get(VOLUME_ID)
+
+    def test_an_application_credential_that_is_gone(self, http):
+        """Keystone answers 404, which is not the answer to a wrong password."""
+        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=404, json={})
+        volumes = make_client(
+            ontap_store_user_name=None,
+            ontap_store_password=None,
+            ontap_store_application_credential_id="0123abcd",
+            ontap_store_application_credential_secret="s3cret",
+        )
+        with pytest.raises(errors.Refused, match="application credential 0123abcd"):
             volumes.get(VOLUME_ID)
 
     def test_keystone_is_broken(self, http, volumes):

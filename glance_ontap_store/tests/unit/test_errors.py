@@ -3,6 +3,7 @@ import os
 
 from glance_store import exceptions
 import pytest
+import webob.exc
 
 from glance_ontap_store import errors
 
@@ -22,7 +23,8 @@ EXPECTED = {
     errors.ImageVolumeGone: exceptions.NotFound,
     errors.ImageVolumeInUse: exceptions.InUseByStore,
     errors.ImageVolumeHasSnapshot: exceptions.HasSnapshot,
-    errors.Refused: exceptions.Forbidden,
+    errors.Refused: errors.Forbidden,
+    errors.NotAuthenticated: errors.Forbidden,
     errors.NoSpace: exceptions.StorageFull,
     errors.WriteDenied: exceptions.StorageWriteDenied,
     errors.WrongLength: exceptions.Invalid,
@@ -44,6 +46,17 @@ class TestMapping:
                 raise cls("the cause is 100% known")
         assert type(caught.value) is EXPECTED[cls]
         assert isinstance(caught.value.__cause__, cls)
+
+    def test_refused_is_glance_stores_and_an_http_answer(self):
+        """Glance's deletion knows the one, its upload only the other."""
+        error = errors.to_glance_store(errors.Refused("Not in <this> store."))
+        assert isinstance(error, exceptions.Forbidden)
+        assert isinstance(error, webob.exc.HTTPError)
+        assert error.msg == str(error) == "Not in <this> store."
+        assert error.code == 403
+        answer = webob.Request.blank("/").get_response(error)
+        assert answer.status_code == 403
+        assert "Not in " in answer.text
 
     def test_every_class_is_in_the_picture(self):
         for cls in subclasses(errors.StoreError):

@@ -12,19 +12,25 @@ PACKAGE = "glance_ontap_store"
 
 # From the top down; a layer imports those after it, never those before.
 LAYERS = [
-    {"store", "cli"},
+    {"store"},
     {"backend"},
     {"lifecycle", "placement", "recovery"},
     {"reading"},
-    {"cinder", "attach", "transfer", "identity"},
-    {"location", "settings", "model", "opts", "errors"},
+    {"ownership"},
+    {"cinder", "attach", "transfer"},
+    {"identity"},
+    {"location", "settings", "model", "requester", "opts", "errors"},
 ]
 # Third-party client -> the only module that imports it.
 ONLY_IMPORTERS = {
     "cinderclient": {"cinder.client"},
     "os_brick": {"attach.brick"},
     "oslo_privsep": {"attach.privilege"},
-    "keystoneauth1": {"identity", "cinder.client"},
+    "keystoneauth1": {
+        "identity",
+        "ownership",
+        "cinder.client",
+    },
     "glance_store": {"store", "location", "errors"},
     "oslo_config": {"opts", "attach.brick"},
 }

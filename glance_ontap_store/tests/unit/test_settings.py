@@ -45,6 +45,7 @@ class TestRight:
         assert found.verify is True
         assert found.http_retries == 3
         assert found.thin_upload is True
+        assert found.allowed_projects == frozenset()
         assert found.mount_point_base == "/var/lib/glance/ontap-mnt"
 
     def test_application_credential(self):
@@ -61,6 +62,9 @@ class TestRight:
                 "ontap_volume_type": "ontap-fv1",
                 "ontap_store_user_domain_name": "users",
                 "ontap_store_project_domain_name": "projects",
+                "ontap_allowed_projects": ["acme", "globex"],
+                "ontap_image_volume_owner": "project",
+                "ontap_endpoint_template": "http://cinder.example.com/v3/%(project_id)s",
                 "ontap_catalog_info": "block-storage:cinder:publicURL",
                 "ontap_os_region_name": "north",
                 "ontap_ca_certificates_file": str(ca_file),
@@ -81,6 +85,9 @@ class TestRight:
             credential=settings.Password(
                 "glance", "users", "s3cret", "images", "projects"
             ),
+            allowed_projects=frozenset({"acme", "globex"}),
+            owned_by_project=True,
+            endpoint_template="http://cinder.example.com/v3/%(project_id)s",
             catalog=settings.Catalog("block-storage", "cinder", "publicURL"),
             region_name="north",
             verify=str(ca_file),
@@ -93,6 +100,23 @@ class TestRight:
             mount_point_base="/mnt/glance",
             rootwrap_config="/opt/rootwrap.conf",
         )
+
+    def test_a_store_that_is_open_to_all(self):
+        found = read(PASSWORD)
+        assert found.allowed_projects == frozenset()
+        for project_id in ("acme", None):
+            found.check_owner(project_id)
+
+    @pytest.mark.parametrize("project_id", ["globex", "acm", "", None])
+    def test_a_store_that_is_closed(self, project_id):
+        found = read({**PASSWORD, "ontap_allowed_projects": ["acme", "initech"]})
+        for allowed in ("acme", "initech"):
+            found.check_owner(allowed)
+        with pytest.raises(errors.Refused, match="ontap_allowed_projects") as caught:
+            found.check_owner(project_id)
+        assert str(project_id) in str(caught.value)
+        # Who else has images there is nobody's business.
+        assert "acme" not in str(caught.value)
 
     def test_insecure(self):
         assert read({**PASSWORD, "ontap_api_insecure": True}).verify is False
@@ -180,6 +204,13 @@ class TestWrong:
         assert "ontap_catalog_info" in mistakes(
             {**PASSWORD, "ontap_catalog_info": text}
         )
+
+    @pytest.mark.parametrize(
+        "text", ["cinder", "http://cinder/%(user)s", "http://cinder/%", "http://c/%s"]
+    )
+    def test_endpoint_template(self, text):
+        given = {**PASSWORD, "ontap_endpoint_template": text}
+        assert "ontap_endpoint_template" in mistakes(given)
 
     def test_a_ca_file_that_would_not_be_used(self, tmp_path):
         ca_file = tmp_path / "ca.pem"

@@ -48,9 +48,13 @@ def load(cloud, options, enabled=ENABLED):
     }
 
 
-def add(store, size=1000):
+def add(store, size=1000, context=None, image_id=None):
     uri, *_rest = store.add(
-        str(uuid.uuid4()), glance.OnePass(glance.Pattern(size)), size, "sha256"
+        image_id or str(uuid.uuid4()),
+        glance.OnePass(glance.Pattern(size)),
+        size,
+        "sha256",
+        context=context,
     )
     return uri
 
@@ -142,6 +146,42 @@ class TestManyStores:
         assert first.delete_wait_s == second.delete_wait_s == 99
 
 
+class TestFiftyStores:
+    """What a request costs does not grow with their number."""
+
+    @pytest.fixture
+    def options(self, cloud):
+        return {
+            f"s{number}": {
+                **cloud_.PROJECT_OPTIONS,
+                "ontap_volume_type": "ontap-fv1",
+                "ontap_mount_point_base": cloud.base,
+            }
+            for number in range(50)
+        }
+
+    def calls(self, cloud, options, count):
+        """What one image in the last of *count* stores asks of Cinder."""
+        enabled = dict.fromkeys(list(options)[-count:], "ontap")
+        store_id = list(enabled)[-1]
+        store = load(cloud, options, enabled)[store_id]
+        cloud.volumes.calls.clear()
+        uri = add(store)
+        for _reader in range(2):
+            stream, _size = multi_backend.get(uri, store_id)
+            assert b"".join(stream)
+        multi_backend.delete(uri, store_id)
+        return list(cloud.volumes.calls)
+
+    def test_an_image_costs_what_it_costs_with_one(self, cloud, options):
+        assert self.calls(cloud, options, 50) == self.calls(cloud, options, 1)
+
+    def test_nothing_is_asked_at_the_start(self, cloud, options):
+        load(cloud, options, dict.fromkeys(options, "ontap"))
+        assert len(cloud.built) == 50
+        assert cloud.volumes.calls == []
+
+
 class TestCapabilities:
     def test_it_reads_ranges_and_writes(self, cloud, options):
         store = load(cloud, options)["fv1"]
@@ -157,6 +197,51 @@ class TestCapabilities:
         for _time in range(3):
             multi_backend.get_store_from_store_identifier("fv1")
         assert len(cloud.built) == 2
+
+
+class TestClosedToOthers:
+    @pytest.fixture
+    def stores(self, cloud, options):
+        options["fv1"]["ontap_allowed_projects"] = "acme,initech"
+        return load(cloud, options)
+
+    @pytest.mark.parametrize("project_id", ["acme", "initech"])
+    def test_projects_that_may(self, stores, project_id):
+        assert add(stores["fv1"], context=glance.Context(project_id))
+
+    @pytest.mark.parametrize(
+        "context", [glance.Context("globex"), glance.Context(None), None]
+    )
+    def test_others_are_refused_before_anything_is_asked(self, cloud, stores, context):
+        with pytest.raises(exceptions.Forbidden, match="'fv1' does not take"):
+            add(stores["fv1"], context=context)
+        assert cloud.volumes.calls == []
+        assert add(stores["fv2"], context=context)
+
+    def test_others_read_what_glance_lets_them(self, stores):
+        uri = add(stores["fv1"], context=glance.Context("acme"))
+        stream, size = multi_backend.get(uri, "fv1", context=glance.Context("globex"))
+        assert b"".join(stream) == glance.Pattern(size).at(0, size)
+
+
+class TestOwner:
+    def owner_of(self, cloud, uri):
+        return cloud.cinder.get(uri.rpartition("/")[2]).metadata.get("image_owner")
+
+    def test_a_member_owns_what_it_uploads(self, cloud, options):
+        store = load(cloud, options)["fv1"]
+        assert self.owner_of(cloud, add(store, context=glance.Context())) == "acme"
+
+    def test_an_administrator_uploads_for_others(self, cloud, options):
+        options["fv1"]["ontap_allowed_projects"] = "acme"
+        store = load(cloud, options)["fv1"]
+        admin = glance.Context("admins", is_admin=True)
+        image_id = str(uuid.uuid4())
+        cloud.owners.told[image_id] = "acme"
+        uri = add(store, context=admin, image_id=image_id)
+        assert self.owner_of(cloud, uri) == "acme"
+        with pytest.raises(exceptions.Forbidden, match="project admins"):
+            add(store, context=admin)
 
 
 class TestNotConfigured:

@@ -1,0 +1,386 @@
+"""Bob against alice: what he tries with her images and volumes, and learns."""
+
+from collections.abc import Iterator
+import contextlib
+import itertools
+from pathlib import Path
+import textwrap
+from typing import Any
+import uuid
+
+import pytest
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.test_projects import glance_options
+from glance_ontap_store.tests.functional.test_projects import other
+
+__all__ = ["other"]
+
+
+def policy(lab: Any, service: str) -> Path:
+    return Path(lab.facts["configs"]) / service / "policy.yaml"
+
+
+# Through Glance
+
+
+@pytest.mark.parametrize("store", ["fv1", "own"])
+def test_a_private_image(
+    lab: Any, bob: Any, user: clouds.User, other: clouds.User, store: str
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB), store)
+    path = f"/images/{image.id}"
+    for answer in (
+        bob.image.get(path),
+        other.download(image.id),
+        other.download(image.id, Range="bytes=0-9"),
+        other.put(image, pattern.Sized(MIB), store),
+        bob.image.delete(path),
+        bob.image.delete(f"/stores/{store}/{image.id}"),
+        bob.image.get(f"{path}/locations"),
+    ):
+        assert answer.status_code in (403, 404), answer.text
+        assert "cinder" not in answer.text
+    assert user.download(image.id).content == pattern.at(0, MIB)
+
+
+class Targets:
+    """Volumes of alice's, of the service project's, and none."""
+
+    def __init__(self, admin: Any, user: clouds.User) -> None:
+        self._admin = admin
+        hers = self.volume_of(user.uploaded(pattern.Sized(MIB)))
+        owned = self.volume_of(user.uploaded(pattern.Sized(MIB), "own"))
+        plain = user.volume(volume_type="ontap-fv1").id
+        second = self.volume_of(user.uploaded(pattern.Sized(MIB), "fv2"))
+        nothing = str(uuid.uuid4())
+        services = direct.owner("fv1").block_storage
+        # Upstream's store (``peer``) takes every volume of its type for an image's.
+        self.services = services.create_volume(size=1, volume_type="ontap-fv2")
+        services.wait_for_status(self.services, status="available")
+        # What it is -> the store that is asked for it, and its URL.
+        self.urls = {
+            "her image-volume": ("fv1", f"cinder://fv1/{hers}"),
+            "hers, in the other form": ("fv1", f"cinder://{hers}"),
+            "her image-volume in her project": ("own", f"cinder://own/{owned}"),
+            "hers, by a store that sees all": ("own", f"cinder://own/{hers}"),
+            "her volume": ("fv1", f"cinder://fv1/{plain}"),
+            "her volume, by a store that sees all": ("own", f"cinder://own/{plain}"),
+            "the service's volume": ("fv1", f"cinder://fv1/{self.services.id}"),
+            "the service's, seen": ("own", f"cinder://own/{self.services.id}"),
+            "another store's": ("fv2", f"cinder://fv1/{hers}"),
+            "another store's id": ("fv2", f"cinder://fv2/{hers}"),
+            "hers of another store": ("fv1", f"cinder://fv1/{second}"),
+            "none": ("fv1", f"cinder://fv1/{nothing}"),
+            "none in the other": ("own", f"cinder://own/{nothing}"),
+        }
+
+    def volume_of(self, image: Any) -> str:
+        return str(images.image_volume(self._admin, image.id).id)
+
+    def clean(self) -> None:
+        direct.owner("fv1").block_storage.delete_volume(self.services.id)
+
+
+@pytest.fixture
+def targets(admin: Any, user: clouds.User) -> Iterator[dict[str, tuple[str, str]]]:
+    made = Targets(admin, user)
+    yield made.urls
+    made.clean()
+
+
+def patch(cloud: Any, image_id: str, store: str, url: str) -> Any:
+    """Glance's answer to one more location."""
+    location = {"url": url, "metadata": {"store": store}}
+    return cloud.image.patch(
+        f"/images/{image_id}",
+        json=[{"op": "add", "path": "/locations/-", "value": location}],
+        headers={"Content-Type": "application/openstack-images-v2.1-json-patch"},
+    )
+
+
+def post(cloud: Any, image_id: str, url: str) -> Any:
+    return cloud.image.post(f"/images/{image_id}/locations", json={"url": url})
+
+
+def said(answer: Any, url: str) -> tuple[int, str]:
+    """Code and words, without what differs by itself."""
+    return answer.status_code, answer.text.replace(url, "URL")
+
+
+class TestLocationsShown:
+    """``show_multiple_locations``, as older Cinder needs it."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def shown(self, lab: Any) -> Iterator[None]:
+        with glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
+            yield
+
+    def test_a_location_that_is_not_his(
+        self, bob: Any, other: clouds.User, targets: dict[str, tuple[str, str]]
+    ) -> None:
+        image = other.image()
+        words = {
+            what: said(patch(bob, image.id, store, url), url)
+            for what, (store, url) in targets.items()
+        }
+        codes = {what: code for what, (code, _text) in words.items()}
+        assert codes == dict.fromkeys(targets, 400)
+        assert len(set(words.values())) == 1, words
+        shown = bob.image.get(f"/images/{image.id}").json()
+        assert shown["status"] == "queued"
+        assert not shown["locations"]
+
+    def test_the_same_images_volume_in_another_store(
+        self, admin: Any, bob: Any, other: clouds.User
+    ) -> None:
+        """His own image, and his own volume: but of the store that wrote it."""
+        image = other.uploaded(pattern.Sized(MIB), "fv2")
+        volume = images.image_volume(admin, image.id)
+        for store, url in (
+            ("fv1", f"cinder://fv1/{volume.id}"),
+            ("fv1", f"cinder://fv2/{volume.id}"),
+            ("own", f"cinder://own/{volume.id}"),
+        ):
+            assert patch(bob, image.id, store, url).status_code == 400, url
+        assert other.stores(image.id) == ["fv2"]
+        assert other.download(image.id).content == pattern.at(0, MIB)
+
+    def test_what_remains_two_images_of_one_owner(
+        self, admin: Any, user: clouds.User
+    ) -> None:
+        """Nobody tells the store for which image it is asked."""
+        first = user.uploaded(pattern.Sized(MIB))
+        volume = images.image_volume(admin, first.id)
+        second = user.image()
+        url = f"cinder://fv1/{volume.id}"
+        assert patch(user.cloud, second.id, "fv1", url).status_code == 200
+        assert user.download(second.id).content == pattern.at(0, MIB)
+        user.cloud.image.delete_image(second.id, ignore_missing=False)
+        clouds.eventually(
+            lambda: not images.image_volumes(admin, first.id), "the volume is gone"
+        )
+
+    def test_the_documented_policy_closes_locations_to_users(
+        self, lab: Any, admin: Any, user: clouds.User
+    ) -> None:
+        """Even of what is the user's own."""
+        first = user.uploaded(pattern.Sized(MIB))
+        url = f"cinder://fv1/{images.image_volume(admin, first.id).id}"
+        second = user.image()
+        path = policy(lab, "glance")
+        path.write_text(documented_policy("set_image_location"), "utf-8")
+        lab.restart("glance")
+        try:
+            assert patch(user.cloud, second.id, "fv1", url).status_code == 403
+        finally:
+            path.unlink()
+            lab.restart("glance")
+
+    def test_a_location_that_got_in_does_not_take_the_volume_along(
+        self, admin: Any, bob: Any, user: clouds.User, other: clouds.User
+    ) -> None:
+        """An administrator's mistake: bob's image has alice's volume."""
+        first = user.uploaded(pattern.Sized(MIB))
+        volume = images.image_volume(admin, first.id)
+        image = other.image()
+        url = f"cinder://fv1/{volume.id}"
+        assert patch(admin, image.id, "fv1", url).status_code == 200
+        refused = bob.image.delete(f"/images/{image.id}")
+        assert refused.status_code == 403, refused.text
+        assert user.download(first.id).content == pattern.at(0, MIB)
+        answer = admin.image.patch(
+            f"/images/{first.id}",
+            json=[{"op": "replace", "path": "/owner", "value": bob.current_project_id}],
+            headers={"Content-Type": "application/openstack-images-v2.1-json-patch"},
+        )
+        assert answer.status_code == 200, answer.text
+        # Now the image that the volume was made for is bob's.
+        assert bob.image.delete(f"/images/{first.id}").status_code == 204
+
+
+@pytest.mark.parametrize("rules", [None, '"add_image_location": ""'])
+def test_the_location_api_is_for_services(
+    lab: Any,
+    bob: Any,
+    other: clouds.User,
+    targets: dict[str, tuple[str, str]],
+    rules: str | None,
+) -> None:
+    """With Glance's default policy, and opened to everybody."""
+    path = policy(lab, "glance")
+    if rules:
+        path.write_text(f"{rules}\n", "utf-8")
+        lab.restart("glance")
+    try:
+        image = other.image()
+        words = {said(post(bob, image.id, url), url) for _, url in targets.values()}
+        assert {code for code, _text in words} == {403}, words
+        assert len(words) == 1
+        shown = bob.image.get(f"/images/{image.id}").json()
+        assert shown["status"] == "queued"
+        assert not shown.get("stores")
+    finally:
+        if rules:
+            path.unlink()
+            lab.restart("glance")
+
+
+# Through Cinder: the volume is alice's own
+
+
+def act(cloud: Any, volume_id: str, **action: Any) -> int:
+    answer = cloud.block_storage.post(
+        f"/volumes/{volume_id}/action", json=action, microversion="3.54"
+    )
+    return int(answer.status_code)
+
+
+def attach(cloud: Any, volume_id: str, mode: str) -> int:
+    """As a host would, which is not the one that nova would name."""
+    answer = cloud.block_storage.post(
+        "/attachments",
+        json={
+            "attachment": {
+                "volume_uuid": volume_id,
+                "connector": {"host": "hers", "ip": "127.0.0.1", "mode": mode},
+                "mode": mode,
+            }
+        },
+        microversion="3.54",
+    )
+    return int(answer.status_code)
+
+
+def attachments(admin: Any, volume_id: str) -> list[Any]:
+    found = admin.block_storage.get(
+        f"/attachments?all_tenants=1&volume_id={volume_id}", microversion="3.54"
+    ).json()["attachments"]
+    return list(found)
+
+
+@pytest.fixture
+def owned(admin: Any, user: clouds.User) -> Any:
+    """Image and image-volume of alice's."""
+    image = user.uploaded(pattern.Sized(MIB), "own")
+    return image, images.image_volume(admin, image.id).id
+
+
+def test_service_owned_image_volumes_are_out_of_reach(
+    admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(MIB))
+    volume_id = images.image_volume(admin, image.id).id
+    storage = user.cloud.block_storage
+    assert storage.get(f"/volumes/{volume_id}").status_code == 404
+    assert storage.delete(f"/volumes/{volume_id}").status_code == 404
+    assert attach(user.cloud, volume_id, "ro") == 404
+    for action in (
+        {"os-extend": {"new_size": 2}},
+        {"os-retype": {"new_type": "ontap", "migration_policy": "never"}},
+        {"os-update_readonly_flag": {"readonly": False}},
+    ):
+        assert act(user.cloud, volume_id, **action) == 404
+
+
+def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
+    admin: Any, user: clouds.User, owned: Any
+) -> None:
+    image, volume_id = owned
+    attach(user.cloud, volume_id, "rw")
+    for each in attachments(admin, volume_id):
+        assert each.get("attach_mode") != "rw" or each["status"] != "attached"
+        admin.block_storage.delete(f"/attachments/{each['id']}", microversion="3.54")
+    assert user.download(image.id).content == pattern.at(0, MIB)
+
+
+def test_what_remains_the_owner_may_delete_its_volume(
+    admin: Any, user: clouds.User, owned: Any
+) -> None:
+    """By Cinder's default policies; Glance then says so, and deletes the image."""
+    image, volume_id = owned
+    assert user.cloud.block_storage.delete(f"/volumes/{volume_id}").status_code == 202
+    clouds.eventually(
+        lambda: not images.image_volumes(admin, image.id), "the volume is gone"
+    )
+    assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
+
+
+def documented_policy(rule: str) -> str:
+    """The policy file with *rule* in the operators' documentation."""
+    page = Path(__file__).parents[3] / "doc/source/admin/isolation.rst"
+    for block in page.read_text("utf-8").split(".. code-block:: yaml\n\n")[1:]:
+        lines = itertools.takewhile(
+            lambda line: line.startswith("    "), block.split("\n")
+        )
+        text = textwrap.dedent("\n".join(lines)) + "\n"
+        if f'"{rule}"' in text:
+            return text
+    raise AssertionError(f"no policy file in {page} has {rule}")
+
+
+@contextlib.contextmanager
+def protected(lab: Any, admin: Any) -> Iterator[None]:
+    (kind,) = (t for t in admin.block_storage.types() if t.name == "ontap-own")
+    path = policy(lab, "cinder")
+    path.write_text(
+        documented_policy("image_volume").replace("VOLUME_TYPE_ID", kind.id), "utf-8"
+    )
+    lab.restart("cinder-api")
+    try:
+        yield
+    finally:
+        path.unlink()
+        lab.restart("cinder-api")
+
+
+def test_policies_by_volume_type_protect_the_owners_image_volumes(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    with protected(lab, admin):
+        image = user.uploaded(pattern.Sized(MIB), "own")
+        volume_id = images.image_volume(admin, image.id).id
+        storage = user.cloud.block_storage
+        answers = {
+            "delete": storage.delete(f"/volumes/{volume_id}").status_code,
+            "attach": attach(user.cloud, volume_id, "rw"),
+            "read": attach(user.cloud, volume_id, "ro"),
+            "metadata": storage.post(
+                f"/volumes/{volume_id}/metadata", json={"metadata": {"image_size": "1"}}
+            ).status_code,
+            "forget": storage.delete(
+                f"/volumes/{volume_id}/metadata/image_owner"
+            ).status_code,
+            "snapshot": storage.post(
+                "/snapshots", json={"snapshot": {"volume_id": volume_id}}
+            ).status_code,
+            "give away": storage.post(
+                "/volume-transfers", json={"transfer": {"volume_id": volume_id}}
+            ).status_code,
+            "extend": act(user.cloud, volume_id, **{"os-extend": {"new_size": 2}}),
+            "retype": act(
+                user.cloud,
+                volume_id,
+                **{"os-retype": {"new_type": "ontap", "migration_policy": "never"}},
+            ),
+            "write": act(
+                user.cloud,
+                volume_id,
+                **{"os-update_readonly_flag": {"readonly": False}},
+            ),
+            "reserve": act(user.cloud, volume_id, **{"os-reserve": None}),
+        }
+        assert answers == dict.fromkeys(answers, 403)
+        assert attachments(admin, volume_id) == []
+        # Other volumes, and the images themselves, are as usual.
+        user.volume(size=1, image_id=image.id, volume_type="ontap-fv2")
+        assert images.data_reads(lab, image.id) == []
+        assert user.download(image.id).content == pattern.at(0, MIB)
+        user.cloud.image.delete_image(image.id, ignore_missing=False)
+        clouds.eventually(
+            lambda: not images.image_volumes(admin, image.id), "the volume is gone"
+        )

@@ -1,0 +1,105 @@
+"""Fifty stores cost a request to Glance no more than one."""
+
+from collections.abc import Iterator
+import configparser
+import re
+import time
+from typing import Any
+
+import pytest
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.test_projects import glance_options
+
+COUNT = 50
+LAST = f"s{COUNT - 1}"
+# All fifty stores log in as this user; upstream's store is another one.
+USER = "image-fv1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stores(lab: Any) -> Iterator[float]:
+    """When Glance was started with fifty stores, beside what the lab has."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(direct.CONFIG)
+    names = [f"s{number}" for number in range(COUNT)]
+    enabled = parser["DEFAULT"]["enabled_backends"]
+    more = ",".join(f"{name}:ontap" for name in names)
+    options: dict[str, dict[str, Any]] = {name: dict(parser["fv1"]) for name in names}
+    options["DEFAULT"] = {"enabled_backends": f"{enabled},{more}"}
+    since = time.time()
+    with glance_options(lab, options):
+        yield since
+
+
+def asked_of_cinder(lab: Any, since: float) -> list[str]:
+    """The stores' requests, in order; one that is repeated until it is so, once."""
+    found: list[str] = []
+    for each in lab.cinder_requests(since):
+        if each["user"] != USER:
+            continue
+        shape = re.sub(r"[0-9a-f-]{32,36}", "ID", f"{each['method']} {each['path']}")
+        if found[-1:] != [shape]:
+            found.append(shape)
+    return found
+
+
+def test_nothing_is_asked_at_the_start(lab: Any, admin: Any, stores: float) -> None:
+    listed = admin.image.get("/info/stores").json()["stores"]
+    assert len(listed) > COUNT
+    assert asked_of_cinder(lab, stores) == []
+
+
+def image_operations(
+    lab: Any, admin: Any, user: clouds.User, store: str
+) -> dict[str, list[str]]:
+    """What Cinder is asked for each."""
+    asked = {}
+    since = time.time()
+    image = user.uploaded(pattern.Sized(MIB), store)
+    asked["upload"] = asked_of_cinder(lab, since)
+    since = time.time()
+    assert user.cloud.image.get(f"/images/{image.id}").json()["stores"] == store
+    asked["show"] = asked_of_cinder(lab, since)
+    since = time.time()
+    assert user.download(image.id).content == pattern.at(0, MIB)
+    volume = images.image_volume(admin, image.id)
+    clouds.eventually(
+        lambda: admin.block_storage.get_volume(volume.id).status == "available",
+        "the reader has let go",
+    )
+    asked["download"] = asked_of_cinder(lab, since)
+    since = time.time()
+    user.cloud.image.delete_image(image.id, ignore_missing=False)
+    asked["delete"] = asked_of_cinder(lab, since)
+    return asked
+
+
+def test_requests_per_image_are_those_of_one_store(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    many = image_operations(lab, admin, user, LAST)
+    assert many["show"] == []
+    # The image-volume's state and metadata, and the deletion.
+    assert many["delete"] == ["GET /v3/volumes/ID", "DELETE /v3/volumes/ID"]
+    lab_config = lab.glance_config.read_text("utf-8")
+    enabled = re.sub(
+        r"^enabled_backends = .*$",
+        f"enabled_backends = {LAST}:ontap",
+        lab_config,
+        flags=re.MULTILINE,
+    )
+    only = re.sub(
+        r"^default_backend = .*$", f"default_backend = {LAST}", enabled, flags=re.M
+    )
+    lab.glance_config.write_text(only, "utf-8")
+    lab.restart("glance")
+    try:
+        assert image_operations(lab, admin, user, LAST) == many
+    finally:
+        lab.glance_config.write_text(lab_config, "utf-8")
+        lab.restart("glance")

@@ -1,0 +1,195 @@
+"""Image-volumes in the requester's project: who creates, who cleans up."""
+
+import dataclasses
+
+import pytest
+
+from glance_ontap_store import backend
+from glance_ontap_store import errors
+from glance_ontap_store import model
+from glance_ontap_store import requester
+from glance_ontap_store.cinder import creating
+from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes import openstack_http as http_
+from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
+from glance_ontap_store.tests.unit import test_lifecycle_failures as failures
+
+NEW = model.NewVolume("image-1", 1, "ontap-fv1", {"ontap_write_id": "w"})
+
+
+@pytest.fixture
+def theirs(cloud):
+    """The same Cinder, asked with the requester's token."""
+    return faulty.Faulty(cloud.cinder)
+
+
+@pytest.fixture
+def creator(cloud, theirs):
+    return creating.ForRequester(theirs, cloud.volumes, cloud.clock, 300)
+
+
+@pytest.fixture
+def extended(monkeypatch):
+    """An image of unknown size is found to need 2 GiB, so that it is extended."""
+    monkeypatch.setattr(model, "gib_for", lambda size: 2 if size else 1)
+
+
+class TestForRequester:
+    def test_the_requester_creates_and_the_store_does_the_rest(
+        self, cloud, theirs, creator
+    ):
+        stored = cloud.lifecycle().store(failures.upload(), creator)
+        assert theirs.calls == ["create"]
+        assert "create" not in cloud.volumes.calls
+        cloud.lifecycle().delete(stored.volume_id)
+        assert theirs.calls == ["create"]
+
+    def test_a_token_that_is_no_longer_good(self, cloud, theirs, creator, caplog):
+        theirs.fail("create", errors.NotAuthenticated("HTTP 401"))
+        stored = cloud.lifecycle().store(failures.upload(), creator)
+        assert cloud.cinder.get(stored.volume_id).status == "available"
+        assert cloud.volumes.calls[0] == "create"
+        assert "HTTP 401" in caplog.text
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            errors.Refused("HTTP 403"),
+            errors.NoSpace("quota"),
+            errors.Misconfigured("no such type"),
+        ],
+    )
+    def test_what_the_requester_may_not_is_not_done_for_it(
+        self, cloud, theirs, creator, error
+    ):
+        theirs.fail("create", error)
+        with pytest.raises(type(error)) as caught:
+            cloud.lifecycle().store(failures.upload(), creator)
+        assert caught.value is error
+        failures.assert_nothing_is_left(cloud)
+
+    @pytest.mark.parametrize("is_done", [False, True])
+    def test_a_lost_answer_leaves_nothing(self, cloud, theirs, creator, is_done):
+        error = errors.CinderUnreachable("lost")
+        theirs.fail("create", error, done=is_done)
+        with pytest.raises(errors.CinderUnreachable) as caught:
+            cloud.lifecycle().store(failures.upload(), creator)
+        assert caught.value is error
+        # The store looks for it: the requester's token may have expired meanwhile.
+        assert theirs.calls == ["create"]
+        failures.assert_nothing_is_left(cloud)
+
+    @pytest.mark.parametrize(
+        "error", [errors.ImageVolumeGone("HTTP 404"), errors.Refused("HTTP 403")]
+    )
+    def test_a_store_without_rights_over_it(self, cloud, theirs, creator, error):
+        cloud.volumes.fail("get", error, for_good=True)
+        with pytest.raises(errors.Misconfigured, match="role admin") as caught:
+            cloud.lifecycle().store(failures.upload(), creator)
+        assert str(error) in str(caught.value)
+        failures.assert_nothing_is_left(cloud)
+
+    @pytest.mark.usefixtures("extended")
+    @pytest.mark.parametrize(("name", "nth"), failures.UPLOAD_CALLS[1:])
+    @pytest.mark.parametrize("is_done", [False, True])
+    def test_each_later_step_fails(self, cloud, creator, name, nth, is_done):
+        cloud.volumes.fail(name, failures.First("first"), nth=nth, done=is_done)
+        with pytest.raises(failures.First):
+            cloud.lifecycle().store(failures.upload(), creator)
+        failures.assert_nothing_is_left(cloud)
+
+
+class TestHttp:
+    """What Cinder is asked, and with whose tokens."""
+
+    @pytest.fixture
+    def http(self, requests_mock):
+        return http_.Http(requests_mock)
+
+    @pytest.fixture
+    def alice(self):
+        return requester.Requester("acme", False, "t0ken", http_.request_catalog())
+
+    def creator(self, tmp_path, who, **options):
+        settings = cinder_tests.make_settings(
+            ontap_mount_point_base=str(tmp_path),
+            ontap_image_volume_owner="project",
+            **options,
+        )
+        return backend.build(settings).creator_for(who)
+
+    @pytest.fixture
+    def answers(self, http):
+        answer = {"volume": {**cinder_tests.VOLUME, "status": "creating"}}
+        http.answer("GET", f"/volumes/{cinder_tests.VOLUME_ID}", json=answer)
+        return http.answer("POST", "/volumes", json=answer)
+
+    def test_the_requesters_token_and_the_stores_beside_it(
+        self, tmp_path, http, answers, alice
+    ):
+        self.creator(tmp_path, alice).create(NEW)
+        created, shown = http.requests()
+        assert created.headers["X-Auth-Token"] == "t0ken"
+        assert created.headers["X-Service-Token"] == "token-of-glance"
+        assert created.headers["OpenStack-API-Version"] == "volume 3.54"
+        assert shown.headers["X-Auth-Token"] == "token-of-glance"
+        assert "X-Service-Token" not in shown.headers
+
+    @pytest.mark.parametrize("name", ["project_id", "tenant"])
+    def test_an_endpoint_of_ones_own(self, tmp_path, http, answers, alice, name):
+        made = http.mock.post(
+            "http://elsewhere.example.com/v3/acme/volumes",
+            json={"volume": cinder_tests.VOLUME},
+        )
+        who = dataclasses.replace(alice, catalog=())
+        template = f"http://elsewhere.example.com/v3/%({name})s"
+        self.creator(tmp_path, who, ontap_endpoint_template=template).create(NEW)
+        assert made.call_count == 1
+
+    def test_a_request_without_a_catalog(self, tmp_path, http, alice):
+        who = dataclasses.replace(alice, catalog=())
+        with pytest.raises(errors.Misconfigured, match="ontap_catalog_info"):
+            self.creator(tmp_path, who)
+
+    def test_a_request_without_a_token(self, tmp_path, http, answers, alice, caplog):
+        who = dataclasses.replace(alice, token=None)
+        self.creator(tmp_path, who).create(NEW)
+        (created,) = http.requests()
+        assert created.headers["X-Auth-Token"] == "token-of-glance"
+        assert "no token" in caplog.text
+
+    def test_a_refused_token(self, tmp_path, http, alice, caplog):
+        answer = {"json": {"volume": cinder_tests.VOLUME}}
+        http.answer(
+            "POST", "/volumes", {"status_code": 401}, {"status_code": 401}, answer
+        )
+        self.creator(tmp_path, alice).create(NEW)
+        assert http.requests()[-1].headers["X-Auth-Token"] == "token-of-glance"
+        assert "'glance'" not in caplog.text
+        assert "acme" in caplog.text
+        assert "t0ken" not in caplog.text
+
+    def test_a_full_quota_is_the_requesters(self, tmp_path, http, alice):
+        full = {"overLimit": {"message": "No quota."}}
+        http.answer("POST", "/volumes", status_code=413, json=full)
+        with pytest.raises(errors.NoSpace, match="quota of project acme"):
+            self.creator(tmp_path, alice).create(NEW)
+
+    def test_lists_reach_all_projects(self, tmp_path, http):
+        settings = cinder_tests.make_settings(ontap_image_volume_owner="project")
+        volumes = cinder_tests.client.CinderClient(
+            settings, cinder_tests.identity.session_for(settings)
+        )
+        for path in ("/volumes/detail", "/snapshots", "/attachments"):
+            key = path.strip("/").partition("/")[0]
+            http.answer("GET", path, json={key: []})
+        volumes.find("image-1")
+        volumes.has_snapshots(cinder_tests.VOLUME_ID)
+        volumes.attachments(cinder_tests.VOLUME_ID)
+        assert [each.qs["all_tenants"] for each in http.requests()] == [["1"]] * 3
+
+    def test_by_default_the_store_creates(self, tmp_path, http, answers, alice):
+        settings = cinder_tests.make_settings(ontap_mount_point_base=str(tmp_path))
+        backend.build(settings).creator_for(alice).create(NEW)
+        (created,) = http.requests()
+        assert created.headers["X-Auth-Token"] == "token-of-glance"
