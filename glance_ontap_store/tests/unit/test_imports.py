@@ -12,7 +12,7 @@ PACKAGE = "glance_ontap_store"
 
 # From the top down; a layer imports those after it, never those before.
 LAYERS = [
-    {"store"},
+    {"store", "cli"},
     {"backend"},
     {"lifecycle", "placement", "recovery"},
     {"reading"},
@@ -23,16 +23,23 @@ LAYERS = [
 ]
 # Third-party client -> the only module that imports it.
 ONLY_IMPORTERS = {
-    "cinderclient": {"cinder.client"},
+    "cinderclient": {"cinder.client", "cli.cinder"},
     "os_brick": {"attach.brick"},
     "oslo_privsep": {"attach.privilege"},
     "keystoneauth1": {
         "identity",
         "ownership",
         "cinder.client",
+        "cli.cinder",
+        "cli.gathering",
+        "cli.keystone",
     },
     "glance_store": {"store", "location", "errors"},
-    "oslo_config": {"opts", "attach.brick"},
+    "oslo_config": {"opts", "attach.brick", "cli.configuration", "cli.privileges"},
+    # For operators: what Glance runs does without.
+    "cliff": {"cli.main", "cli.check", "cli.listing", "cli.report"},
+    "openstack": {"cli.admin", "cli.deep", "cli.session"},
+    "oslo_rootwrap": {"cli.host"},
 }
 
 
@@ -120,6 +127,25 @@ def test_parts_of_one_layer_that_do_not_know_each_other(part, never):
     for name in MODULES:
         if name.partition(".")[0] == part:
             assert not {each.partition(".")[0] for each in own(name)} & never
+
+
+# Judges decide about facts and ask nobody, so that they can be tried with any.
+JUDGES = ["judging_host", "judging_cinder", "paths", "inventory", "findings", "facts"]
+ASKERS = {"cinder", "keystone", "host", "admin", "gathering", "deep", "blocks"}
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_judges_ask_nobody(name):
+    # The form of a volume in a list is the adapter's.
+    allowed = {"cli.cinder"} if name == "inventory" else set()
+    asked = {f"cli.{each}" for each in ASKERS} - allowed
+    assert not set(own(f"cli.{name}")) & asked
+
+
+def test_glance_does_not_load_the_command():
+    for name in MODULES:
+        if not name.startswith("cli"):
+            assert not [each for each in own(name) if each.split(".")[0] == "cli"]
 
 
 def test_simulator_and_driver_do_not_import_each_other():

@@ -1,0 +1,1 @@
+"""The command ``glance-ontap``: what an operator asks about the stores."""

@@ -1,0 +1,109 @@
+"""The command line: ``glance-ontap list``, ``usage`` and ``check``."""
+
+import argparse
+from collections.abc import Sequence
+import importlib.metadata
+import logging
+import sys
+from typing import Any
+import warnings
+
+from cliff import app
+from cliff import commandmanager
+
+from glance_ontap_store import errors
+from glance_ontap_store.cli import check
+from glance_ontap_store.cli import listing
+from glance_ontap_store.cli import session
+
+_DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."
+_DEFAULT_FILE = "/etc/glance/glance-api.conf"
+# They log what they retry and give up on; the command says it in its own words.
+_NOISY = (
+    "keystoneauth",
+    "cinderclient",
+    "openstack",
+    "os_brick",
+    "oslo",
+    "stevedore",
+    "urllib3",
+)
+
+
+class GlanceOntap(app.App):
+    """The command, its options for all subcommands, and the subcommands."""
+
+    # Warnings only; -v shows what the store's own code logs.
+    DEFAULT_VERBOSE_LEVEL = 0
+
+    def __init__(self) -> None:
+        commands = commandmanager.CommandManager()
+        commands.add_command("check", check.Check)
+        commands.add_command("list", listing.List)
+        commands.add_command("usage", listing.Usage)
+        super().__init__(
+            description=_DESCRIPTION,
+            version=importlib.metadata.version("glance_ontap_store"),
+            command_manager=commands,
+            deferred_help=True,
+        )
+
+    def build_option_parser(
+        self, description: str | None, version: str | None, *args: Any, **kwargs: Any
+    ) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().build_option_parser(
+            description, version, *args, **kwargs
+        )
+        parser.add_argument(
+            "--config-file",
+            action="append",
+            metavar="FILE",
+            help="what glance-api is started with; may be repeated, in glance-api's"
+            f" order (default: {_DEFAULT_FILE})",
+        )
+        parser.add_argument(
+            "--config-dir",
+            action="append",
+            metavar="DIR",
+            default=[],
+            help="a directory of configuration files; may be repeated",
+        )
+        parser.add_argument(
+            "--os-cloud",
+            metavar="NAME",
+            help="an administrator's cloud in clouds.yaml (default: OS_CLOUD or the"
+            " other OS_* variables; without any, what needs an administrator is"
+            " not asked)",
+        )
+        return parser
+
+    def configure_logging(self) -> None:
+        super().configure_logging()
+        if not sys.warnoptions:
+            # Of libraries, about libraries.
+            warnings.simplefilter("ignore")
+        if self.options.verbose_level < 2:
+            for name in _NOISY:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    def initialize_app(self, argv: list[str]) -> None:
+        self.session = session.Session(
+            files=tuple(self.options.config_file or [_DEFAULT_FILE]),
+            directories=tuple(self.options.config_dir),
+            os_cloud=self.options.os_cloud,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    try:
+        return int(
+            GlanceOntap().run(list(sys.argv[1:] if arguments is None else arguments))
+        )
+    except errors.StoreError as error:
+        print(f"glance-ontap: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""glance-ontap as an operator runs it, over copies of the lab's configuration."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from glance_ontap_store.tests.lab import ini
+
+PROGRAM = str(Path(sys.executable).with_name("glance-ontap"))
+CINDER_CONF = "/etc/cinder/cinder.conf"
+
+# Group -> option -> value, None to take it away.
+Changes = Mapping[str, Mapping[str, str | None]]
+
+
+class Operator:
+    """Who runs the command on the Glance host, and may change copies of files."""
+
+    def __init__(self, lab: Any) -> None:
+        self._lab = lab
+
+    def environment(self) -> dict[str, str]:
+        """What Glance's user has: its PATH, and no credentials of a cloud."""
+        tools = os.path.join(self._lab.facts["root"], "bin")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
+        return {
+            **kept,
+            "PATH": f"{tools}:{kept['PATH']}",
+            "OS_CLIENT_CONFIG_FILE": os.environ["OS_CLIENT_CONFIG_FILE"],
+        }
+
+    def command(self, *arguments: str, config: str | None = None) -> list[str]:
+        config = config or "/etc/glance/glance-api.conf"
+        return [PROGRAM, "--config-file", config, *arguments]
+
+    def run(
+        self, *arguments: str, config: str | None = None, before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """The command, finished; *before* are words before it."""
+        return subprocess.run(
+            [*before, *self.command(*arguments, config=config)],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def findings(
+        self, *arguments: str, cloud: str | None = "admin", **options: Any
+    ) -> tuple[int, list[dict[str, str]]]:
+        """Exit code and findings of ``check``."""
+        given = ["--os-cloud", cloud] if cloud else []
+        ended = self.run(*given, "check", "-f", "json", *arguments, **options)
+        assert ended.stdout, ended.stderr
+        return ended.returncode, json.loads(ended.stdout)
+
+    @contextlib.contextmanager
+    def changed(self, changes: Changes, service: str = "glance") -> Iterator[str]:
+        """A copy of the service's configuration with options changed.
+
+        Below /etc, as rootwrap's filters want it.
+        """
+        original = {
+            "glance": "/etc/glance/glance-api.conf",
+            "cinder": CINDER_CONF,
+        }[service]
+        text = Path(original).read_text("utf-8")
+        for group, options in changes.items():
+            for name, value in options.items():
+                text = ini.set_option(text, group, name, value)
+        with self.copied(text) as path:
+            yield path
+
+    @contextlib.contextmanager
+    def copied(self, text: str) -> Iterator[str]:
+        directory = Path(tempfile.mkdtemp(prefix="glance-check-", dir="/etc"))
+        try:
+            path = directory / "service.conf"
+            path.write_text(text, encoding="utf-8")
+            yield str(path)
+        finally:
+            shutil.rmtree(directory)
+
+
+def wrong(found: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str]]:
+    """What is worse than a note: severity, code and subject."""
+    return [
+        (each["Severity"], each["Code"], each["Subject"])
+        for each in found
+        if each["Severity"] != "info"
+    ]
+
+
+def hiding(*paths: str) -> list[str]:
+    """Words that run a command to which *paths* are empty, in a namespace of its
+    own."""
+    script = "".join(
+        f"mount -n --bind {'/var/empty-dir' if os.path.isdir(path) else '/dev/null'}"
+        f" {path} && "
+        for path in paths
+    )
+    return [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        f'{script}exec "$0" "$@"',
+    ]

@@ -1,0 +1,457 @@
+"""glance-ontap check, over the lab broken in one way at a time."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import importlib.metadata
+import os
+from pathlib import Path
+import sys
+from typing import Any
+import uuid
+
+import pytest
+
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import preflight
+from glance_ontap_store.tests.functional.preflight import CINDER_CONF
+
+STORES = ("fv1", "fv2", "fv3", "own")
+
+
+@pytest.fixture
+def operator(lab: Any) -> preflight.Operator:
+    return preflight.Operator(lab)
+
+
+@pytest.fixture
+def undo() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def test_an_intact_lab_has_neither_errors_nor_warnings(
+    operator: preflight.Operator,
+) -> None:
+    code, found = operator.findings("--cinder-conf", CINDER_CONF)
+    assert preflight.wrong(found) == []
+    assert code == 0
+    # That nothing can be said about Glance's user is said.
+    assert [each["Code"] for each in found if each["Subject"] == "host"] == [
+        "not-asked"
+    ]
+
+
+# What is broken in glance-api.conf -> what is found: severity, code, subject.
+GLANCE: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
+    "lock path unset": (
+        {"oslo_concurrency": {"lock_path": None}},
+        [("error", "lock-path-unset", "glance")],
+    ),
+    "lock path on a file": (
+        {"oslo_concurrency": {"lock_path": "/etc/hostname/locks"}},
+        [("error", "lock-path-unusable", "glance")],
+    ),
+    "Keystone elsewhere": (
+        {"fv1": {"ontap_store_auth_address": "http://127.0.0.1:1/v3"}},
+        [("error", "keystone-unreachable", "fv1")],
+    ),
+    "not a Keystone": (
+        {"fv1": {"ontap_store_auth_address": "http://127.0.0.1:{cinder}/nothing"}},
+        [("error", "keystone-unreachable", "fv1")],
+    ),
+    "wrong password": (
+        {"fv2": {"ontap_store_password": "something-else"}},
+        [("error", "credentials-refused", "fv2")],
+    ),
+    "wrong application credential": (
+        {
+            "fv1": {
+                "ontap_store_user_name": None,
+                "ontap_store_password": None,
+                "ontap_store_application_credential_id": "0123456789abcdef",
+                "ontap_store_application_credential_secret": "something-else",
+            }
+        },
+        [("error", "credentials-refused", "fv1")],
+    ),
+    "project without a role": (
+        {"fv1": {"ontap_store_project_name": "acme"}},
+        [("error", "role-missing", "fv1")],
+    ),
+    "volumes of projects by a user that is no administrator": (
+        {"fv1": {"ontap_image_volume_owner": "project"}},
+        [("error", "role-missing", "fv1")],
+    ),
+    "wrong region": (
+        {"fv1": {"ontap_os_region_name": "Atlantis"}},
+        [("error", "cinder-endpoint", "fv1")],
+    ),
+    "wrong service type": (
+        {"fv1": {"ontap_catalog_info": "volume9::internalURL"}},
+        [("error", "cinder-endpoint", "fv1")],
+    ),
+    "no such volume type": (
+        {"fv1": {"ontap_volume_type": "nobody-made-it"}},
+        [("error", "volume-type-missing", "fv1")],
+    ),
+    "no volume type": (
+        {"fv1": {"ontap_volume_type": None}},
+        [("warning", "volume-type-unset", "fv1")],
+    ),
+    "volume type without a pool": (
+        {"fv1": {"ontap_volume_type": "ontap"}},
+        [("warning", "volume-type-unpinned", "fv1")],
+    ),
+    "one volume type for two stores": (
+        {"fv3": {"ontap_volume_type": "ontap-fv2"}},
+        [("warning", "same-volume-type", "fv3")],
+    ),
+    "locations can be set": (
+        {"DEFAULT": {"show_multiple_locations": "true"}},
+        [("warning", "locations-exposed", "glance")],
+    ),
+    "locations are shown": (
+        {"DEFAULT": {"show_image_direct_url": "true"}},
+        [("warning", "locations-exposed", "glance")],
+    ),
+    "mount point below a file": (
+        {each: {"ontap_mount_point_base": "/etc/hostname/mnt"} for each in STORES},
+        [("error", "mount-base-unusable", "fv1, fv2, fv3, own")],
+    ),
+    "mount points that differ": (
+        {"fv2": {"ontap_mount_point_base": "/var/lib/another"}},
+        [("warning", "mount-base-differs", "host")],
+    ),
+    "catalog without its parts": (
+        {"fv1": {"ontap_catalog_info": "volumev3"}},
+        [("error", "bad-options", "fv1")],
+    ),
+    "a word for a number": (
+        {"fv1": {"ontap_api_timeout": "soon"}},
+        [("error", "bad-options", "fv1")],
+    ),
+    "no rootwrap.conf": (
+        {each: {"ontap_rootwrap_config": "/etc/nowhere.conf"} for each in STORES},
+        [("error", "rootwrap", "host")],
+    ),
+    "no store": (
+        {"DEFAULT": {"enabled_backends": "file:file"}},
+        [("error", "no-store", "glance")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GLANCE)
+def test_glance_broken(lab: Any, operator: preflight.Operator, case: str) -> None:
+    changes, expected = GLANCE[case]
+    port = lab.facts["urls"]["cinder"].split(":")[2].partition("/")[0]
+    filled = {
+        group: {
+            name: value and value.replace("{cinder}", port)
+            for name, value in options.items()
+        }
+        for group, options in changes.items()
+    }
+    with operator.changed(filled) as config:
+        code, found = operator.findings("--cinder-conf", CINDER_CONF, config=config)
+    assert preflight.wrong(found) == expected
+    assert code == {"error": 2, "warning": 1}[expected[0][0]]
+    assert all(each["Remedy"] for each in found)
+
+
+def test_store_ids_that_begin_with_one_another(operator: preflight.Operator) -> None:
+    text = Path("/etc/glance/glance-api.conf").read_text("utf-8")
+    renamed = text.replace("fv3:ontap", "fv10:ontap").replace("[fv3]", "[fv10]")
+    with operator.copied(renamed) as config:
+        _, found = operator.findings("--cinder-conf", CINDER_CONF, config=config)
+    assert preflight.wrong(found) == [("warning", "store-id-prefix", "fv1")]
+
+
+# What is broken in cinder.conf -> what is found.
+CINDER: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
+    "no schemes": (
+        {"DEFAULT": {"allowed_direct_url_schemes": None}},
+        [("error", "direct-url-schemes", "cinder")],
+    ),
+    "no user for Glance": (
+        {
+            "glance": dict.fromkeys(
+                (
+                    "auth_type",
+                    "auth_url",
+                    "username",
+                    "password",
+                    "project_name",
+                    "user_domain_name",
+                    "project_domain_name",
+                    "region_name",
+                )
+            )
+        },
+        [("error", "glance-user", "cinder")],
+    ),
+    "wrong password for Glance": (
+        {"glance": {"password": "something-else"}},
+        [("error", "glance-user", "cinder")],
+    ),
+    "Keystone elsewhere for Glance": (
+        {"glance": {"auth_url": "http://127.0.0.1:1/v3"}},
+        [("error", "glance-user", "cinder")],
+    ),
+    "qcow2": (
+        {"ontap": {"nfs_qcow2_volumes": "true"}},
+        [("error", "qcow2-volumes", "cinder")],
+    ),
+    "another driver": (
+        {"ontap": {"volume_driver": "cinder.volume.drivers.lvm.LVMVolumeDriver"}},
+        [("error", "volume-type-not-ontap", each) for each in STORES],
+    ),
+    "another protocol": (
+        {"ontap": {"netapp_storage_protocol": "iscsi"}},
+        [("error", "volume-type-not-ontap", each) for each in STORES],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CINDER)
+def test_cinder_broken(operator: preflight.Operator, case: str) -> None:
+    changes, expected = CINDER[case]
+    with operator.changed(changes, "cinder") as cinder_conf:
+        code, found = operator.findings("--cinder-conf", cinder_conf)
+    assert preflight.wrong(found) == expected
+    assert code == 2
+
+
+def test_cinder_conf_that_is_not_there(operator: preflight.Operator) -> None:
+    code, found = operator.findings("--cinder-conf", "/etc/cinder/nowhere.conf")
+    assert preflight.wrong(found) == [("error", "cinder-conf-unreadable", "cinder")]
+    assert code == 2
+
+
+def test_glance_conf_that_is_not_there(operator: preflight.Operator) -> None:
+    code, found = operator.findings(config="/etc/glance/nowhere.conf")
+    assert preflight.wrong(found) == [("error", "config-unreadable", "glance")]
+    assert code == 2
+
+
+@pytest.mark.parametrize("role", ["service", "admin"])
+def test_cinders_user_without_a_role(
+    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack, role: str
+) -> None:
+    name, password = user_with(
+        admin, undo, {"service": "admin", "admin": "service"}[role]
+    )
+    changes = {"glance": {"username": name, "password": password}}
+    with operator.changed(changes, "cinder") as cinder_conf:
+        _, found = operator.findings("--cinder-conf", cinder_conf)
+    assert preflight.wrong(found) == [("error", "glance-user-role", "cinder")]
+    assert f"lacks role {role}" in next(
+        each["Problem"] for each in found if each["Code"] == "glance-user-role"
+    )
+
+
+def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, str]:
+    """A new user with one role in project service: name and password."""
+    name, password = f"check-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    user = admin.identity.create_user(name=name, password=password, domain_id="default")
+    undo.callback(admin.identity.delete_user, user)
+    project = admin.identity.find_project("service")
+    admin.identity.assign_project_role_to_user(
+        project, user, admin.identity.find_role(role)
+    )
+    return name, password
+
+
+def test_store_user_that_may_only_read(
+    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack
+) -> None:
+    name, password = user_with(admin, undo, "reader")
+    changes = {"fv1": {"ontap_store_user_name": name, "ontap_store_password": password}}
+    with operator.changed(changes) as config:
+        _, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [("error", "role-missing", "fv1")]
+
+
+def test_cinder_that_does_not_answer(
+    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack
+) -> None:
+    service = admin.identity.create_service(name="elsewhere", type="volume-elsewhere")
+    undo.callback(admin.identity.delete_service, service)
+    admin.identity.create_endpoint(
+        service_id=service.id,
+        interface="internal",
+        url="http://127.0.0.1:1/v3",
+        region_id="RegionOne",
+    )
+    changes = {"fv2": {"ontap_catalog_info": "volume-elsewhere::internalURL"}}
+    with operator.changed(changes) as config:
+        _, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [("error", "cinder-unreachable", "fv2")]
+
+
+def new_type(admin: Any, undo: contextlib.ExitStack, **attributes: Any) -> Any:
+    specs = {"volume_backend_name": "ontap", "pool_name": "127.0.0.1:/fv1"}
+    made = admin.block_storage.create_type(
+        name=f"check-{uuid.uuid4().hex[:8]}",
+        extra_specs={**specs, **attributes.pop("extra_specs", {})},
+        **attributes,
+    )
+    undo.callback(admin.block_storage.delete_type, made)
+    return made
+
+
+def encrypted(admin: Any, undo: contextlib.ExitStack) -> Any:
+    made = new_type(admin, undo)
+    admin.block_storage.create_type_encryption(
+        made, provider="luks", control_location="front-end", cipher="aes-xts-plain64"
+    )
+    return made
+
+
+TYPES: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {
+    "volume-type-private": lambda admin, undo: new_type(admin, undo, is_public=False),
+    "volume-type-encrypted": encrypted,
+    "volume-type-pool": lambda admin, undo: new_type(
+        admin, undo, extra_specs={"pool_name": "127.0.0.1:/fv9"}
+    ),
+    "volume-type-backend": lambda admin, undo: new_type(
+        admin, undo, extra_specs={"volume_backend_name": "lvm"}
+    ),
+}
+
+
+@pytest.mark.parametrize("code", TYPES)
+def test_volume_type_broken(
+    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack, code: str
+) -> None:
+    made = TYPES[code](admin, undo)
+    with operator.changed({"fv1": {"ontap_volume_type": made.name}}) as config:
+        _, found = operator.findings(config=config)
+        assert preflight.wrong(found) == [("error", code, "fv1")]
+        # Without an administrator it is not known, which is not taken for good.
+        _, found = operator.findings(config=config, cloud=None)
+    seen = preflight.wrong(found)
+    assert seen == (
+        [("error", "volume-type-missing", "fv1")]
+        if code == "volume-type-private"
+        else []
+    )
+    assert any("whether the volume types encrypt" in each["Problem"] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("values", "severity"),
+    [
+        (lambda used: {"volumes": used["volumes"]}, "error"),
+        (lambda used: {"volumes": used["volumes"] + 9}, "warning"),
+        (lambda used: {"gigabytes": used["gigabytes"] + 99}, "warning"),
+    ],
+    ids=["no volume", "few volumes", "few gigabytes"],
+)
+def test_small_quota(
+    operator: preflight.Operator, admin: Any, values: Any, severity: str
+) -> None:
+    project = direct.owner("fv1").current_project_id
+    shown = admin.block_storage.get(f"/os-quota-sets/{project}?usage=True").json()
+    used = {
+        name: each["in_use"] + each["reserved"]
+        for name, each in shown["quota_set"].items()
+        if isinstance(each, dict)
+    }
+    with direct.quota(admin, project, **values(used)):
+        # One project's quota is one finding, though three stores use it.
+        code, found = operator.findings()
+        assert preflight.wrong(found) == [(severity, "quota", "fv1")]
+        assert code == {"error": 2, "warning": 1}[severity]
+
+
+def test_mount_nfs_is_missing(operator: preflight.Operator) -> None:
+    hidden = preflight.hiding("/usr/sbin/mount.nfs")
+    _, found = operator.findings(before=hidden)
+    assert preflight.wrong(found) == [("error", "program-missing", "host")]
+    assert "nfs-common" in next(
+        each["Remedy"] for each in found if each["Code"] == "program-missing"
+    )
+
+
+def test_os_brick_is_missing(
+    operator: preflight.Operator, undo: contextlib.ExitStack
+) -> None:
+    os.makedirs("/var/empty-dir", exist_ok=True)
+    undo.callback(os.rmdir, "/var/empty-dir")
+    files = importlib.metadata.distribution("os-brick").locate_file("")
+    found_at = [
+        str(each)
+        for each in Path(str(files)).iterdir()
+        if each.name == "os_brick" or each.name.startswith("os_brick-")
+    ]
+    assert len(found_at) == 2, found_at
+    _, found = operator.findings(before=preflight.hiding(*found_at))
+    assert preflight.wrong(found) == [("error", "package-missing", "host")]
+
+
+def test_rootwrap_that_does_not_find_the_helper(
+    operator: preflight.Operator, undo: contextlib.ExitStack
+) -> None:
+    text = Path("/etc/glance/rootwrap.conf").read_text("utf-8")
+    lines = [each for each in text.splitlines() if not each.startswith("exec_dirs")]
+    path = undo.enter_context(
+        operator.copied("\n".join([*lines, "exec_dirs=/sbin", ""]))
+    )
+    changes = {each: {"ontap_rootwrap_config": path} for each in STORES}
+    with operator.changed(changes) as config:
+        _, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [("error", "rootwrap", "host")]
+
+
+def test_who_is_no_administrator_is_told_so(operator: preflight.Operator) -> None:
+    _, found = operator.findings(cloud="alice")
+    assert preflight.wrong(found) == []
+    assert any("lack role admin" in each["Problem"] for each in found)
+
+
+def test_one_thing_broken_hides_no_other(operator: preflight.Operator) -> None:
+    changes: preflight.Changes = {
+        "oslo_concurrency": {"lock_path": None},
+        "fv1": {"ontap_store_auth_address": "http://127.0.0.1:1/v3"},
+        "fv2": {"ontap_volume_type": "nobody-made-it"},
+        "fv3": {"ontap_api_timeout": "soon"},
+    }
+    schemes = {"DEFAULT": {"allowed_direct_url_schemes": None}}
+    with operator.changed(changes) as config:
+        with operator.changed(schemes, "cinder") as cinder_conf:
+            code, found = operator.findings("--cinder-conf", cinder_conf, config=config)
+    assert sorted(preflight.wrong(found)) == [
+        ("error", "bad-options", "fv3"),
+        ("error", "direct-url-schemes", "cinder"),
+        ("error", "keystone-unreachable", "fv1"),
+        ("error", "lock-path-unset", "glance"),
+        ("error", "volume-type-missing", "fv2"),
+    ]
+    assert code == 2
+
+
+def test_no_secret_is_printed(operator: preflight.Operator) -> None:
+    """Where a password stands in the wrong place, too."""
+    secret = direct.option("fv1", "ontap_store_password")
+    changes: preflight.Changes = {
+        "fv1": {"ontap_store_user_name": secret},
+        "fv2": {"ontap_store_auth_address": f"http://127.0.0.1:1/{secret}"},
+        "fv3": {"ontap_volume_type": secret},
+    }
+    with operator.changed(changes) as config:
+        for arguments in (
+            ("check", "--cinder-conf", CINDER_CONF),
+            ("check", "-f", "json"),
+            ("list", "--store", "fv2"),
+            ("--debug", "usage", "--store", "fv1"),
+        ):
+            ended = operator.run(*arguments, config=config)
+            assert ended.returncode != 0
+            assert secret not in ended.stdout + ended.stderr, arguments
+
+
+def test_the_program_is_the_environments(operator: preflight.Operator) -> None:
+    assert Path(preflight.PROGRAM).parent == Path(sys.executable).parent
+    assert operator.run("check", "--help").returncode == 0

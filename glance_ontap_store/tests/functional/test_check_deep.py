@@ -1,0 +1,226 @@
+"""glance-ontap check --deep: what it says is what Cinder did, and nothing stays."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import preflight
+from glance_ontap_store.tests.functional.preflight import CINDER_CONF
+
+# The data of a check's image; the number of bytes tells it from others.
+IMAGE_SIZE = 1024 * 1024 + 7
+
+
+@pytest.fixture
+def operator(lab: Any) -> preflight.Operator:
+    return preflight.Operator(lab)
+
+
+@pytest.fixture
+def leftovers(lab: Any, admin: Any) -> Iterator[direct.Leftovers]:
+    """Asserts at the end that nothing is left."""
+    base = direct.option("fv1", "ontap_mount_point_base")
+    before = direct.Leftovers(lab, admin, base)
+    images = {each.id for each in admin.image.images()}
+    yield before
+
+    def new() -> dict[str, set[str]]:
+        # Of what lies on a FlexVol, not what Cinder keeps for itself.
+        found = before.new()
+        files = {f for f in found.get("files", ()) if not f.startswith("img-cache-")}
+        return {
+            **{k: v for k, v in found.items() if k != "files"},
+            **({"files": files} if files else {}),
+        }
+
+    clouds.eventually(lambda: not new(), "Cinder has deleted what the check made")
+    assert {each.id for each in admin.image.images()} <= images
+
+
+def downloads(lab: Any) -> int:
+    """How often Glance has sent the data of a check's image."""
+    return sum(
+        request["method"] == "GET"
+        and request["path"].endswith("/file")
+        and request["response_bytes"] == IMAGE_SIZE
+        for request in lab.glance_requests()
+    )
+
+
+def deep(operator: preflight.Operator, *arguments: str) -> dict[str, dict[str, str]]:
+    """Findings of the trial of store fv1, by their codes."""
+    _, found = operator.findings(
+        "--deep", "--store", "fv1", "--cinder-conf", CINDER_CONF, *arguments
+    )
+    return {each["Code"]: each for each in found if each["Code"].startswith("deep")}
+
+
+def test_a_clone_is_seen(
+    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    before = downloads(lab)
+    found = deep(operator)
+    assert sorted(found) == ["deep-clone", "deep-stored"], found
+    assert {each["Severity"] for each in found.values()} == {"info"}
+    assert downloads(lab) == before
+
+
+def test_a_store_whose_image_volumes_are_their_projects(
+    operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    _, found = operator.findings("--deep", "--store", "own")
+    codes = sorted(each["Code"] for each in found if each["Code"].startswith("deep"))
+    assert codes == ["deep-clone", "deep-stored"], found
+
+
+def test_a_store_that_is_closed_to_the_project_of_who_checks(
+    operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    """Glance would refuse the image, which is right."""
+    changes = {"fv1": {"ontap_allowed_projects": "0123456789abcdef"}}
+    with operator.changed(changes) as config:
+        _, found = operator.findings("--deep", "--store", "fv1", config=config)
+    codes = [each["Code"] for each in found if each["Subject"] == "fv1"]
+    assert "deep-stored" in codes
+    assert not {"deep-failed", "deep-clone"} & set(codes)
+    (unknown,) = (each for each in found if "does not take images" in each["Problem"])
+    assert (unknown["Severity"], unknown["Code"]) == ("info", "not-asked")
+
+
+def test_a_cloud_that_cannot_log_in_hides_no_finding(
+    operator: preflight.Operator,
+    leftovers: direct.Leftovers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clouds_file = Path(os.environ["OS_CLIENT_CONFIG_FILE"])
+    text = re.sub("password: .*", "password: another", clouds_file.read_text("utf-8"))
+    (tmp_path / "clouds.yaml").write_text(text, "utf-8")
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    code, found = operator.findings("--deep", "--store", "fv1")
+    assert code == 2
+    codes = {each["Code"] for each in found if each["Subject"] == "fv1"}
+    assert {"deep-stored", "deep-failed"} <= codes
+
+
+def test_a_download_to_another_flexvol_is_seen(
+    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    before = downloads(lab)
+    found = deep(operator, "--volume-type", "ontap-fv2")
+    assert sorted(found) == ["deep-download", "deep-stored"], found
+    assert found["deep-download"]["Severity"] == "warning"
+    remedy = found["deep-download"]["Remedy"]
+    assert "127.0.0.1:/fv2" in remedy
+    assert "127.0.0.1:/fv1" in remedy
+    assert downloads(lab) == before + 1
+
+
+@contextlib.contextmanager
+def without_schemes(lab: Any) -> Iterator[None]:
+    """A Cinder that never looks at where images lie."""
+
+    def put(value: str | None) -> None:
+        lab.set_cinder_option("DEFAULT", "allowed_direct_url_schemes", value)
+        lab.restart("cinder-volume")
+
+    put(None)
+    try:
+        yield
+    finally:
+        put("cinder")
+
+
+def test_a_download_for_want_of_schemes_is_seen(
+    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    with without_schemes(lab):
+        before = downloads(lab)
+        found = deep(operator)
+        assert sorted(found) == ["deep-download", "deep-stored"], found
+        assert "allowed_direct_url_schemes" in found["deep-download"]["Remedy"]
+        assert downloads(lab) == before + 1
+
+
+def test_without_a_cloud_the_store_alone_is_tried(
+    operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    code, found = operator.findings("--deep", "--store", "fv1", cloud=None)
+    assert code == 0
+    assert "deep-stored" in {each["Code"] for each in found}
+    assert any("which way Cinder makes" in each["Problem"] for each in found)
+
+
+def test_a_users_own_cloud_will_do(
+    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    """Who is no administrator sees the path, though not the pools."""
+    before = downloads(lab)
+    code, found = operator.findings("--deep", "--store", "fv1", cloud="alice")
+    assert code == 0, found
+    assert "deep-clone" in {each["Code"] for each in found}
+    assert downloads(lab) == before
+
+
+def test_what_fails_is_said(
+    operator: preflight.Operator, leftovers: direct.Leftovers
+) -> None:
+    with operator.changed({"fv1": {"ontap_volume_type": "nobody-made-it"}}) as config:
+        code, found = operator.findings("--deep", "--store", "fv1", config=config)
+    assert code == 2
+    (failed,) = [each for each in found if each["Code"] == "deep-failed"]
+    assert "nobody-made-it" in failed["Problem"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Storing a small image",
+        "Reading it back",
+        "Having Glance store an image",
+        "Writing a mark",
+        "Having Cinder make a volume",
+        "Looking into the volume",
+    ],
+)
+def test_interrupted_it_leaves_nothing(
+    operator: preflight.Operator,
+    leftovers: direct.Leftovers,
+    step: str,
+    sent: signal.Signals,
+) -> None:
+    """Ctrl-C goes to the whole process group, the helpers of root too."""
+    process = subprocess.Popen(
+        operator.command("--os-cloud", "admin", "check", "--deep", "--store", "fv1"),
+        env=operator.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell starts what is in the background with ctrl-C ignored, and so would
+        # be whatever the tests start there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if step in line:
+            break
+    if sent is signal.SIGINT:
+        os.killpg(process.pid, sent)
+    else:
+        process.send_signal(sent)
+    said += process.stderr.readlines()
+    assert process.wait(timeout=120) == 130, said
+    assert "Interrupted: removing what was made ...\n" in said
