@@ -77,8 +77,8 @@ def first_difference(path: str, image: str, chunk: int = 4 << 20) -> int | None:
         if os.fstat(volume.fileno()).st_size < image_size:
             return os.fstat(volume.fileno()).st_size
         for offset in range(0, os.fstat(volume.fileno()).st_size, chunk):
-            if _is_hole(volume.fileno(), offset, chunk) and (
-                offset >= image_size or _is_hole(source.fileno(), offset, chunk)
+            if is_hole(volume.fileno(), offset, chunk) and (
+                offset >= image_size or is_hole(source.fileno(), offset, chunk)
             ):
                 continue
             got = os.pread(volume.fileno(), chunk, offset)
@@ -88,7 +88,8 @@ def first_difference(path: str, image: str, chunk: int = 4 << 20) -> int | None:
     return None
 
 
-def _is_hole(fd: int, offset: int, length: int) -> bool:
+def is_hole(fd: int, offset: int, length: int) -> bool:
+    """Whether the file system says that nothing is there."""
     try:
         return os.lseek(fd, offset, os.SEEK_DATA) >= offset + length
     except OSError:  # ENXIO: no data from there to the end

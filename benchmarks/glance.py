@@ -1,0 +1,154 @@
+"""Glance and Cinder as a user calls them, with a client that costs little."""
+
+from collections.abc import Iterator
+import http.client
+from pathlib import Path
+from typing import Any
+from urllib import parse
+
+from benchmarks import measure
+from benchmarks import reader as reader_
+
+# Of one chunk of an upload of unknown size, and of one read of a download.
+PIECE = reader_.MIB
+TIMEOUT_S = 600
+
+
+class Refused(Exception):
+    """A service answered something else than success."""
+
+
+class Cloud:
+    """A user's images and volumes in the lab."""
+
+    def __init__(self, lab: Any) -> None:
+        self._lab = lab
+        self._cloud = lab.cloud("alice")
+        self._admin = lab.cloud("admin")
+        self._address = parse.urlsplit(lab.facts["urls"]["glance"]).netloc
+
+    # Images.
+
+    def create(self) -> str:
+        """A queued image's id."""
+        image = self._cloud.image.create_image(
+            name="benchmark",
+            disk_format="raw",
+            container_format="bare",
+            allow_duplicates=True,
+        )
+        return str(image.id)
+
+    def upload(
+        self, image_id: str, image: reader_.Image, store: str, is_size_known: bool
+    ) -> None:
+        """Send the bytes; returns with Glance's answer."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "X-Image-Meta-Store": store,
+        }
+        if is_size_known:
+            headers["Content-Length"] = str(image.size)
+        connection = self._connection()
+        try:
+            connection.request(
+                "PUT",
+                f"/v2/images/{image_id}/file",
+                body=reader_.Reader(image),
+                headers=headers | self._token(),
+                encode_chunked=not is_size_known,
+            )
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 204:
+            raise Refused(f"upload: {answer.status} {text[:200]!r}")
+
+    def download(self, image_id: str) -> Iterator[int]:
+        """The lengths of the pieces as they come."""
+        connection = self._connection()
+        try:
+            connection.request(
+                "GET", f"/v2/images/{image_id}/file", headers=self._token()
+            )
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise Refused(f"download: {answer.status} {answer.read()[:200]!r}")
+            room = bytearray(PIECE)
+            while count := answer.readinto(room):
+                yield count
+        finally:
+            connection.close()
+
+    def multihash(self, image_id: str) -> str:
+        return str(self._cloud.image.get_image(image_id).hash_value)
+
+    def path(self, image_id: str, store: str) -> Path:
+        """The file with the image's bytes."""
+        if store == "file":
+            return Path(self._lab.facts["file_store"], image_id)
+        (volume,) = self._admin.block_storage.volumes(
+            all_projects=True, name=f"image-{image_id}"
+        )
+        return Path(self._lab.flexvol("fv1"), f"volume-{volume.id}")
+
+    def delete_image(self, image_id: str, path: Path | None) -> None:
+        """Returns when *path*, its bytes, is gone."""
+        self._cloud.image.delete_image(image_id, ignore_missing=True)
+        if path is not None:
+            measure.wait_until(lambda: not path.exists(), f"{path} is deleted", 120)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(
+            self._address, timeout=TIMEOUT_S, blocksize=PIECE
+        )
+
+    def _token(self) -> dict[str, str]:
+        return {"X-Auth-Token": str(self._cloud.auth_token)}
+
+    # Volumes.
+
+    def create_volume(self, image_id: str, size_gib: int, flexvol: str) -> str:
+        """The id of a volume that Cinder begins to make."""
+        volume = self._cloud.block_storage.create_volume(
+            name="benchmark",
+            size=size_gib,
+            image_id=image_id,
+            volume_type=f"ontap-{flexvol}",
+        )
+        return str(volume.id)
+
+    def wait_available(self, volume_ids: list[str], timeout_s: float) -> None:
+        """Returns when all volumes are available.
+
+        :raises Refused: one went to an error
+        :raises TimeoutError: it takes too long
+        """
+        waiting = set(volume_ids)
+
+        def are_available() -> bool:
+            statuses = self._statuses()
+            for volume_id in list(waiting):
+                status = statuses.get(volume_id, "missing")
+                if status == "available":
+                    waiting.discard(volume_id)
+                elif status not in ("creating", "downloading"):
+                    raise Refused(f"volume {volume_id} is {status}")
+            return not waiting
+
+        measure.wait_until(are_available, "volumes are available", timeout_s)
+
+    def delete_volumes(self, volume_ids: list[str]) -> None:
+        """Returns when they are gone."""
+        for volume_id in volume_ids:
+            self._cloud.block_storage.delete_volume(volume_id, ignore_missing=True)
+        measure.wait_until(
+            lambda: not set(volume_ids) & set(self._statuses()),
+            "volumes are deleted",
+            300,
+        )
+
+    def _statuses(self) -> dict[str, str]:
+        volumes = self._cloud.block_storage.volumes(details=True)
+        return {volume.id: volume.status for volume in volumes}

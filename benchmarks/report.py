@@ -1,0 +1,318 @@
+"""Tables of a run: for a terminal and for the documentation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+import itertools
+import textwrap
+
+from benchmarks import figures
+from benchmarks import machine
+from benchmarks import results
+from benchmarks import running
+from benchmarks import targets
+
+MIB = 1024**2
+_WIDTH = 100
+# Longer cells are wrapped.
+_CELL = 44
+
+
+@dataclass(frozen=True)
+class Table:
+    """*name* is good for a file; the first column of *rows* is the lines' label."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+# What is shown.
+
+
+def tables(run: results.Run) -> list[Table]:
+    """One for each case, then the targets."""
+    return [*(case_table(case) for case in run.cases), targets_table(run)]
+
+
+def case_table(case: results.Case) -> Table:
+    """Medians and spreads; whatever failed or was wrong is a note."""
+    columns = [column for column in _COLUMNS if column.is_in(case)]
+    rows = []
+    notes = []
+    for line in case.lines:
+        texts = line.texts()
+        notes += [f"{line.label}: {text}" for text in texts]
+        label = line.label
+        if any(sample.wrong for sample in line.samples):
+            label += "  [WRONG]"
+        measured = sum(not sample.failure for sample in line.samples)
+        rows.append(
+            [
+                label,
+                *(column.show(case, line) for column in columns),
+                f"{measured} of {line.repeats}",
+            ]
+        )
+    if case.note:
+        notes.append(case.note)
+    if case.failure:
+        notes.append(f"The case failed: {case.failure}")
+    return Table(
+        case.name,
+        f"{case.title} ({_LEVELS[case.level]})",
+        ["", *(column.title(case) for column in columns), "repeats"],
+        rows,
+        notes,
+    )
+
+
+_LEVELS = {"store": "calls of the store", "glance": "through Glance's API"}
+
+
+def targets_table(run: results.Run) -> Table:
+    rows = [
+        [each.target, each.measured, each.verdict] for each in targets.verdicts(run)
+    ]
+    return Table(
+        "targets",
+        "Targets (medians of the repeats' ratios, least and most)",
+        ["target", "measured", "verdict"],
+        rows,
+    )
+
+
+class _Column:
+    """A metric of the samples: its median and spread."""
+
+    def __init__(self, metric: str, title: str, unit: float, digits: int) -> None:
+        self._metric = metric
+        self._title = title
+        self._unit = unit
+        self._digits = digits
+
+    def is_in(self, case: results.Case) -> bool:
+        return any(line.values(self._metric) for line in case.lines)
+
+    def title(self, _case: results.Case) -> str:
+        return self._title
+
+    def show(self, _case: results.Case, line: results.Line) -> str:
+        found = figures.spread(list(line.values(self._metric).values()))
+        return "" if found is None else self._number(found)
+
+    def _number(self, found: figures.Spread) -> str:
+        median, least, most = (
+            f"{value / self._unit:.{self._digits}f}"
+            for value in (found.median, found.least, found.most)
+        )
+        if found.count == 1 or least == most:
+            return median
+        return f"{median} ({least} to {most})"
+
+
+class _Speed:
+    """Bytes of the case in the median of the times."""
+
+    def is_in(self, case: results.Case) -> bool:
+        return bool(case.bytes)
+
+    def title(self, _case: results.Case) -> str:
+        return "MiB/s"
+
+    def show(self, case: results.Case, line: results.Line) -> str:
+        found = figures.spread(list(line.values().values()))
+        return "" if found is None else f"{case.bytes / MIB / found.median:.0f}"
+
+
+class _Versus:
+    """How much faster than the baseline, or how much more memory."""
+
+    def is_in(self, case: results.Case) -> bool:
+        return bool(case.baseline)
+
+    def title(self, case: results.Case) -> str:
+        if any(line.values("peak_bytes") for line in case.lines):
+            return "MiB over no store"
+        return "times as fast as upstream"
+
+    def show(self, case: results.Case, line: results.Line) -> str:
+        base = case.baseline_of(line)
+        if base is None or base is line:
+            return ""
+        if peaks := line.values("peak_bytes"):
+            over = figures.differences(peaks, base.values("peak_bytes"))
+            found = figures.spread([each / MIB for each in over.values()])
+            return "" if found is None else f"{found.median:.0f}"
+        if speeds := line.values("bytes_per_s"):
+            found = figures.ratio(speeds, base.values("bytes_per_s"))
+        else:
+            found = figures.ratio(base.values(), line.values())
+        return "" if found is None else f"{found.median:.2f}"
+
+
+class _Finished:
+    """Readers that came to the end."""
+
+    def is_in(self, case: results.Case) -> bool:
+        return any(line.values("finished") for line in case.lines)
+
+    def title(self, _case: results.Case) -> str:
+        return "readers finished"
+
+    def show(self, _case: results.Case, line: results.Line) -> str:
+        if not (finished := line.values("finished")):
+            return ""
+        return (
+            f"{sum(finished.values()):.0f}"
+            f" of {sum(line.values('readers').values()):.0f}"
+        )
+
+
+class _Requests:
+    """Requests, and polls apart."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def is_in(self, case: results.Case) -> bool:
+        return any(line.values(f"{self._what}_requests") for line in case.lines)
+
+    def title(self, _case: results.Case) -> str:
+        return f"{self._what} (and polls)"
+
+    def show(self, _case: results.Case, line: results.Line) -> str:
+        requests = line.values(f"{self._what}_requests")
+        polls = line.values(f"{self._what}_polls")
+        if not requests:
+            return ""
+        return f"{max(requests.values()):.0f} ({max(polls.values()):.0f})"
+
+
+_COLUMNS = (
+    _Column("seconds", "seconds", 1, 2),
+    _Speed(),
+    _Column("bytes_per_s", "MiB/s together", MIB, 0),
+    _Column("peak_bytes", "peak MiB", MIB, 0),
+    _Versus(),
+    _Finished(),
+    _Column("first_byte_s", "first byte, s", 1, 3),
+    _Column("after_first_s", "the rest, s", 1, 3),
+    _Column("stored_bytes", "stored MiB", MIB, 0),
+    _Column("new_bytes", "new MiB on the FlexVol", MIB, 1),
+    _Requests("upload"),
+    _Requests("download"),
+    _Requests("delete"),
+)
+
+
+# How it is shown.
+
+
+def head(run: results.Run) -> str:
+    """Machine and versions, and what the figures do not show."""
+    lines = [f"Benchmark, begun {run.began}, {_what_was_run(run)}"]
+    facts = {name: text for name, text in run.machine.items() if name != "array"}
+    lines += _wrapped("Machine: ", ", ".join(f"{k} {v}" for k, v in facts.items()))
+    versions = ", ".join(f"{name} {text}" for name, text in run.versions.items())
+    lines += _wrapped("Versions: ", versions)
+    lines += _wrapped("", run.machine.get("array", machine.SIMULATED))
+    return "\n".join(lines)
+
+
+def _what_was_run(run: results.Run) -> str:
+    text = f"{run.options['repeats']} repeats"
+    if run.options.get("scale", 1) != 1:
+        text += f", SIZES TIMES {run.options['scale']:g}: A TRIAL, NO RESULTS"
+    return text
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return textwrap.wrap(start + text, _WIDTH, subsequent_indent="  ")
+
+
+def text(run: results.Run) -> str:
+    """All tables for a terminal."""
+    parts = [head(run), *(_plain(table) for table in tables(run))]
+    if not run.is_whole:
+        parts.append("This run was interrupted.")
+    parts.append(f"Took {running.minutes(run.seconds)} minutes.")
+    return "\n\n".join(parts)
+
+
+def _plain(table: Table) -> str:
+    rows = [table.columns, *table.rows]
+    widths = [
+        min(_CELL, max(len(row[i]) for row in rows)) for i in range(len(table.columns))
+    ]
+
+    def lines_of(row: Sequence[str]) -> list[str]:
+        cells = [textwrap.wrap(cell, _CELL) for cell in row]
+        return [
+            "  ".join(
+                part.ljust(width) for part, width in zip(parts, widths, strict=True)
+            ).rstrip()
+            for parts in itertools.zip_longest(*cells, fillvalue="")
+        ]
+
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    lines = [table.title, rule, *lines_of(table.columns), rule]
+    for row in table.rows:
+        lines += lines_of(row)
+    lines.append(rule)
+    for note in table.notes:
+        lines += textwrap.wrap(note, _WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def rst(run: results.Run) -> dict[str, str]:
+    """File names and texts, to be included by a page of the documentation."""
+    texts = {
+        f"{table.name}.rst.inc": _list_table(table)
+        for table in tables(run)
+        if table.rows
+    }
+    facts = [(name, text) for name, text in run.machine.items() if name != "array"]
+    rows = [
+        *facts,
+        *run.versions.items(),
+        ("run", f"{run.began}, {_what_was_run(run)}"),
+    ]
+    machine_table = Table("machine", "Machine and versions", ["", ""], rows)
+    texts["machine.rst.inc"] = _list_table(machine_table)
+    return texts
+
+
+def _list_table(table: Table) -> str:
+    lines = [f".. list-table:: {table.title}", "   :header-rows: 1", ""]
+    for row in [table.columns, *table.rows]:
+        for index, cell in enumerate(row):
+            bullet = "*" if index == 0 else " "
+            lines.append(f"   {bullet} - {_escaped(cell)}".rstrip())
+    if table.notes:
+        lines += ["", *(f"* {_escaped(note)}" for note in table.notes)]
+    return "\n".join([*lines, ""])
+
+
+def _escaped(cell: str) -> str:
+    """Without meaning for rst."""
+    for character in "\\*`|_":
+        cell = cell.replace(character, f"\\{character}")
+    return cell
+
+
+def listing(plans: Sequence[running.CasePlan], repeats: int) -> str:
+    """The cases and how long they take."""
+    lines = []
+    for plan in plans:
+        about = running.minutes(plan.about_s(repeats))
+        lines.append(f"{plan.name:20} {about:>6}  {plan.title} ({plan.level})")
+        for line in plan.lines:
+            few = line.repeats(repeats)
+            said = "" if few == repeats else f", repeats: {few}"
+            lines.append(f"{'':29}{line.label}{said}")
+    total = running.minutes(sum(plan.about_s(repeats) for plan in plans))
+    lines.append(f"{'all':20} {total:>6}  minutes, at full size, {repeats} repeats")
+    return "\n".join(lines)

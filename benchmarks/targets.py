@@ -1,0 +1,248 @@
+"""What the project set out to reach, and whether a run reached it."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+from dataclasses import dataclass
+
+from benchmarks import figures
+from benchmarks import results
+
+MIB = 1024**2
+MET, MISSED, EQUAL, UNKNOWN = "met", "missed", "equal within the spread", "not measured"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target, what was measured, and MET, MISSED, EQUAL or UNKNOWN."""
+
+    target: str
+    measured: str
+    verdict: str
+
+
+def verdicts(run: results.Run) -> list[Verdict]:
+    """Each target once, in the order in which they were set."""
+    return [judge(run) for judge in _JUDGES]
+
+
+def _values(
+    run: results.Run, case: str, line: str, metric: str = results.SECONDS
+) -> dict[int, float]:
+    found = run.case(case)
+    return found.values(line, metric) if found else {}
+
+
+def _at_least(target: str, least: float, found: figures.Spread | None) -> Verdict:
+    if found is None:
+        return Verdict(target, "", UNKNOWN)
+    return Verdict(target, _times(found), MET if found.median >= least else MISSED)
+
+
+def _times(found: figures.Spread) -> str:
+    return f"{found.median:.2f} ({found.least:.2f} to {found.most:.2f})"
+
+
+def _faster(
+    case: str, than: str, least: float, target: str
+) -> Callable[[results.Run], Verdict]:
+    """This store's speed is *least* times that of line *than*."""
+
+    def judge(run: results.Run) -> Verdict:
+        ratio = figures.ratio(_values(run, case, than), _values(run, case, "fv1"))
+        return _at_least(target, least, ratio)
+
+    return judge
+
+
+def _upload_limit(run: results.Run) -> Verdict:
+    limit = figures.slowest(
+        _values(run, "store-upload", "null"), _values(run, "store-upload", "dd")
+    )
+    return _at_least(
+        "upload of random data: at least 0.85 of the slower of the two limits "
+        "(hashing on threads; dd with fsync)",
+        0.85,
+        figures.ratio(limit, _values(run, "store-upload", "fv1")),
+    )
+
+
+def _download_limit(run: results.Run) -> Verdict:
+    """Judged by the whole time; what is no attachment is told beside it."""
+    case = "store-download"
+    whole = _at_least(
+        "download: at least 0.85 of a plain pread loop",
+        0.85,
+        figures.ratio(_values(run, case, "pread"), _values(run, case, "fv1")),
+    )
+    metric = "after_first_s"
+    rest = figures.ratio(
+        _values(run, case, "pread", metric), _values(run, case, "fv1", metric)
+    )
+    if rest is None:
+        return whole
+    text = f"{whole.measured}; after the first 4 MiB {_times(rest)}"
+    return dataclasses.replace(whole, measured=text)
+
+
+def _thin(run: results.Run) -> Verdict:
+    target = "sparse upload: blocks on the FlexVol within 5 % of the image's data"
+    found = figures.ratio(
+        _values(run, "store-sparse", "fv1", "stored_bytes"),
+        _values(run, "store-sparse", "fv1", "data_bytes"),
+    )
+    if found is None:
+        return Verdict(target, "", UNKNOWN)
+    is_met = found.least >= 0.95 and found.most <= 1.05
+    return Verdict(target, _times(found), MET if is_met else MISSED)
+
+
+def _all_finish(run: results.Run) -> Verdict:
+    target = "8 readers of one image all finish"
+    counts: list[tuple[float, float]] = []
+    for case in ("store-readers", "glance-readers"):
+        finished = _values(run, case, "fv1-8", "finished")
+        readers = _values(run, case, "fv1-8", "readers")
+        counts += [(finished[repeat], readers[repeat]) for repeat in finished]
+    if not counts:
+        return Verdict(target, "", UNKNOWN)
+    done, asked = (sum(each) for each in zip(*counts, strict=True))
+    return Verdict(
+        target, f"{done:.0f} of {asked:.0f}", MET if done == asked else MISSED
+    )
+
+
+def _readers(run: results.Run) -> Verdict:
+    case = "store-readers"
+    return _at_least(
+        "8 readers together: at least 0.9 of one reader's speed",
+        0.9,
+        figures.ratio(
+            _values(run, case, "fv1-8", "bytes_per_s"),
+            _values(run, case, "fv1-1", "bytes_per_s"),
+        ),
+    )
+
+
+def _clones(run: results.Run) -> Verdict:
+    target = (
+        "volume from an image on the same FlexVol: 16 GiB within 1.2 times the time of "
+        "1 GiB"
+    )
+    found = figures.ratio(
+        _values(run, "volume-same", "fv1-16"), _values(run, "volume-same", "fv1-1")
+    )
+    if found is None:
+        return Verdict(target, "", UNKNOWN)
+    return Verdict(target, _times(found), MET if found.median <= 1.2 else MISSED)
+
+
+def _end_to_end(run: results.Run) -> Verdict:
+    """Compares each line through Glance that both stores have."""
+    target = "through Glance: never slower than upstream's cinder store on any line"
+    worst: list[tuple[figures.Spread, str]] = sorted(
+        _glance_ratios(run), key=lambda each: each[0].median
+    )
+    if not worst:
+        return Verdict(target, "", UNKNOWN)
+    slower = [(found, name) for found, name in worst if found.median < 1]
+    if not slower:
+        found, name = worst[0]
+        return Verdict(target, f"least: {_times(found)} in {name}", MET)
+    text = "; ".join(f"{_times(found)} in {name}" for found, name in slower)
+    is_equal = all(found.most >= 1 for found, _name in slower)
+    return Verdict(target, text, EQUAL if is_equal else MISSED)
+
+
+def _glance_ratios(run: results.Run) -> Iterator[tuple[figures.Spread, str]]:
+    for case in run.cases:
+        if case.level != "glance":
+            continue
+        for line in case.lines:
+            store, _, variant = line.name.partition("-")
+            if store != "fv1":
+                continue
+            other = "-".join(filter(None, ["peer", variant]))
+            for metric in (results.SECONDS, "first_byte_s"):
+                found = figures.ratio(case.values(other, metric), line.values(metric))
+                if found is not None:
+                    yield found, " ".join(
+                        [case.name, *filter(None, [variant]),
+                         *(["first byte"] if metric == "first_byte_s" else [])]
+                    )  # fmt: skip
+
+
+def _memory(direction: str) -> Callable[[results.Run], Verdict]:
+    def judge(run: results.Run) -> Verdict:
+        target = f"memory of {direction}: at most 64 MiB over the null store"
+        case = f"memory-{direction}"
+        over = figures.spread(
+            list(
+                figures.differences(
+                    _values(run, case, "fv1", "peak_bytes"),
+                    _values(run, case, "null", "peak_bytes"),
+                ).values()
+            )
+        )
+        if over is None:
+            return Verdict(target, "", UNKNOWN)
+        text = (
+            f"{over.median / MIB:.0f} MiB"
+            f" ({over.least / MIB:.0f} to {over.most / MIB:.0f})"
+        )
+        return Verdict(target, text, MET if over.median <= 64 * MIB else MISSED)
+
+    return judge
+
+
+def _requests(run: results.Run) -> Verdict:
+    target = "fewer requests to Cinder's API than upstream (upload/download/deletion)"
+    texts = []
+    is_met = True
+    for kind in ("known", "unknown"):
+        for what in ("upload", "download", "delete"):
+            metric = f"{what}_requests"
+            ours = _values(run, "requests", f"fv1-{kind}", metric)
+            theirs = _values(run, "requests", f"peer-{kind}", metric)
+            if not ours or not theirs:
+                continue
+            mine, other = max(ours.values()), max(theirs.values())
+            # A deletion cannot be done with less than one request.
+            is_met = is_met and (mine < other or (what == "delete" and mine <= other))
+            texts.append(f"{what}, size {kind}: {mine:.0f} against {other:.0f}")
+    if not texts:
+        return Verdict(target, "", UNKNOWN)
+    return Verdict(target, "; ".join(texts), MET if is_met else MISSED)
+
+
+_JUDGES: list[Callable[[results.Run], Verdict]] = [
+    _faster(
+        "store-upload",
+        "peer",
+        1.8,
+        "upload of random data: at least 1.8 times the speed of upstream's cinder "
+        "store",
+    ),
+    _upload_limit,
+    _faster(
+        "store-sparse",
+        "peer",
+        3,
+        "8 GiB sparse upload: at least 3 times the speed of upstream's cinder store",
+    ),
+    _thin,
+    _faster(
+        "store-download",
+        "peer",
+        1.3,
+        "download: at least 1.3 times the speed of upstream's cinder store",
+    ),
+    _download_limit,
+    _all_finish,
+    _readers,
+    _clones,
+    _end_to_end,
+    _memory("upload"),
+    _memory("download"),
+    _requests,
+]

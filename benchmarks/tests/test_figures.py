@@ -1,0 +1,27 @@
+from benchmarks import figures
+
+
+def test_spread():
+    assert figures.spread([3, 1, 2]) == figures.Spread(2, 1, 3, 3)
+    assert figures.spread([]) is None
+
+
+def test_a_ratio_is_the_median_of_the_repeats_ratios():
+    """Not the ratio of the medians: that would be 2 here."""
+    found = figures.ratio({1: 1, 2: 4, 3: 9}, {1: 1, 2: 2, 3: 3})
+    assert found == figures.Spread(2, 1, 3, 3)
+    found = figures.ratio({1: 10, 2: 1, 3: 4}, {1: 1, 2: 2, 3: 4})
+    assert found == figures.Spread(1, 0.5, 10, 3)
+
+
+def test_only_repeats_that_both_have_are_compared():
+    assert figures.ratios({1: 6, 2: 8, 4: 1}, {2: 4, 3: 1, 4: 0}) == [2]
+    assert figures.ratio({1: 1}, {2: 1}) is None
+
+
+def test_slowest():
+    assert figures.slowest({1: 1, 2: 5}, {1: 3, 2: 4, 3: 9}) == {1: 3, 2: 5}
+
+
+def test_differences():
+    assert figures.differences({1: 5, 2: 7}, {2: 3, 3: 1}) == {2: 4}

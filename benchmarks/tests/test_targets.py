@@ -1,0 +1,195 @@
+import pytest
+
+from benchmarks import results
+from benchmarks import targets
+from benchmarks.tests import runs
+from benchmarks.tests.runs import case
+from benchmarks.tests.runs import line
+
+MIB = 1024**2
+
+
+def verdict(start, *cases):
+    (found,) = (
+        each
+        for each in targets.verdicts(runs.run(*cases))
+        if each.target.startswith(start)
+    )
+    return found
+
+
+def test_nothing_measured_is_no_verdict():
+    found = targets.verdicts(runs.run())
+    assert {each.verdict for each in found} == {targets.UNKNOWN}
+    assert len({each.target for each in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"), [([5, 5], targets.MET), ([6, 5], targets.MISSED)]
+)
+def test_upload_against_upstream(ours, expected):
+    found = verdict(
+        "upload of random data: at least 1.8",
+        case("store-upload", line("fv1", ours), line("peer", [9, 9])),
+    )
+    assert found.verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("dd", "expected"), [([8.6, 8.5], targets.MET), ([8.4, 8], targets.MISSED)]
+)
+def test_upload_is_held_to_the_slower_limit(dd, expected):
+    found = verdict(
+        "upload of random data: at least 0.85",
+        case(
+            "store-upload",
+            line("fv1", [10, 10]),
+            line("null", [2, 2]),
+            line("dd", dd),
+        ),
+    )
+    assert found.verdict == expected
+
+
+def test_a_download_is_judged_with_its_attachment_and_shown_without():
+    found = verdict(
+        "download: at least 0.85",
+        case(
+            "store-download",
+            line("fv1", [1.0, 1.0], after_first_s=[0.5, 0.5]),
+            line("pread", [0.5, 0.5], after_first_s=[0.45, 0.45]),
+        ),
+    )
+    assert found.verdict == targets.MISSED
+    assert "0.50" in found.measured
+    assert "0.90" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ([104, 100], targets.MET),
+        ([106, 100], targets.MISSED),
+        ([94, 100], targets.MISSED),
+    ],
+)
+def test_thin(stored, expected):
+    ours = line("fv1", [1, 1], stored_bytes=stored, data_bytes=[100, 100])
+    assert verdict("sparse upload", case("store-sparse", ours)).verdict == expected
+
+
+def test_every_reader_has_to_finish():
+    def readers(finished):
+        return case(
+            "store-readers",
+            line("fv1-8", [1, 1], finished=finished, readers=[8, 8]),
+        )
+
+    assert verdict("8 readers of", readers([8, 8])).verdict == targets.MET
+    found = verdict("8 readers of", readers([8, 7]))
+    assert found == targets.Verdict(found.target, "15 of 16", targets.MISSED)
+
+
+def test_readers_together():
+    found = verdict(
+        "8 readers together",
+        case(
+            "store-readers",
+            line("fv1-1", [1, 1], bytes_per_s=[100, 100]),
+            line("fv1-8", [1, 1], bytes_per_s=[80, 89]),
+        ),
+    )
+    assert found.verdict == targets.MISSED
+
+
+def test_clones_take_the_same_whatever_the_size():
+    def clones(long):
+        return case("volume-same", line("fv1-1", [1, 1]), line("fv1-16", long))
+
+    start = "volume from an image on the same"
+    assert verdict(start, clones([1.3, 1.0])).verdict == targets.MET
+    assert verdict(start, clones([1.3, 1.2])).verdict == targets.MISSED
+
+
+class TestEndToEnd:
+    START = "through Glance"
+
+    def test_met(self):
+        found = verdict(
+            self.START,
+            case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
+            # What passes no Glance does not count.
+            case("store-upload", line("fv1", [2, 2]), line("peer", [1, 1])),
+        )
+        assert found.verdict == targets.MET
+        assert "2.00" in found.measured
+
+    def test_missed_names_the_lines(self):
+        found = verdict(
+            self.START,
+            case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
+            case("volume-other", line("fv1-4", [4, 4]), line("peer-4", [2, 3])),
+        )
+        assert found.verdict == targets.MISSED
+        assert "volume-other 4" in found.measured
+        assert "glance-upload" not in found.measured
+
+    def test_the_first_byte_is_a_line(self):
+        found = verdict(
+            self.START,
+            case(
+                "glance-download",
+                line("fv1", [1, 1], first_byte_s=[2, 2]),
+                line("peer", [1, 1], first_byte_s=[1, 1]),
+            ),
+        )
+        assert found.verdict == targets.MISSED
+        assert "first byte" in found.measured
+
+    def test_within_the_spread_is_said_so(self):
+        found = verdict(
+            self.START,
+            case("volume-same", line("fv1-1", [1.1, 1.0]), line("peer-1", [1.0, 1.01])),
+        )
+        assert found.verdict == targets.EQUAL
+
+
+def test_memory_is_over_the_null_store():
+    def memory(ours):
+        return case(
+            "memory-upload",
+            line("null", [0, 0], peak_bytes=[100 * MIB, 100 * MIB]),
+            line("fv1", [0, 0], peak_bytes=ours),
+        )
+
+    start = "memory of upload"
+    assert verdict(start, memory([164 * MIB, 150 * MIB])).verdict == targets.MET
+    assert verdict(start, memory([166 * MIB, 164 * MIB])).verdict == targets.MISSED
+
+
+def test_requests():
+    def requests(upload, delete):
+        def counts(name, up, down):
+            return line(
+                name, [0], upload_requests=[up], upload_polls=[9],
+                delete_requests=[down], delete_polls=[0],
+            )  # fmt: skip
+
+        return case(
+            "requests", counts("fv1-known", upload, delete), counts("peer-known", 10, 1)
+        )
+
+    start = "fewer requests"
+    assert verdict(start, requests(9, 1)).verdict == targets.MET
+    assert verdict(start, requests(10, 1)).verdict == targets.MISSED
+    assert verdict(start, requests(9, 2)).verdict == targets.MISSED
+
+
+def test_a_failed_sample_counts_for_nothing():
+    ours = line("fv1", [1, 1])
+    ours.samples.append(results.Sample(3, failure="broken"))
+    found = verdict(
+        "upload of random data: at least 1.8",
+        case("store-upload", ours, line("peer", [2, 2, 2])),
+    )
+    assert found.verdict == targets.MET

@@ -1,0 +1,293 @@
+"""How bytes travel: thin, in few requests, past the page cache, none in another's way.
+
+Speed is not held here: that is what ``tox -e bench`` is for.
+"""
+
+from collections.abc import Iterator
+import json
+import os
+import subprocess
+import threading
+import time
+from typing import Any
+
+from glance_store import exceptions
+import pytest
+
+from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional import test_images
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.tests.functional.pattern import MIB
+
+IMAGE_ID = "11111111-1111-4111-8111-111111111111"
+# Where an image has data, offset and length; one run begins and ends within a page.
+RUNS = (
+    (0, 3 * MIB),
+    (10 * MIB + 4096, 50 * MIB),
+    (GIB + 123, 100 * MIB),
+    (2 * GIB - 7 * MIB, 2 * MIB),
+)
+SIZE = 2 * GIB - 4 * MIB - 5
+
+
+def holed(offset: int, length: int) -> bytes:
+    """Bytes of an image that is the pattern in RUNS and zeros elsewhere."""
+    found = bytearray(max(0, min(length, SIZE - offset)))
+    for start, size in RUNS:
+        first, last = max(start, offset), min(start + size, offset + len(found))
+        if first < last:
+            found[first - offset : last - offset] = pattern.at(first, last - first)
+    return bytes(found)
+
+
+class Holed(pattern.Pattern):
+    """One pass over it, of unknown size."""
+
+    def __init__(self) -> None:
+        super().__init__(SIZE)
+
+    def read(self, size: int = MIB) -> bytes:
+        data = holed(self.position, size)
+        self.position += len(data)
+        self.sha512.update(data)
+        self.md5.update(data)
+        return data
+
+
+class HoledOfKnownSize(Holed):
+    def __len__(self) -> int:
+        return self.size - self.position
+
+
+class TestThin:
+    @pytest.fixture(
+        scope="class", params=[Holed, HoledOfKnownSize], ids=["unknown", "known"]
+    )
+    def image(self, request: Any, alice: Any) -> Iterator[Any]:
+        user = clouds.User(alice)
+        try:
+            yield user.uploaded(request.param())
+        finally:
+            user.clean()
+
+    def test_only_data_takes_room_and_every_byte_is_right(
+        self, lab: Any, admin: Any, user: clouds.User, image: Any
+    ) -> None:
+        volume = test_images.image_volume(admin, image.id)
+        path = test_images.backing_file(lab, volume)
+        assert path.stat().st_size == 2 * GIB
+        data = sum(length for _offset, length in RUNS)
+        assert data <= path.stat().st_blocks * 512 <= 1.05 * data
+        position = 0
+        for piece in user.download(image.id).iter_content(4 * MIB):
+            assert piece == holed(position, len(piece)), f"at {position}"
+            position += len(piece)
+        assert position == SIZE
+
+    @pytest.mark.parametrize(
+        ("first", "last"),
+        [
+            (0, 0),
+            (3 * MIB - 1, 3 * MIB),  # out of data into a hole
+            (5 * MIB, 6 * MIB),  # all hole
+            (5 * MIB + 1, 30 * MIB),  # out of a hole into data
+            (9 * MIB, 70 * MIB),  # over a run
+            (GIB + 122, GIB + 124),
+            (SIZE - 10, SIZE - 1),
+        ],
+    )
+    def test_ranges_over_holes(
+        self, user: clouds.User, image: Any, first: int, last: int
+    ) -> None:
+        answer = user.download(image.id, Range=f"bytes={first}-{last}")
+        assert answer.status_code == 206
+        assert answer.content == holed(first, last - first + 1)
+
+
+def test_an_upload_leaves_the_page_cache_to_others(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    image = user.uploaded(pattern.Sized(512 * MIB))
+    path = test_images.backing_file(lab, test_images.image_volume(admin, image.id))
+    told = subprocess.run(
+        ["fincore", "--json", "--bytes", path], check=True, capture_output=True
+    )
+    assert int(json.loads(told.stdout)["fincore"][0]["res"]) < 51 * MIB
+
+
+@pytest.fixture
+def store(lab: Any, tmp_path: Any) -> Any:
+    """Store fv1 in this process, with its token and Cinder's endpoint in hand."""
+    made = direct.make_store(lab, mount_point_base=str(tmp_path / "mounts"))
+    with pytest.raises(exceptions.NotFound):
+        made.get_size(direct.at("fv1", "00000000-0000-4000-8000-000000000000"))
+    return made
+
+
+class TestRequests:
+    """The table in doc/source/performance.rst. Polls depend on Cinder's speed."""
+
+    UPLOAD = (
+        "create",
+        "reserve",
+        "connect",
+        "complete",
+        "detach",
+        "act",  # read-only
+        "set metadata",
+    )
+    DOWNLOAD = ("show", "reserve", "connect", "complete", "detach")
+    DELETE = ("show", "delete")
+
+    @pytest.fixture
+    def requests(self, lab: Any) -> "Requests":
+        return Requests(lab)
+
+    def test_known_size(self, store: Any, requests: "Requests") -> None:
+        location = self._add(store, pattern.Pattern(9 * MIB), 9 * MIB)
+        found = requests.new("set metadata")
+        assert [each for each in found if each != "show"] == list(self.UPLOAD)
+        assert found[1] == "show"  # when the volume is ready
+        stream, _size = store.get(location)
+        for _piece in stream:
+            pass
+        assert requests.new("detach") == list(self.DOWNLOAD)
+        store.delete(location)
+        assert requests.new("delete") == list(self.DELETE)
+
+    def test_unknown_size_takes_an_extension_and_a_question_more(
+        self, store: Any, requests: "Requests"
+    ) -> None:
+        location = self._add(store, pattern.Pattern(GIB + 1), 0)
+        found = requests.new("set metadata")
+        assert (
+            [each for each in found if each != "show"]
+            == [
+                *self.UPLOAD[:5],
+                "act",  # extend
+                *self.UPLOAD[5:],
+            ]
+        )
+        store.delete(location)
+
+    def test_fewer_than_upstream(self, lab: Any, user: clouds.User) -> None:
+        counts = {}
+        for name, last in (("peer", "act"), ("fv1", "set metadata")):
+            requests = Requests(lab)
+            image = user.uploaded(pattern.Sized(9 * MIB), store=name)
+            upload = len(requests.new(last))
+            assert len(user.download(image.id).content) == 9 * MIB
+            download = len(requests.new("detach"))
+            counts[name] = (upload, download)
+        assert counts["fv1"][0] < counts["peer"][0]
+        assert counts["fv1"][1] < counts["peer"][1]
+
+    @staticmethod
+    def _add(store: Any, reader: Any, size: int) -> Any:
+        url = store.add(IMAGE_ID, reader, size, "sha512")[0]
+        return direct.located("fv1", url)
+
+
+class Requests:
+    """Cinder's requests since it was made or last asked, as words."""
+
+    def __init__(self, lab: Any) -> None:
+        self._lab = lab
+        self._since = time.time()
+
+    def new(self, last: str) -> list[str]:
+        """Up to *last* at the least: the log has a request after its answer."""
+        found: list[str] = clouds.eventually(
+            lambda: words if last in (words := self._words()) else None,
+            f"there is a request to {last}",
+        )
+        self._since = time.time()
+        return found
+
+    def _words(self) -> list[str]:
+        found = self._lab.cinder_requests(self._since)
+        found.sort(key=lambda each: each["time"])
+        return [_word(each) for each in found if _is_of_a_store(each)]
+
+
+def _is_of_a_store(request: dict[str, Any]) -> bool:
+    return (request["user"] or "").startswith("image-")
+
+
+def _word(request: dict[str, Any]) -> str:
+    """What a request is for; the log does not tell which action on a volume."""
+    method, parts = request["method"], request["path"].strip("/").split("/")
+    kind = tuple("<id>" if len(part) >= 32 else part for part in parts[1:])
+    if kind[:1] == ("<id>",):  # the project, in upstream's URLs
+        kind = kind[1:]
+    return {
+        ("POST", "volumes"): "create",
+        ("GET", "volumes", "<id>"): "show",
+        ("DELETE", "volumes", "<id>"): "delete",
+        ("POST", "volumes", "<id>", "action"): "act",
+        ("POST", "volumes", "<id>", "metadata"): "set metadata",
+        ("POST", "attachments"): "reserve",
+        ("PUT", "attachments", "<id>"): "connect",
+        ("POST", "attachments", "<id>", "action"): "complete",
+        ("DELETE", "attachments", "<id>"): "detach",
+    }.get((method, *kind), f"{method} {'/'.join(kind)}")
+
+
+class TestReaders:
+    def test_a_slow_reader_is_in_nobodys_way(self, lab: Any, user: clouds.User) -> None:
+        image = user.uploaded(pattern.Sized(64 * MIB))
+        with user.download(image.id) as slow:
+            pieces = slow.iter_content(MIB)
+            assert next(pieces) == pattern.at(0, MIB)
+            for _reader in range(3):
+                assert user.download(image.id).content == pattern.at(0, 64 * MIB)
+            rest = b"".join(pieces)
+        assert rest == pattern.at(MIB, 63 * MIB)
+
+    def test_a_hundred_readers_at_once(self, store: Any) -> None:
+        url = store.add(IMAGE_ID, pattern.Pattern(16 * MIB), 16 * MIB, "sha512")[0]
+        location = direct.located("fv1", url)
+        threads = threading.active_count()
+        streams = [store.get(location)[0] for _reader in range(100)]
+        try:
+            for number in range(3):
+                for stream in streams:
+                    assert next(stream) == pattern.at(number * MIB, MIB)
+        finally:
+            for stream in streams:
+                stream.close()
+        assert threading.active_count() == threads
+        store.delete(location)
+
+    def test_a_deletion_waits_for_a_slow_reader_no_longer_than_it_should(
+        self, lab: Any, user: clouds.User
+    ) -> None:
+        image = user.uploaded(pattern.Sized(64 * MIB))
+        with user.download(image.id) as slow:
+            pieces = slow.iter_content(MIB)
+            next(pieces)
+            refused = user.cloud.image.delete(f"/images/{image.id}")
+            assert refused.status_code == 409
+            assert len(b"".join(pieces)) == 63 * MIB
+        assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
+
+    def test_a_client_that_goes_away_frees_everything(
+        self, lab: Any, admin: Any, user: clouds.User
+    ) -> None:
+        image = user.uploaded(pattern.Sized(512 * MIB))
+        volume = test_images.image_volume(admin, image.id)
+        answer = user.download(image.id)
+        assert next(answer.iter_content(MIB)) == pattern.at(0, MIB)
+        assert admin.block_storage.get_volume(volume.id).status == "in-use"
+        answer.close()
+        clouds.eventually(
+            lambda: admin.block_storage.get_volume(volume.id).status == "available",
+            "the image-volume is detached",
+            timeout_s=20,
+        )
+        base = direct.option("fv1", "ontap_mount_point_base")
+        clouds.eventually(
+            lambda: not direct.mounted_below(os.path.realpath(base)), "it is unmounted"
+        )
