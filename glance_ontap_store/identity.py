@@ -1,9 +1,11 @@
 """Who the store is, or acts for, towards OpenStack's services.
 
 Each store has a session of its own: two stores with different users really
-use both. A session keeps its token and renews it by itself.
+use both. A session keeps its token and renews it by itself. Connections belong to
+nobody: the stores of a process share them.
 """
 
+import functools
 from typing import cast
 
 from keystoneauth1 import exceptions
@@ -13,6 +15,7 @@ from keystoneauth1 import service_token
 from keystoneauth1 import session
 from keystoneauth1 import token_endpoint
 from keystoneauth1.access import service_catalog
+import requests
 
 from glance_ontap_store import errors
 from glance_ontap_store import requester as requester_
@@ -40,9 +43,30 @@ def session_for(settings: settings_.Settings) -> session.Session:
         )
     return session.Session(
         auth=auth,
+        session=_http(settings.verify),
         verify=settings.verify,
         timeout=settings.api_timeout_s,
     )
+
+
+def _http(verify: bool | str) -> requests.Session:
+    """Cookies of its own, connections that are not."""
+    made = requests.Session()
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, _connections(verify))
+    return made
+
+
+@functools.cache
+def _connections(verify: bool | str) -> session.TCPKeepAliveAdapter:
+    """Those of all stores that check certificates alike.
+
+    A connection stays open for the next request. Under eventlet, Cinder's API keeps
+    a place for each, 100 in all, and answers nobody else while they are taken: fifty
+    stores in a few workers would take them. Stores that check differently have
+    their own: older releases of requests check a connection only when it is made.
+    """
+    return session.TCPKeepAliveAdapter()
 
 
 def acting_for(

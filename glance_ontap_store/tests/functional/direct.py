@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glance_store import location
+import openstack
 from openstack import connection
 from oslo_config import cfg
 
@@ -42,7 +43,7 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
 
 def context(lab: Any, user: str, token: str | None = None) -> glance.Context:
     """What Glance makes of a request of *user*, with *token* or a new one."""
-    cloud = lab.cloud(user)
+    cloud = cloud_of(user)
     return glance.Context(
         project_id=cloud.current_project_id,
         is_admin=user == "admin",
@@ -77,6 +78,12 @@ def requesters_volumes(lab: Any, user: str) -> client.CinderClient:
     )
 
 
+@functools.cache
+def cloud_of(user: str) -> connection.Connection:
+    """The cloud as ``admin``, ``alice`` or ``bob``: one for all tests, as `owner`."""
+    return openstack.connect(cloud=user)
+
+
 def prepare_privileges(lab: Any) -> None:
     """Let this process start the helper that runs as root, as Glance's do.
 
@@ -99,8 +106,12 @@ def option(store_id: str, name: str) -> str:
     return parser[store_id][name]
 
 
+@functools.cache
 def owner(store_id: str) -> connection.Connection:
-    """The cloud as the user of the store, who owns its image-volumes."""
+    """The cloud as the user of the store, who owns its image-volumes.
+
+    One for all tests: each keeps a connection, and Cinder's API has 100 in all.
+    """
 
     def ask(name: str) -> str:
         return option(store_id, f"ontap_store_{name}")

@@ -84,7 +84,7 @@ class TestCinderAsRequester(TestCinder):
 
     @contextlib.contextmanager
     def snapshot(self, _volumes: Any, volume_id: str) -> Iterator[None]:
-        with direct.snapshot_as(self._lab.cloud("alice"), volume_id):
+        with direct.snapshot_as(direct.cloud_of("alice"), volume_id):
             yield
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 import configparser
+import os
+from pathlib import Path
 import re
 import time
 from typing import Any
@@ -103,3 +105,35 @@ def test_requests_per_image_are_those_of_one_store(
     finally:
         lab.glance_config.write_text(lab_config, "utf-8")
         lab.restart("glance")
+
+
+def connections_to(port: int) -> int:
+    """How many TCP connections this process has to a server on the machine."""
+    sockets = set()
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            sockets.add(os.readlink(each))
+        except FileNotFoundError:  # of the listing itself
+            continue
+    lines = Path("/proc/self/net/tcp").read_text("ascii").splitlines()[1:]
+    return sum(
+        int(words[2].partition(":")[2], 16) == port
+        and f"socket:[{words[9]}]" in sockets
+        for words in map(str.split, lines)
+    )
+
+
+def test_stores_of_a_process_share_connections(
+    lab: Any, admin: Any, user: clouds.User
+) -> None:
+    """Idle ones count: Cinder's API answers nobody else when 100 are open."""
+    volume = images.image_volume(admin, user.uploaded(pattern.Sized(MIB), "fv1").id)
+    made = [direct.make_store(lab, f"s{number}") for number in range(COUNT)]
+    port = int(lab.facts["urls"]["cinder"].rpartition(":")[2].partition("/")[0])
+    before = connections_to(port)
+    for each in made:
+        # Of another store, so that each has to ask whose it is.
+        assert not each.is_image_associated_with_store(
+            direct.glance.Context(), volume.id
+        )
+    assert before <= connections_to(port) <= before + 1

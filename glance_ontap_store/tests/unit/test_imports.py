@@ -34,6 +34,7 @@ ONLY_IMPORTERS = {
         "cli.gathering",
         "cli.keystone",
     },
+    "requests": {"identity"},
     "glance_store": {"store", "location", "errors"},
     "oslo_config": {"opts", "attach.brick", "cli.configuration", "cli.privileges"},
     # For operators: what Glance runs does without.

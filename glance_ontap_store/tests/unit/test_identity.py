@@ -1,0 +1,39 @@
+import dataclasses
+
+import pytest
+
+from glance_ontap_store import identity
+from glance_ontap_store.tests.fakes import openstack_http
+from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
+
+URL = f"{openstack_http.CINDER}/v3/volumes"
+
+
+@pytest.fixture
+def settings():
+    return cinder_tests.make_settings()
+
+
+def sessions(*given):
+    return [identity.session_for(each).session for each in given]
+
+
+class TestConnections:
+    def test_stores_share_them_and_no_cookies(self, settings):
+        other = dataclasses.replace(settings, store_id="other")
+        one, two = sessions(settings, other)
+        assert one.get_adapter(URL) is two.get_adapter(URL)
+        assert one.cookies is not two.cookies
+
+    def test_they_stay_open_between_requests(self, settings):
+        (one,) = sessions(settings)
+        assert isinstance(one.get_adapter(URL), identity.session.TCPKeepAliveAdapter)
+
+    @pytest.mark.parametrize("verify", [False, "/etc/ssl/lab.pem"])
+    def test_stores_that_check_certificates_differently_share_none(
+        self, settings, verify
+    ):
+        other = dataclasses.replace(settings, verify=verify)
+        one, two, three = sessions(settings, other, other)
+        assert one.get_adapter(URL) is not two.get_adapter(URL)
+        assert two.get_adapter(URL) is three.get_adapter(URL)
