@@ -550,15 +550,15 @@ def _line(name: str, about_s: float, unit: str = "") -> LinePlan:
 
 _SAME = tuple(
     _line(name, 2, unit="GiB")
-    for name in ("fv1-1", "peer-1", "fv1-4", "peer-4", "fv1-16")
+    for name in ("fv1-1", "peer-1", "fv1-4", "peer-4", "fv1-16", "peer-16")
 )
 _OTHER = (
     _line("fv1-1", 6, unit="GiB"),
     _line("peer-1", 7, unit="GiB"),
     _line("fv1-4", 24, unit="GiB"),
     _line("peer-4", 24, unit="GiB"),
-    # Upstream's image of 16 GiB would take 16 GiB of the FlexVol.
     _line("fv1-16", 65, unit="GiB"),
+    _line("peer-16", 80, unit="GiB"),
 )
 _READERS = (
     LinePlan("fv1-1", f"{LABELS['fv1']}, 1 reader", 1),
@@ -696,7 +696,7 @@ CASES = (
         _SAME,
         _volumes_on("fv1", _SAME),
         baseline="peer",
-        about_prepare_s=120,
+        about_prepare_s=200,
     ),
     CasePlan(
         "volume-other",

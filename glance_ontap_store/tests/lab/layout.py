@@ -14,7 +14,8 @@ import sys
 HOST = "127.0.0.1"
 REGION = "RegionOne"
 SVM = "svm1"
-FLEXVOLS = {"fv1": "24GiB", "fv2": "24GiB", "fv3": "3GiB"}
+# An image of 16 GiB of upstream's store takes 16 GiB of fv1.
+FLEXVOLS = {"fv1": "32GiB", "fv2": "24GiB", "fv3": "3GiB"}
 # ``own`` keeps images in the project of who uploads, on fv2.
 STORES = ("fv1", "fv2", "fv3", "own", "peer", "file")
 # Keystone user -> (project, roles)
