@@ -71,7 +71,7 @@ class CinderClient:
     def create(self, new: model.NewVolume) -> model.Volume:
         try:
             with self._translated(f"create volume {new.name!r}"):
-                return _volume(
+                return volume_from(
                     self._once.volumes.create(
                         new.size_gib,
                         name=new.name,
@@ -90,14 +90,14 @@ class CinderClient:
 
     def get(self, volume_id: str) -> model.Volume:
         with self._translated(f"show volume {volume_id}"):
-            return _volume(self._repeating.volumes.get(volume_id))
+            return volume_from(self._repeating.volumes.get(volume_id))
 
     def find(self, name: str) -> list[model.Volume]:
         with self._translated(f"list volumes named {name!r}"):
             found = self._repeating.volumes.list(
                 search_opts={"name": name, **self._everywhere}
             )
-            return [_volume(volume) for volume in found]
+            return [volume_from(volume) for volume in found]
 
     def delete(self, volume_id: str) -> None:
         with self._translated(f"delete volume {volume_id}", on_state=True):
@@ -283,7 +283,8 @@ def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
     return error.details is not None and error.message != "n/a"
 
 
-def _volume(volume: Any) -> model.Volume:
+def volume_from(volume: Any) -> model.Volume:
+    """Of what cinderclient makes of a volume in an answer."""
     return model.Volume(
         id=volume.id,
         status=volume.status,

@@ -14,6 +14,7 @@ from oslo_utils import strutils
 from glance_ontap_store import errors
 from glance_ontap_store import model
 from glance_ontap_store import settings as settings_
+from glance_ontap_store.cinder import client
 from glance_ontap_store.cli import facts
 from glance_ontap_store.cli import keystone
 from glance_ontap_store.cli.answers import Answer
@@ -180,14 +181,7 @@ def _seen(volume: Any) -> Seen:
     # A volume that was migrated keeps the name of the other file.
     name_id = shown.get("os-vol-mig-status-attr:name_id") or volume.id
     return Seen(
-        volume=model.Volume(
-            id=volume.id,
-            status=volume.status,
-            size_gib=volume.size,
-            metadata=dict(volume.metadata),
-            volume_type=volume.volume_type,
-            encrypted=bool(volume.encrypted),
-        ),
+        volume=client.volume_from(volume),
         pool=shown.get("os-vol-host-attr:host"),
         project_id=shown.get("os-vol-tenant-attr:tenant_id"),
         file=f"volume-{name_id}",
