@@ -41,8 +41,8 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
     return made
 
 
-def context(lab: Any, user: str, token: str | None = None) -> glance.Context:
-    """What Glance makes of a request of *user*, with *token* or a new one."""
+def context(user: str, token: str | None = None) -> glance.Context:
+    """What Glance makes of a request of *user*, with *token* or its own."""
     cloud = cloud_of(user)
     return glance.Context(
         project_id=cloud.current_project_id,
@@ -74,7 +74,7 @@ def requesters_volumes(lab: Any, user: str) -> client.CinderClient:
     return client.CinderClient(
         settings,
         identity.session_for(settings),
-        requester.Requester.from_context(context(lab, user)),
+        requester.Requester.from_context(context(user)),
     )
 
 

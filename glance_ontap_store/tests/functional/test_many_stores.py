@@ -130,10 +130,17 @@ def test_stores_of_a_process_share_connections(
     volume = images.image_volume(admin, user.uploaded(pattern.Sized(MIB), "fv1").id)
     made = [direct.make_store(lab, f"s{number}") for number in range(COUNT)]
     port = int(lab.facts["urls"]["cinder"].rpartition(":")[2].partition("/")[0])
-    before = connections_to(port)
+    before, since = connections_to(port), time.time()
     for each in made:
         # Of another store, so that each has to ask whose it is.
         assert not each.is_image_associated_with_store(
             direct.glance.Context(), volume.id
         )
-    assert before <= connections_to(port) <= before + 1
+    asked = [
+        each
+        for each in lab.cinder_requests(since)
+        if each["path"].endswith(volume.id) and each["status"] == 200
+    ]
+    # Had one not been answered, it would not have been its store's either.
+    assert len(asked) == COUNT
+    assert connections_to(port) <= before + 1

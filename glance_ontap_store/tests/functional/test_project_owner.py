@@ -180,7 +180,7 @@ def test_a_client_that_goes_away(lab: Any, base: str, leftovers: Any) -> None:
     store = direct.make_store(lab, "own", mount_point_base=base)
     reader = glance.OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
     with pytest.raises(OSError, match="went away"):
-        add(store, direct.context(lab, "alice"), reader, 9 * MIB)
+        add(store, direct.context("alice"), reader, 9 * MIB)
 
 
 def test_a_store_without_rights_over_the_volume(
@@ -194,7 +194,7 @@ def test_a_store_without_rights_over_the_volume(
         store_password=direct.option("fv1", "ontap_store_password"),
     )
     with pytest.raises(exceptions.BadStoreConfiguration, match="role admin"):
-        add(store, direct.context(lab, "alice"), pattern.Pattern(1), 1)
+        add(store, direct.context("alice"), pattern.Pattern(1), 1)
 
 
 def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -> None:
@@ -202,7 +202,7 @@ def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -
     store = direct.make_store(
         lab, "own", mount_point_base=base, endpoint_template=f"{url}/%(project_id)s"
     )
-    context = direct.context(lab, "alice")
+    context = direct.context("alice")
     vars_ = {**vars(context), "service_catalog": None}
     volume_id = add(store, glance.Context(**vars_), pattern.Pattern(1), 1)
     volume = admin.block_storage.get_volume(volume_id)
@@ -247,7 +247,7 @@ def test_a_token_that_expired_before_the_upload(
         token = lab.cloud("alice").session.get_token()
     clouds.eventually(lambda: not is_good(lab, token), "the token expires")
     store = direct.make_store(lab, "own", mount_point_base=base)
-    context = direct.context(lab, "alice", token)
+    context = direct.context("alice", token)
     volume_id = add(store, context, pattern.Pattern(MIB), MIB)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == context.project_id
@@ -260,7 +260,7 @@ def test_a_token_that_was_revoked_before_the_upload(
     token = lab.cloud("alice").session.get_token()
     revoke(lab, token)
     store = direct.make_store(lab, "own", mount_point_base=base)
-    volume_id = add(store, direct.context(lab, "alice", token), pattern.Pattern(1), 1)
+    volume_id = add(store, direct.context("alice", token), pattern.Pattern(1), 1)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == direct.owner("own").current_project_id
     assert "store's own project" in caplog.text

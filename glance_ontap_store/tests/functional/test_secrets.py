@@ -99,7 +99,7 @@ def test_none_in_logs_states_and_command_lines(lab: Any, user: clouds.User) -> N
 
 def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> None:
     caplog.set_level("DEBUG")
-    context = direct.context(lab, "alice")
+    context = direct.context("alice")
     for options in (
         {"store_password": "wr0ng-passw0rd"},
         {"store_auth_address": "http://127.0.0.1:1/v3", "http_retries": 0},
@@ -124,7 +124,7 @@ def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> N
 
 
 def test_what_is_looked_for_would_be_found(lab: Any) -> None:
-    token = direct.context(lab, "alice").auth_token
+    token = direct.context("alice").auth_token
     assert TOKEN.fullmatch(token.encode())
     known = set(secrets(lab).values())
     assert set(passwords().values()) < known
