@@ -13,8 +13,9 @@ import time
 import warnings
 
 from benchmarks import report
-from benchmarks import results
 from benchmarks import running
+from benchmarks.results import Run
+from benchmarks.running import Line
 
 DEFAULT_REPEATS = 5
 DEFAULT_MINUTES = 90
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if options.render:
         source, directory = options.render
-        _publish(results.Run.read(Path(source)), Path(directory), options.rst)
+        _publish(Run.read(Path(source)), Path(directory), options.rst)
         return 0
     return _measure(options)
 
@@ -94,7 +95,8 @@ def _measure(options: argparse.Namespace) -> int:
     # Not at the top: --render and --help need no lab and none of its packages.
     from benchmarks import cases
     from benchmarks import machine
-    from glance_ontap_store.tests.lab import client
+    from benchmarks.cases import Bench
+    from lab.client import Lab
 
     try:
         chosen = running.choose(cases.CASES, options.cases)
@@ -104,21 +106,21 @@ def _measure(options: argparse.Namespace) -> int:
     if options.list:
         print(report.listing(chosen, options.repeats))
         return 0
-    lab = client.Lab.from_facts()
-    run = results.Run(
+    lab = Lab.from_facts()
+    run = Run(
         began=datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "seconds"),
         machine=machine.facts(lab.flexvol("fv1")),
         versions=machine.versions(),
         options={"repeats": options.repeats, "scale": options.scale},
     )
     print(report.head(run), flush=True)
-    progress = running.Line(
+    progress = Line(
         lambda text: print(text, end="", file=sys.stderr, flush=True),
         sys.stderr.isatty(),
     )
     for plan in chosen:
         progress.expect(plan.about_s(options.repeats))
-    bench = cases.Bench(lab, options.scale)
+    bench = Bench(lab, options.scale)
     began = time.monotonic()
 
     def finish() -> None:
@@ -158,12 +160,12 @@ def _on_interrupt(finish: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def _write(run: results.Run, directory: Path) -> None:
+def _write(run: Run, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     run.write(directory / RESULTS)
 
 
-def _publish(run: results.Run, directory: Path | None, with_rst: bool) -> None:
+def _publish(run: Run, directory: Path | None, with_rst: bool) -> None:
     """Print the tables; draw the charts and write the rst into *directory*."""
     print(report.text(run), flush=True)
     if directory is None:

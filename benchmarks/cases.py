@@ -13,13 +13,18 @@ import time
 from typing import Any
 
 from benchmarks import apicalls
-from benchmarks import glance
 from benchmarks import measure
 from benchmarks import memory
 from benchmarks import peers
-from benchmarks import reader as reader_
+from benchmarks.glance import Cloud
+from benchmarks.peers import Closing
+from benchmarks.peers import Dd
+from benchmarks.peers import Peer
+from benchmarks.peers import Stored
 from benchmarks.reader import GIB
 from benchmarks.reader import MIB
+from benchmarks.reader import Image
+from benchmarks.reader import difference
 from benchmarks.results import Sample
 from benchmarks.running import CasePlan
 from benchmarks.running import LinePlan
@@ -52,15 +57,15 @@ class Bench:
         self.fv1: Path = lab.flexvol("fv1")
 
     @functools.cached_property
-    def cloud(self) -> glance.Cloud:
+    def cloud(self) -> Cloud:
         """The services; each of Glance's workers has used each store before."""
-        cloud = glance.Cloud(self.lab)
+        cloud = Cloud(self.lab)
         for store in STORES:
             _several(functools.partial(_try_in_glance, cloud, store))
         return cloud
 
     @functools.cache  # noqa: B019 - lives as long as the process
-    def peer(self, name: str) -> peers.Peer:
+    def peer(self, name: str) -> Peer:
         """The store, configured in this process and used once: tokens, the helper
         that runs as root, and imports are no part of a transfer."""
         peer = peers.MAKERS[name](self.lab)
@@ -70,13 +75,13 @@ class Bench:
         return peer
 
     @functools.cache  # noqa: B019 - and keeps its multihash
-    def image(self, gib: float, data_gib: float | None = None) -> reader_.Image:
+    def image(self, gib: float, data_gib: float | None = None) -> Image:
         """An image of that size, scaled."""
         data = None if data_gib is None else self._scaled(data_gib)
-        return reader_.Image(self._scaled(gib), data)
+        return Image(self._scaled(gib), data)
 
     @functools.cache  # noqa: B019 - and stays in the store until the lab ends
-    def stored(self, store: str) -> peers.Stored:
+    def stored(self, store: str) -> Stored:
         """An image of 1 GiB, written by a call of the store; read once and compared."""
         peer = self.peer(store)
         stored = peer.add(self.image(1))
@@ -84,7 +89,7 @@ class Bench:
         return stored
 
     @functools.cache  # noqa: B019 - and stays in Glance until the lab ends
-    def in_glance(self, store: str, image: reader_.Image) -> tuple[str, Path]:
+    def in_glance(self, store: str, image: Image) -> tuple[str, Path]:
         """The id of an image in Glance, and the file with its bytes."""
         image_id = self.cloud.create()
         self.cloud.upload(image_id, image, store, True)
@@ -102,7 +107,7 @@ class Bench:
 
 
 # Of an image to try a store with.
-_SMALL = reader_.Image(MIB)
+_SMALL = Image(MIB)
 
 
 def _several(do: Callable[[], None]) -> None:
@@ -114,7 +119,7 @@ def _several(do: Callable[[], None]) -> None:
         thread.join()
 
 
-def _try_in_glance(cloud: glance.Cloud, store: str) -> None:
+def _try_in_glance(cloud: Cloud, store: str) -> None:
     image_id = cloud.create()
     cloud.upload(image_id, _SMALL, store, True)
     sum(cloud.download(image_id))
@@ -131,7 +136,7 @@ def _store_uploads(
     def prepare(bench: Bench) -> Iterator[Takes]:
         image = bench.image(gib, data_gib)
 
-        def hashes(how: Callable[[reader_.Image], str], repeat: int) -> Sample:
+        def hashes(how: Callable[[Image], str], repeat: int) -> Sample:
             seconds, digest = measure.timed(lambda: how(image))
             assert digest == image.sha512
             return Sample(repeat, {"seconds": seconds})
@@ -146,16 +151,14 @@ def _store_uploads(
             takes["null"] = functools.partial(hashes, peers.hash_on_threads)
             takes["serial"] = functools.partial(hashes, peers.hash_in_series)
             if data_gib is None and is_size_known:
-                dd = stack.enter_context(contextlib.closing(peers.Dd(image, bench.fv1)))
+                dd = stack.enter_context(contextlib.closing(Dd(image, bench.fv1)))
                 takes["dd"] = functools.partial(_dd, dd)
             yield takes
 
     return prepare
 
 
-def _store_upload(
-    peer: peers.Peer, image: reader_.Image, is_size_known: bool, repeat: int
-) -> Sample:
+def _store_upload(peer: Peer, image: Image, is_size_known: bool, repeat: int) -> Sample:
     seconds, stored = measure.until_durable(
         lambda: peer.add(image, is_size_known), peer.unsynced
     )
@@ -174,15 +177,15 @@ def _store_upload(
         peer.delete(stored)
 
 
-def _dd(dd: peers.Dd, repeat: int) -> Sample:
+def _dd(dd: Dd, repeat: int) -> Sample:
     seconds, _ = measure.timed(dd.run)
     dd.path.unlink()
     return Sample(repeat, {"seconds": seconds})
 
 
-def _wrong(path: Path, multihash: str, image: reader_.Image, is_compared: bool) -> str:
+def _wrong(path: Path, multihash: str, image: Image, is_compared: bool) -> str:
     """What is wrong with an image as it was stored; "" if nothing is."""
-    if is_compared and (offset := reader_.difference(path, image)) is not None:
+    if is_compared and (offset := difference(path, image)) is not None:
         return f"stored bytes differ from offset {offset} on"
     if path.stat().st_size < image.size:
         return f"the file has only {path.stat().st_size} bytes"
@@ -214,7 +217,7 @@ def _glance_uploads(
 def _glance_upload(
     bench: Bench,
     store: str,
-    image: reader_.Image,
+    image: Image,
     is_size_known: bool,
     repeat: int,
 ) -> Sample:
@@ -240,7 +243,7 @@ def _glance_upload(
 def _first_and_all(stream: Iterator[Any], began: float) -> dict[str, float]:
     """Times from *began* to the first piece, from there on, and in all."""
     metrics: dict[str, float] = {}
-    with contextlib.closing(peers.Closing(stream)):
+    with contextlib.closing(Closing(stream)):
         for _piece in stream:
             metrics.setdefault("first_byte_s", time.monotonic() - began)
     metrics["seconds"] = time.monotonic() - began
@@ -249,9 +252,9 @@ def _first_and_all(stream: Iterator[Any], began: float) -> dict[str, float]:
     return metrics
 
 
-def _compare(stream: Iterator[bytes], image: reader_.Image) -> None:
+def _compare(stream: Iterator[bytes], image: Image) -> None:
     offset = 0
-    with contextlib.closing(peers.Closing(stream)):
+    with contextlib.closing(Closing(stream)):
         for piece in stream:
             if piece != image.at(offset, len(piece)):
                 raise ValueError(f"WRONG bytes read at {offset}")
@@ -405,7 +408,7 @@ def _volumes_on(
 
 
 def _volume(
-    bench: Bench, store: str, image: reader_.Image, flexvol: str, repeat: int
+    bench: Bench, store: str, image: Image, flexvol: str, repeat: int
 ) -> Sample:
     image_id, _path = bench.in_glance(store, image)
     seconds, made = _make_volumes(bench, image_id, image, flexvol, 1)
@@ -413,7 +416,7 @@ def _volume(
         wrong = ""
         if repeat == 1:
             path = bench.lab.flexvol(flexvol) / f"volume-{made[0]}"
-            offset = reader_.difference(path, image)
+            offset = difference(path, image)
             wrong = "" if offset is None else f"bytes differ from offset {offset} on"
         return Sample(repeat, {"seconds": seconds}, wrong=wrong)
     finally:
@@ -421,7 +424,7 @@ def _volume(
 
 
 def _make_volumes(
-    bench: Bench, image_id: str, image: reader_.Image, flexvol: str, count: int
+    bench: Bench, image_id: str, image: Image, flexvol: str, count: int
 ) -> tuple[float, list[str]]:
     """Seconds from the first request until all are available, and their ids."""
     cloud = bench.cloud

@@ -12,7 +12,10 @@ from matplotlib import figure
 from matplotlib import ticker
 
 from benchmarks import figures
-from benchmarks import results
+from benchmarks.figures import Spread
+from benchmarks.results import Case
+from benchmarks.results import Line
+from benchmarks.results import Run
 
 MIB = 1024**2
 # One colour for each store, the same in all charts; limits are grey.
@@ -26,7 +29,7 @@ class Bar:
     """One bar: its label, its value with least and most, whose it is."""
 
     label: str
-    value: figures.Spread
+    value: Spread
     line: str
     remark: str = ""
 
@@ -40,7 +43,7 @@ class Panel:
     bars: Sequence[Bar]
 
 
-def draw(run: results.Run, directory: Path, kind: str = "svg") -> list[Path]:
+def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
     """The charts that the run has cases for; where they were written."""
     charts = {
         "uploads": ("Uploads, until durable", _panels(run, _UPLOADS)),
@@ -90,7 +93,7 @@ _MEMORY: tuple[_Spec, ...] = (
 )
 
 
-def _panels(run: results.Run, specs: Sequence[_Spec]) -> list[Panel]:
+def _panels(run: Run, specs: Sequence[_Spec]) -> list[Panel]:
     panels = []
     for name, title, metric, unit in specs:
         case = run.case(name)
@@ -108,9 +111,7 @@ def _panels(run: results.Run, specs: Sequence[_Spec]) -> list[Panel]:
     return panels
 
 
-def _value(
-    case: results.Case, line: results.Line, metric: str, unit: str
-) -> figures.Spread | None:
+def _value(case: Case, line: Line, metric: str, unit: str) -> Spread | None:
     """A speed is that of the median time, as in the tables."""
     scale = MIB if unit.startswith("MiB") else 1
     if metric != "speed":
@@ -119,7 +120,7 @@ def _value(
     if times is None:
         return None
     size = case.bytes / scale
-    return figures.Spread(
+    return Spread(
         size / times.median, size / times.most, size / times.least, times.count
     )
 
@@ -188,7 +189,7 @@ def _digits(most: float) -> int:
     return 0 if most >= 100 else 1 if most >= 10 else 2
 
 
-def _caption(run: results.Run) -> str:
+def _caption(run: Run) -> str:
     return (
         f"Medians of up to {run.options['repeats']} repeats, whiskers from least to "
         "most. Simulated array, bind mounts. "

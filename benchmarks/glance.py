@@ -7,10 +7,12 @@ from typing import Any
 from urllib import parse
 
 from benchmarks import measure
-from benchmarks import reader as reader_
+from benchmarks.reader import MIB
+from benchmarks.reader import Image
+from benchmarks.reader import Reader
 
 # Of one chunk of an upload of unknown size, and of one read of a download.
-PIECE = reader_.MIB
+PIECE = MIB
 TIMEOUT_S = 600
 
 
@@ -40,7 +42,7 @@ class Cloud:
         return str(image.id)
 
     def upload(
-        self, image_id: str, image: reader_.Image, store: str, is_size_known: bool
+        self, image_id: str, image: Image, store: str, is_size_known: bool
     ) -> None:
         """Send the bytes; returns with Glance's answer."""
         headers = {
@@ -54,7 +56,7 @@ class Cloud:
             connection.request(
                 "PUT",
                 f"/v2/images/{image_id}/file",
-                body=reader_.Reader(image),
+                body=Reader(image),
                 headers=headers | self._token(),
                 encode_chunked=not is_size_known,
             )

@@ -14,8 +14,10 @@ import sys
 from typing import Any
 
 from benchmarks import peers
-from benchmarks import reader as reader_
-from glance_ontap_store.tests.lab import client
+from benchmarks.peers import Peer
+from benchmarks.peers import Stored
+from benchmarks.reader import Image
+from lab.client import Lab
 
 TIMEOUT_S = 300
 
@@ -30,7 +32,7 @@ def of_upload(store: str, size: int) -> float:
     return _measured({"store": store, "size": size})
 
 
-def of_download(store: str, stored: peers.Stored) -> float:
+def of_download(store: str, stored: Stored) -> float:
     """Likewise, reading what is stored already."""
     image = dataclasses.asdict(stored) | {"path": str(stored.path)}
     return _measured({"store": store, "stored": image})
@@ -54,19 +56,19 @@ def _measured(order: dict[str, Any]) -> float:
 
 def main() -> None:
     order = json.loads(sys.argv[1])
-    lab = client.Lab.from_facts()
+    lab = Lab.from_facts()
     # All that the stores import and configure is part of the null store, too.
     made = {name: make(lab) for name, make in peers.MAKERS.items()}
     if "stored" in order:
         raw = order["stored"]
-        stored = peers.Stored(**{**raw, "path": Path(raw["path"])})
+        stored = Stored(**{**raw, "path": Path(raw["path"])})
         peak = _download(made.get(order["store"]), stored)
     else:
-        peak = _upload(made.get(order["store"]), reader_.Image(order["size"]))
+        peak = _upload(made.get(order["store"]), Image(order["size"]))
     print(json.dumps({"peak_bytes": peak}))
 
 
-def _upload(peer: peers.Peer | None, image: reader_.Image) -> int:
+def _upload(peer: Peer | None, image: Image) -> int:
     image.piece(0, 1)
     _forget_peak()
     if peer is None:
@@ -78,7 +80,7 @@ def _upload(peer: peers.Peer | None, image: reader_.Image) -> int:
     return peak
 
 
-def _download(peer: peers.Peer | None, stored: peers.Stored) -> int:
+def _download(peer: Peer | None, stored: Stored) -> int:
     _forget_peak()
     if peer is None:
         peers.drain(peers.pread(stored.path, stored.size))

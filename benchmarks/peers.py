@@ -18,11 +18,13 @@ from glance_store._drivers.cinder import store as upstream
 from oslo_config import cfg
 
 from benchmarks import measure
-from benchmarks import reader as reader_
-from glance_ontap_store import location as our_location
+from benchmarks.reader import BLOCK
+from benchmarks.reader import Image
+from benchmarks.reader import Reader
+from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.tests.functional import direct
-from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
+from glance_ontap_store.transfer.digests import Digests
 
 ALGORITHM = "sha512"
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -56,11 +58,11 @@ class Peer:
         self._location_class = location_class
         self._find = find
 
-    def add(self, image: reader_.Image, is_size_known: bool = True) -> Stored:
+    def add(self, image: Image, is_size_known: bool = True) -> Stored:
         """What Glance does for an upload."""
         url, size, _md5, multihash, _metadata = self._store.add(
             str(uuid.uuid4()),
-            reader_.Reader(image),
+            Reader(image),
             image.size if is_size_known else 0,
             ALGORITHM,
             context=SimpleNamespace(project_id=PROJECT, user_id=PROJECT),
@@ -97,7 +99,7 @@ def ours(lab: Any, name: str = "fv1") -> Peer:
     """This package's store, as the lab's Glance has it."""
     store = direct.make_store(lab, name)
     find = _volume_file(lab.flexvol(name))
-    return Peer(name, store, our_location.StoreLocation, find, None)
+    return Peer(name, store, StoreLocation, find, None)
 
 
 def upstream_cinder(lab: Any) -> Peer:
@@ -149,20 +151,20 @@ class _Discard:
         pass
 
 
-def hash_on_threads(image: reader_.Image) -> str:
+def hash_on_threads(image: Image) -> str:
     """This store's pipeline without a device; the multihash."""
-    digests = digests_.Digests(ALGORITHM)
+    digests = Digests(ALGORITHM)
     sink: Any = _Discard()
-    pipeline.run(reader_.Reader(image), image.size, digests, sink)
+    pipeline.run(Reader(image), image.size, digests, sink)
     return digests.multihash()
 
 
-def hash_in_series(image: reader_.Image) -> str:
+def hash_in_series(image: Image) -> str:
     """md5 and multihash one after the other, as upstream's stores do."""
     md5 = hashlib.md5(usedforsecurity=False)
     multihash = hashlib.new(ALGORITHM)
-    reader = reader_.Reader(image)
-    while block := reader.read(reader_.BLOCK):
+    reader = Reader(image)
+    while block := reader.read(BLOCK):
         md5.update(block)
         multihash.update(block)
     return multihash.hexdigest()
@@ -171,12 +173,12 @@ def hash_in_series(image: reader_.Image) -> str:
 class Dd:
     """dd(1) of an image that lies in memory, into a file of a FlexVol."""
 
-    def __init__(self, image: reader_.Image, flexvol: Path) -> None:
+    def __init__(self, image: Image, flexvol: Path) -> None:
         self.path = flexvol / "benchmark-dd"
         # Without a name: nothing to clean up, however the process ends.
         self._source = os.memfd_create("benchmark")
         offset = 0
-        while piece := image.piece(offset, reader_.BLOCK):
+        while piece := image.piece(offset, BLOCK):
             offset += os.write(self._source, piece)
 
     def run(self) -> None:
@@ -198,8 +200,8 @@ class Dd:
 def pread(path: Path, size: int) -> Iterator[bytes]:
     """The plainest way to read *size* bytes of a file."""
     with open(path, "rb", buffering=0) as file:
-        for offset in range(0, size, reader_.BLOCK):
-            yield os.pread(file.fileno(), min(reader_.BLOCK, size - offset), offset)
+        for offset in range(0, size, BLOCK):
+            yield os.pread(file.fileno(), min(BLOCK, size - offset), offset)
 
 
 def drain(stream: Iterator[bytes]) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import random
 
-from glance_ontap_store.tests.demo import blocks
+from lab.demo import blocks
 
 MIB = 1024**2
 GIB = 1024**3

@@ -8,9 +8,13 @@ import textwrap
 
 from benchmarks import figures
 from benchmarks import machine
-from benchmarks import results
 from benchmarks import running
 from benchmarks import targets
+from benchmarks.figures import Spread
+from benchmarks.results import Case
+from benchmarks.results import Line
+from benchmarks.results import Run
+from benchmarks.running import CasePlan
 
 MIB = 1024**2
 _WIDTH = 100
@@ -32,12 +36,12 @@ class Table:
 # What is shown.
 
 
-def tables(run: results.Run) -> list[Table]:
+def tables(run: Run) -> list[Table]:
     """One for each case, then the targets."""
     return [*(case_table(case) for case in run.cases), targets_table(run)]
 
 
-def case_table(case: results.Case) -> Table:
+def case_table(case: Case) -> Table:
     """Medians and spreads; whatever failed or was wrong is a note."""
     columns = [column for column in _COLUMNS if column.is_in(case)]
     rows = []
@@ -72,7 +76,7 @@ def case_table(case: results.Case) -> Table:
 _LEVELS = {"store": "calls of the store", "glance": "through Glance's API"}
 
 
-def targets_table(run: results.Run) -> Table:
+def targets_table(run: Run) -> Table:
     rows = [
         [each.target, each.measured, each.verdict] for each in targets.verdicts(run)
     ]
@@ -93,17 +97,17 @@ class _Column:
         self._unit = unit
         self._digits = digits
 
-    def is_in(self, case: results.Case) -> bool:
+    def is_in(self, case: Case) -> bool:
         return any(line.values(self._metric) for line in case.lines)
 
-    def title(self, _case: results.Case) -> str:
+    def title(self, _case: Case) -> str:
         return self._title
 
-    def show(self, _case: results.Case, line: results.Line) -> str:
+    def show(self, _case: Case, line: Line) -> str:
         found = figures.spread(list(line.values(self._metric).values()))
         return "" if found is None else self._number(found)
 
-    def _number(self, found: figures.Spread) -> str:
+    def _number(self, found: Spread) -> str:
         median, least, most = (
             f"{value / self._unit:.{self._digits}f}"
             for value in (found.median, found.least, found.most)
@@ -116,13 +120,13 @@ class _Column:
 class _Speed:
     """Bytes of the case in the median of the times."""
 
-    def is_in(self, case: results.Case) -> bool:
+    def is_in(self, case: Case) -> bool:
         return bool(case.bytes)
 
-    def title(self, _case: results.Case) -> str:
+    def title(self, _case: Case) -> str:
         return "MiB/s"
 
-    def show(self, case: results.Case, line: results.Line) -> str:
+    def show(self, case: Case, line: Line) -> str:
         found = figures.spread(list(line.values().values()))
         return "" if found is None else f"{case.bytes / MIB / found.median:.0f}"
 
@@ -130,15 +134,15 @@ class _Speed:
 class _Versus:
     """How much faster than the baseline, or how much more memory."""
 
-    def is_in(self, case: results.Case) -> bool:
+    def is_in(self, case: Case) -> bool:
         return bool(case.baseline)
 
-    def title(self, case: results.Case) -> str:
+    def title(self, case: Case) -> str:
         if any(line.values("peak_bytes") for line in case.lines):
             return "MiB over no store"
         return "times as fast as upstream"
 
-    def show(self, case: results.Case, line: results.Line) -> str:
+    def show(self, case: Case, line: Line) -> str:
         base = case.baseline_of(line)
         if base is None or base is line:
             return ""
@@ -156,13 +160,13 @@ class _Versus:
 class _Finished:
     """Readers that came to the end."""
 
-    def is_in(self, case: results.Case) -> bool:
+    def is_in(self, case: Case) -> bool:
         return any(line.values("finished") for line in case.lines)
 
-    def title(self, _case: results.Case) -> str:
+    def title(self, _case: Case) -> str:
         return "readers finished"
 
-    def show(self, _case: results.Case, line: results.Line) -> str:
+    def show(self, _case: Case, line: Line) -> str:
         if not (finished := line.values("finished")):
             return ""
         return (
@@ -177,13 +181,13 @@ class _Requests:
     def __init__(self, what: str) -> None:
         self._what = what
 
-    def is_in(self, case: results.Case) -> bool:
+    def is_in(self, case: Case) -> bool:
         return any(line.values(f"{self._what}_requests") for line in case.lines)
 
-    def title(self, _case: results.Case) -> str:
+    def title(self, _case: Case) -> str:
         return f"{self._what} (and polls)"
 
-    def show(self, _case: results.Case, line: results.Line) -> str:
+    def show(self, _case: Case, line: Line) -> str:
         requests = line.values(f"{self._what}_requests")
         polls = line.values(f"{self._what}_polls")
         if not requests:
@@ -211,7 +215,7 @@ _COLUMNS = (
 # How it is shown.
 
 
-def head(run: results.Run) -> str:
+def head(run: Run) -> str:
     """Machine and versions, and what the figures do not show."""
     lines = [f"Benchmark, begun {run.began}, {_what_was_run(run)}"]
     facts = {name: text for name, text in run.machine.items() if name != "array"}
@@ -222,7 +226,7 @@ def head(run: results.Run) -> str:
     return "\n".join(lines)
 
 
-def _what_was_run(run: results.Run) -> str:
+def _what_was_run(run: Run) -> str:
     text = f"{run.options['repeats']} repeats"
     if run.options.get("scale", 1) != 1:
         text += f", SIZES TIMES {run.options['scale']:g}: A TRIAL, NO RESULTS"
@@ -233,7 +237,7 @@ def _wrapped(start: str, text: str) -> list[str]:
     return textwrap.wrap(start + text, _WIDTH, subsequent_indent="  ")
 
 
-def text(run: results.Run) -> str:
+def text(run: Run) -> str:
     """All tables for a terminal."""
     parts = [head(run), *(_plain(table) for table in tables(run))]
     if not run.is_whole:
@@ -267,7 +271,7 @@ def _plain(table: Table) -> str:
     return "\n".join(lines)
 
 
-def rst(run: results.Run) -> dict[str, str]:
+def rst(run: Run) -> dict[str, str]:
     """File names and texts, to be included by a page of the documentation."""
     texts = {
         f"{table.name}.rst.inc": _list_table(table)
@@ -303,7 +307,7 @@ def _escaped(cell: str) -> str:
     return cell
 
 
-def listing(plans: Sequence[running.CasePlan], repeats: int) -> str:
+def listing(plans: Sequence[CasePlan], repeats: int) -> str:
     """The cases and how long they take."""
     lines = []
     for plan in plans:

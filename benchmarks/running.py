@@ -12,11 +12,14 @@ from typing import Any
 from typing import Protocol
 
 from benchmarks import results
+from benchmarks.results import Case
+from benchmarks.results import Run
+from benchmarks.results import Sample
 
 LOG = logging.getLogger(__name__)
 
 # What takes one sample. It cleans up behind itself.
-Take = Callable[[int], results.Sample]
+Take = Callable[[int], Sample]
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def run_case(
     bench: Any,
     repeats: int,
     progress: Progress,
-    run: results.Run,
+    run: Run,
     allowed_s: float = math.inf,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -119,7 +122,7 @@ def run_case(
     What fails is written down with its reason, and the next one is taken. After the
     first, a repeat that would not end within *allowed_s* is not begun.
     """
-    case = results.Case(
+    case = Case(
         name=plan.name,
         level=plan.level,
         title=plan.title,
@@ -162,12 +165,12 @@ def run_case(
     progress.done(about_s - about_done_s)
 
 
-def _taken(take: Take, repeat: int) -> results.Sample:
+def _taken(take: Take, repeat: int) -> Sample:
     try:
         return take(repeat)
     except Exception as error:
         LOG.debug("a sample", exc_info=True)
-        return results.Sample(repeat, failure=describe(error))
+        return Sample(repeat, failure=describe(error))
 
 
 def describe(error: BaseException) -> str:

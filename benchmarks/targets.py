@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks import figures
 from benchmarks import results
+from benchmarks.figures import Spread
+from benchmarks.results import Run
 
 MIB = 1024**2
 MET, MISSED, EQUAL, UNKNOWN = "met", "missed", "equal within the spread", "not measured"
@@ -21,41 +23,41 @@ class Verdict:
     verdict: str
 
 
-def verdicts(run: results.Run) -> list[Verdict]:
+def verdicts(run: Run) -> list[Verdict]:
     """Each target once, in the order in which they were set."""
     return [judge(run) for judge in _JUDGES]
 
 
 def _values(
-    run: results.Run, case: str, line: str, metric: str = results.SECONDS
+    run: Run, case: str, line: str, metric: str = results.SECONDS
 ) -> dict[int, float]:
     found = run.case(case)
     return found.values(line, metric) if found else {}
 
 
-def _at_least(target: str, least: float, found: figures.Spread | None) -> Verdict:
+def _at_least(target: str, least: float, found: Spread | None) -> Verdict:
     if found is None:
         return Verdict(target, "", UNKNOWN)
     return Verdict(target, _times(found), MET if found.median >= least else MISSED)
 
 
-def _times(found: figures.Spread) -> str:
+def _times(found: Spread) -> str:
     return f"{found.median:.2f} ({found.least:.2f} to {found.most:.2f})"
 
 
 def _faster(
     case: str, than: str, least: float, target: str
-) -> Callable[[results.Run], Verdict]:
+) -> Callable[[Run], Verdict]:
     """This store's speed is *least* times that of line *than*."""
 
-    def judge(run: results.Run) -> Verdict:
+    def judge(run: Run) -> Verdict:
         ratio = figures.ratio(_values(run, case, than), _values(run, case, "fv1"))
         return _at_least(target, least, ratio)
 
     return judge
 
 
-def _upload_limit(run: results.Run) -> Verdict:
+def _upload_limit(run: Run) -> Verdict:
     limit = figures.slowest(
         _values(run, "store-upload", "null"), _values(run, "store-upload", "dd")
     )
@@ -67,7 +69,7 @@ def _upload_limit(run: results.Run) -> Verdict:
     )
 
 
-def _download_limit(run: results.Run) -> Verdict:
+def _download_limit(run: Run) -> Verdict:
     """Judged by the whole time; what is no attachment is told beside it."""
     case = "store-download"
     whole = _at_least(
@@ -85,7 +87,7 @@ def _download_limit(run: results.Run) -> Verdict:
     return dataclasses.replace(whole, measured=text)
 
 
-def _thin(run: results.Run) -> Verdict:
+def _thin(run: Run) -> Verdict:
     target = "sparse upload: blocks on the FlexVol within 5 % of the image's data"
     found = figures.ratio(
         _values(run, "store-sparse", "fv1", "stored_bytes"),
@@ -97,7 +99,7 @@ def _thin(run: results.Run) -> Verdict:
     return Verdict(target, _times(found), MET if is_met else MISSED)
 
 
-def _all_finish(run: results.Run) -> Verdict:
+def _all_finish(run: Run) -> Verdict:
     target = "8 readers of one image all finish"
     counts: list[tuple[float, float]] = []
     for case in ("store-readers", "glance-readers"):
@@ -112,7 +114,7 @@ def _all_finish(run: results.Run) -> Verdict:
     )
 
 
-def _readers(run: results.Run) -> Verdict:
+def _readers(run: Run) -> Verdict:
     case = "store-readers"
     return _at_least(
         "8 readers together: at least 0.9 of one reader's speed",
@@ -124,7 +126,7 @@ def _readers(run: results.Run) -> Verdict:
     )
 
 
-def _clones(run: results.Run) -> Verdict:
+def _clones(run: Run) -> Verdict:
     target = (
         "volume from an image on the same FlexVol: 16 GiB within 1.2 times the time of "
         "1 GiB"
@@ -137,10 +139,10 @@ def _clones(run: results.Run) -> Verdict:
     return Verdict(target, _times(found), MET if found.median <= 1.2 else MISSED)
 
 
-def _end_to_end(run: results.Run) -> Verdict:
+def _end_to_end(run: Run) -> Verdict:
     """Compares each line through Glance that both stores have."""
     target = "through Glance: never slower than upstream's cinder store on any line"
-    worst: list[tuple[figures.Spread, str]] = sorted(
+    worst: list[tuple[Spread, str]] = sorted(
         _glance_ratios(run), key=lambda each: each[0].median
     )
     if not worst:
@@ -154,7 +156,7 @@ def _end_to_end(run: results.Run) -> Verdict:
     return Verdict(target, text, EQUAL if is_equal else MISSED)
 
 
-def _glance_ratios(run: results.Run) -> Iterator[tuple[figures.Spread, str]]:
+def _glance_ratios(run: Run) -> Iterator[tuple[Spread, str]]:
     for case in run.cases:
         if case.level != "glance":
             continue
@@ -172,8 +174,8 @@ def _glance_ratios(run: results.Run) -> Iterator[tuple[figures.Spread, str]]:
                     )  # fmt: skip
 
 
-def _memory(direction: str) -> Callable[[results.Run], Verdict]:
-    def judge(run: results.Run) -> Verdict:
+def _memory(direction: str) -> Callable[[Run], Verdict]:
+    def judge(run: Run) -> Verdict:
         target = f"memory of {direction}: at most 64 MiB over the null store"
         case = f"memory-{direction}"
         over = figures.spread(
@@ -195,7 +197,7 @@ def _memory(direction: str) -> Callable[[results.Run], Verdict]:
     return judge
 
 
-def _requests(run: results.Run) -> Verdict:
+def _requests(run: Run) -> Verdict:
     target = "fewer requests to Cinder's API than upstream (upload/download/deletion)"
     texts = []
     is_met = True
@@ -215,7 +217,7 @@ def _requests(run: results.Run) -> Verdict:
     return Verdict(target, "; ".join(texts), MET if is_met else MISSED)
 
 
-_JUDGES: list[Callable[[results.Run], Verdict]] = [
+_JUDGES: list[Callable[[Run], Verdict]] = [
     _faster(
         "store-upload",
         "peer",

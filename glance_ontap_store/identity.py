@@ -18,15 +18,17 @@ from keystoneauth1.access import service_catalog
 import requests
 
 from glance_ontap_store import errors
-from glance_ontap_store import requester as requester_
-from glance_ontap_store import settings as settings_
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.settings import ApplicationCredential
+from glance_ontap_store.settings import Catalog
+from glance_ontap_store.settings import Settings
 
 
-def session_for(settings: settings_.Settings) -> session.Session:
+def session_for(settings: Settings) -> session.Session:
     """A session that logs in as the store when it is first used."""
     credential = settings.credential
     auth: identity.V3ApplicationCredential | identity.V3Password
-    if isinstance(credential, settings_.ApplicationCredential):
+    if isinstance(credential, ApplicationCredential):
         auth = identity.V3ApplicationCredential(
             auth_url=settings.auth_url,
             application_credential_id=credential.id,
@@ -70,7 +72,7 @@ def _connections(verify: bool | str) -> session.TCPKeepAliveAdapter:
 
 
 def acting_for(
-    requester: requester_.Requester, endpoint: str, store: session.Session
+    requester: Requester, endpoint: str, store: session.Session
 ) -> plugin.BaseAuthPlugin:
     """The requester's token at *endpoint*, vouched for by the store's own.
 
@@ -84,9 +86,7 @@ def acting_for(
     )
 
 
-def endpoint_of(
-    requester: requester_.Requester, wanted: settings_.Catalog, region: str | None
-) -> str:
+def endpoint_of(requester: Requester, wanted: Catalog, region: str | None) -> str:
     """Where the catalog that came with the request has a service.
 
     :raises errors.Misconfigured: it has it nowhere

@@ -5,12 +5,13 @@ Read as well: ``cinder://<volume id>`` (upstream's single store) and the same
 with scheme ``ontap``.
 """
 
+import contextlib
 import dataclasses
+import uuid
 
 import glance_store.location
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
 
 SCHEMES = ("cinder", "ontap")
 
@@ -36,8 +37,8 @@ class Location:
             )
         head, slash, tail = rest.partition("/")
         if not slash:
-            return cls(model.parse_volume_id(head))
-        return cls(model.parse_volume_id(tail), head or None)
+            return cls(parse_volume_id(head))
+        return cls(parse_volume_id(tail), head or None)
 
     def __str__(self) -> str:
         if self.store_id:
@@ -53,7 +54,7 @@ class StoreLocation(glance_store.location.StoreLocation):
 
     def process_specs(self) -> None:
         self.location = Location(
-            model.parse_volume_id(self.specs["volume_id"]), self.backend_group
+            parse_volume_id(self.specs["volume_id"]), self.backend_group
         )
 
     def get_uri(self) -> str:
@@ -68,3 +69,15 @@ class StoreLocation(glance_store.location.StoreLocation):
                     f" {self.backend_group!r} was asked for it."
                 )
             self.location = Location(location.volume_id, self.backend_group)
+
+
+def parse_volume_id(text: str) -> str:
+    """The volume id in *text*, in the form that Cinder uses.
+
+    :raises errors.BadLocation: when it is not a UUID in its usual form
+    """
+    with contextlib.suppress(ValueError):
+        value = str(uuid.UUID(text))
+        if value == text.lower():
+            return value
+    raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume.")

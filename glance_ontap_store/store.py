@@ -8,19 +8,23 @@ from glance_store import capabilities
 import glance_store.driver
 from oslo_log import log as logging
 
-from glance_ontap_store import backend as backend_
 from glance_ontap_store import errors
-from glance_ontap_store import lifecycle
-from glance_ontap_store import location as location_
 from glance_ontap_store import opts
-from glance_ontap_store import requester as requester_
-from glance_ontap_store import settings
-from glance_ontap_store.transfer import stream
+from glance_ontap_store.backend import Backend
+from glance_ontap_store.backend import build
+from glance_ontap_store.images.lifecycle import Lifecycle
+from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.location import SCHEMES
+from glance_ontap_store.location import Location
+from glance_ontap_store.location import StoreLocation
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.transfer.stream import ImageStream
 
 LOG = logging.getLogger(__name__)
 
-# Glance imports the location class by this name.
-StoreLocation = location_.StoreLocation
+# Glance imports the location class from this module.
+__all__ = ["Store", "StoreLocation"]
 
 
 class Store(glance_store.driver.Store):
@@ -32,11 +36,13 @@ class Store(glance_store.driver.Store):
         | capabilities.BitMasks.DRIVER_REUSABLE
     )
     OPTIONS = opts.OPTIONS
+    # Tests build a store over fakes.
+    build = staticmethod(build)
     EXAMPLE_URL = "cinder://<STORE_ID>/<VOLUME_ID>"
 
     def __init__(self, conf: Any, backend: str | None = None) -> None:
         super().__init__(conf, backend=backend)
-        self._backend: backend_.Backend | None = None
+        self._backend: Backend | None = None
         self._mistakes = "it was never configured"
         self._url_prefix = f"cinder://{backend}" if backend else "cinder://"
 
@@ -46,7 +52,7 @@ class Store(glance_store.driver.Store):
         Glance looks a store up under the scheme that is its type's name, and a
         location under the scheme of its URL: both are needed.
         """
-        return location_.SCHEMES
+        return SCHEMES
 
     def configure_add(self) -> None:
         """Read and check the options; glance_store calls it once at start.
@@ -56,10 +62,8 @@ class Store(glance_store.driver.Store):
         """
         try:
             with errors.as_glance_store():
-                self._backend = backend_.build(
-                    settings.Settings.from_options(
-                        self._option_values(), self.backend_group
-                    )
+                self._backend = self.build(
+                    Settings.from_options(self._option_values(), self.backend_group)
                 )
         except Exception as error:
             self._mistakes = str(error)
@@ -76,13 +80,13 @@ class Store(glance_store.driver.Store):
         return {option.name: getattr(group, option.name) for option in self.OPTIONS}
 
     @property
-    def _configured(self) -> backend_.Backend:
+    def _configured(self) -> Backend:
         if self._backend is None:
             raise errors.Misconfigured(self._mistakes)
         return self._backend
 
     @property
-    def _images(self) -> lifecycle.Lifecycle:
+    def _images(self) -> Lifecycle:
         return self._configured.images
 
     @capabilities.check
@@ -99,13 +103,13 @@ class Store(glance_store.driver.Store):
 
         :returns: URL, bytes written, md5, multihash, location metadata
         """
-        requester = requester_.Requester.from_context(context)
+        requester = Requester.from_context(context)
         with self._answering("store image %s", image_id):
             backend = self._configured
             owner = backend.owners.owner_of(image_id, requester)
             backend.settings.check_owner(owner)
             stored = backend.images.store(
-                lifecycle.Upload(
+                Upload(
                     image_id=image_id,
                     # The image's owner: Cinder clones by it (see doc: design).
                     owner=owner,
@@ -116,7 +120,7 @@ class Store(glance_store.driver.Store):
                 ),
                 backend.creator_for(requester),
             )
-        location = location_.Location(stored.volume_id, self.backend_group)
+        location = Location(stored.volume_id, self.backend_group)
         metadata = {"store": self.backend_group} if self.backend_group else {}
         return str(location), stored.size, stored.checksum, stored.multihash, metadata
 
@@ -127,7 +131,7 @@ class Store(glance_store.driver.Store):
         offset: int = 0,
         chunk_size: int | None = None,
         context: Any = None,
-    ) -> tuple[stream.ImageStream, int]:
+    ) -> tuple[ImageStream, int]:
         """A stream of the image's bytes and their number.
 
         *chunk_size* is glance_store's word for the length of a range, in bytes,
@@ -146,7 +150,7 @@ class Store(glance_store.driver.Store):
         """
         volume_id = self._volume_id(location)
         with self._answering("tell the size of image-volume %s", volume_id):
-            requester = requester_.Requester.from_context(context)
+            requester = Requester.from_context(context)
             return self._images.size_for(volume_id, requester)
 
     @capabilities.check
@@ -155,7 +159,7 @@ class Store(glance_store.driver.Store):
         volume_id = self._volume_id(location)
         with self._answering("delete image-volume %s", volume_id):
             backend = self._configured
-            requester = requester_.Requester.from_context(context)
+            requester = Requester.from_context(context)
             backend.images.delete(
                 volume_id,
                 lambda record: backend.owners.may_delete(record, requester),
@@ -171,7 +175,7 @@ class Store(glance_store.driver.Store):
 
     @staticmethod
     def _volume_id(location: Any) -> str:
-        parsed: location_.Location = location.store_location.location
+        parsed: Location = location.store_location.location
         return parsed.volume_id
 
     @contextlib.contextmanager

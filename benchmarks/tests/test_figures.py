@@ -1,17 +1,18 @@
 from benchmarks import figures
+from benchmarks.figures import Spread
 
 
 def test_spread():
-    assert figures.spread([3, 1, 2]) == figures.Spread(2, 1, 3, 3)
+    assert figures.spread([3, 1, 2]) == Spread(2, 1, 3, 3)
     assert figures.spread([]) is None
 
 
 def test_a_ratio_is_the_median_of_the_repeats_ratios():
     """Not the ratio of the medians: that would be 2 here."""
     found = figures.ratio({1: 1, 2: 4, 3: 9}, {1: 1, 2: 2, 3: 3})
-    assert found == figures.Spread(2, 1, 3, 3)
+    assert found == Spread(2, 1, 3, 3)
     found = figures.ratio({1: 10, 2: 1, 3: 4}, {1: 1, 2: 2, 3: 4})
-    assert found == figures.Spread(1, 0.5, 10, 3)
+    assert found == Spread(1, 0.5, 10, 3)
 
 
 def test_only_repeats_that_both_have_are_compared():

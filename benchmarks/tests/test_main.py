@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import __main__ as main
+from benchmarks import __main__
 from benchmarks import cases
 from benchmarks import report
 from benchmarks.tests import runs
@@ -9,21 +9,21 @@ from benchmarks.tests.runs import line
 
 
 def test_list_needs_no_lab(capsys):
-    assert main.main(["--list"]) == 0
+    assert __main__.main(["--list"]) == 0
     said = capsys.readouterr().out
     for plan in cases.CASES:
         assert plan.name in said
 
 
 def test_an_unknown_case_is_refused_with_those_there_are(capsys):
-    assert main.main(["--list", "--cases", "nothing"]) == 2
+    assert __main__.main(["--list", "--cases", "nothing"]) == 2
     assert "store-upload" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--repeats", "0"], ["--scale", "0"], ["--rst"]])
 def test_mistakes_are_refused(arguments):
     with pytest.raises(SystemExit):
-        main.main(arguments)
+        __main__.main(arguments)
 
 
 def test_render(tmp_path, capsys):
@@ -31,7 +31,9 @@ def test_render(tmp_path, capsys):
     run = runs.run(case("store-upload", line("fv1", [1]), bytes=1024**2))
     run.write(tmp_path / "results.json")
     out = tmp_path / "charts"
-    code = main.main(["--render", str(tmp_path / "results.json"), str(out), "--rst"])
+    code = __main__.main(
+        ["--render", str(tmp_path / "results.json"), str(out), "--rst"]
+    )
     assert code == 0
     assert report.text(run) in capsys.readouterr().out
     names = {path.name for path in out.iterdir()}
@@ -47,5 +49,5 @@ def test_names_are_stores_and_variants():
 
 
 def test_a_default_run_has_the_time_for_all_its_repeats():
-    whole = sum(plan.about_s(main.DEFAULT_REPEATS) for plan in cases.CASES)
-    assert whole <= main.DEFAULT_MINUTES * 60
+    whole = sum(plan.about_s(__main__.DEFAULT_REPEATS) for plan in cases.CASES)
+    assert whole <= __main__.DEFAULT_MINUTES * 60

@@ -10,16 +10,18 @@ import pytest
 
 from benchmarks import reader
 from benchmarks.reader import MIB
+from benchmarks.reader import Image
+from benchmarks.reader import Reader
 
 IMAGES = [
-    reader.Image(9 * MIB + 5),
-    reader.Image(200 * MIB, 25 * MIB),
-    reader.Image(3 * MIB + 1, MIB),
+    Image(9 * MIB + 5),
+    Image(200 * MIB, 25 * MIB),
+    Image(3 * MIB + 1, MIB),
 ]
 
 
 def whole(image, size=reader.BLOCK):
-    source = reader.Reader(image)
+    source = Reader(image)
     pieces = []
     while piece := source.read(size):
         assert len(piece) <= size
@@ -60,7 +62,7 @@ def test_zeros_are_where_no_extent_is_and_data_where_one_is():
 
 
 def test_a_sparse_image_has_about_the_data_it_was_asked_for():
-    image = reader.Image(8 * reader.GIB, reader.GIB)
+    image = Image(8 * reader.GIB, reader.GIB)
     assert image.data_bytes == pytest.approx(reader.GIB, rel=0.01)
 
 
@@ -69,7 +71,7 @@ def test_extents_begin_at_pages():
 
 
 def test_no_block_repeats():
-    image = reader.Image(reader.GIB)
+    image = Image(reader.GIB)
     blocks = {image.at(n * reader.BLOCK, 64) for n in range(256)}
     assert len(blocks) == 256
 
@@ -79,7 +81,7 @@ def test_another_process_makes_the_same_bytes():
     said = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert said.stdout.strip() == reader.Image(5 * MIB).sha512
+    assert said.stdout.strip() == Image(5 * MIB).sha512
 
 
 def test_the_multihash_is_that_of_the_bytes():

@@ -4,7 +4,8 @@ import docutils.core
 import pytest
 
 from benchmarks import report
-from benchmarks import results
+from benchmarks.results import Run
+from benchmarks.results import Sample
 from benchmarks.tests import runs
 from benchmarks.tests.runs import case
 from benchmarks.tests.runs import line
@@ -17,7 +18,7 @@ def a_run():
     wrong.samples[0].wrong = "stored bytes differ from offset 0 on"
     failed = line("file", [1])
     failed.repeats = 2
-    failed.samples.append(results.Sample(2, failure="OSError: no *room*"))
+    failed.samples.append(Sample(2, failure="OSError: no *room*"))
     return runs.run(
         case("store-upload", line("fv1", [1, 3]), wrong, failed, bytes=100 * MIB),
         case(
@@ -110,7 +111,7 @@ def test_the_rst_is_right(name):
 def test_a_run_is_read_as_it_was_written(tmp_path):
     run = a_run()
     run.write(tmp_path / "results.json")
-    again = results.Run.read(tmp_path / "results.json")
+    again = Run.read(tmp_path / "results.json")
     assert dataclasses.asdict(again) == dataclasses.asdict(run)
     assert report.text(again) == report.text(run)
 

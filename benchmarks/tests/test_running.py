@@ -2,13 +2,17 @@ import contextlib
 
 import pytest
 
-from benchmarks import results
 from benchmarks import running
+from benchmarks.results import Run
+from benchmarks.results import Sample
+from benchmarks.running import CasePlan
+from benchmarks.running import Line
+from benchmarks.running import LinePlan
 
 LINES = (
-    running.LinePlan("a", "A", 1),
-    running.LinePlan("b", "B", 2, most_repeats=2),
-    running.LinePlan("c", "C", 3),
+    LinePlan("a", "A", 1),
+    LinePlan("b", "B", 2, most_repeats=2),
+    LinePlan("c", "C", 3),
 )
 
 
@@ -30,11 +34,11 @@ def plan(takes, name="case", leaves=None):
         if leaves:
             raise leaves
 
-    return running.CasePlan(name, "store", "Title", LINES, prepare, about_prepare_s=10)
+    return CasePlan(name, "store", "Title", LINES, prepare, about_prepare_s=10)
 
 
 def new_run():
-    return results.Run("now", {}, {}, {"repeats": 3})
+    return Run("now", {}, {}, {"repeats": 3})
 
 
 def run_case(takes, **arguments):
@@ -47,7 +51,7 @@ def run_case(takes, **arguments):
 def taking(taken, name):
     def take(repeat):
         taken.append((repeat, name))
-        return results.Sample(repeat, {"seconds": 1.0})
+        return Sample(repeat, {"seconds": 1.0})
 
     return take
 
@@ -88,7 +92,7 @@ def test_a_case_that_cannot_be_prepared_is_a_failure_of_the_case():
         yield
 
     running.run_case(
-        running.CasePlan("case", "store", "T", LINES, prepare), None, 3, progress, run
+        CasePlan("case", "store", "T", LINES, prepare), None, 3, progress, run
     )
     assert run.case("case").failure == "OSError: no lab"
     assert progress.done_s == plan({}).about_s(3) - 10
@@ -158,7 +162,7 @@ def test_choose():
 
 def test_progress_on_a_terminal_is_one_line():
     written = []
-    line = running.Line(written.append, is_terminal=True)
+    line = Line(written.append, is_terminal=True)
     line.expect(100)
     line.doing("something")
     line.close()
@@ -169,7 +173,7 @@ def test_progress_on_a_terminal_is_one_line():
 
 def test_progress_in_a_log_is_a_line_each():
     written = []
-    line = running.Line(written.append, is_terminal=False)
+    line = Line(written.append, is_terminal=False)
     line.doing("something")
     line.close()
     assert "".join(written).endswith("something\n")

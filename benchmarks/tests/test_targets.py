@@ -1,7 +1,8 @@
 import pytest
 
-from benchmarks import results
 from benchmarks import targets
+from benchmarks.results import Sample
+from benchmarks.targets import Verdict
 from benchmarks.tests import runs
 from benchmarks.tests.runs import case
 from benchmarks.tests.runs import line
@@ -87,7 +88,7 @@ def test_every_reader_has_to_finish():
 
     assert verdict("8 readers of", readers([8, 8])).verdict == targets.MET
     found = verdict("8 readers of", readers([8, 7]))
-    assert found == targets.Verdict(found.target, "15 of 16", targets.MISSED)
+    assert found == Verdict(found.target, "15 of 16", targets.MISSED)
 
 
 def test_readers_together():
@@ -187,7 +188,7 @@ def test_requests():
 
 def test_a_failed_sample_counts_for_nothing():
     ours = line("fv1", [1, 1])
-    ours.samples.append(results.Sample(3, failure="broken"))
+    ours.samples.append(Sample(3, failure="broken"))
     found = verdict(
         "upload of random data: at least 1.8",
         case("store-upload", ours, line("peer", [2, 2, 2])),

@@ -13,10 +13,13 @@ from oslo_utils import strutils
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
-from glance_ontap_store import model
-from glance_ontap_store import requester as requester_
-from glance_ontap_store import settings as settings_
-from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Fault
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.settings import expand
 
 # 3.54: the attach mode is an argument of the attachment (older Cinder: none
 # since Train). Nothing newer is needed.
@@ -35,9 +38,9 @@ class CinderClient:
 
     def __init__(
         self,
-        settings: settings_.Settings,
+        settings: Settings,
         session: keystone_session.Session,
-        requester: requester_.Requester | None = None,
+        requester: Requester | None = None,
     ) -> None:
         self._settings = settings
         self._who = settings.describe_identity()
@@ -68,7 +71,7 @@ class CinderClient:
         self._once = client(0)
         self._repeating = client(settings.http_retries)
 
-    def create(self, new: model.NewVolume) -> model.Volume:
+    def create(self, new: NewVolume) -> Volume:
         try:
             with self._translated(f"create volume {new.name!r}"):
                 return volume_from(
@@ -88,11 +91,11 @@ class CinderClient:
                 " Create it or change ontap_volume_type."
             ) from error
 
-    def get(self, volume_id: str) -> model.Volume:
+    def get(self, volume_id: str) -> Volume:
         with self._translated(f"show volume {volume_id}"):
             return volume_from(self._repeating.volumes.get(volume_id))
 
-    def find(self, name: str) -> list[model.Volume]:
+    def find(self, name: str) -> list[Volume]:
         with self._translated(f"list volumes named {name!r}"):
             found = self._repeating.volumes.list(
                 search_opts={"name": name, **self._everywhere}
@@ -126,18 +129,18 @@ class CinderClient:
             )
             return bool(found)
 
-    def last_fault(self, volume_id: str) -> service.Fault | None:
+    def last_fault(self, volume_id: str) -> Fault | None:
         with self._translated(f"list the messages about volume {volume_id}"):
             found = self._repeating.messages.list(
                 search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
             )
             if not found:
                 return None
-            return service.Fault(found[0].event_id, found[0].user_message)
+            return Fault(found[0].event_id, found[0].user_message)
 
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
-    ) -> service.Attachment:
+    ) -> Attachment:
         what = f"attach volume {volume_id}"
         with self._translated(what, on_state=True):
             reserved = self._once.attachments.create(volume_id, None, mode=mode)
@@ -147,9 +150,7 @@ class CinderClient:
                 answer = self._once.attachments.update(
                     attachment_id, {**connector, "mountpoint": "glance_store"}
                 )
-                return service.Attachment(
-                    attachment_id, volume_id, answer.connection_info
-                )
+                return Attachment(attachment_id, volume_id, answer.connection_info)
         except BaseException as error:
             self._take_back(attachment_id, error)
             raise
@@ -271,9 +272,9 @@ class CinderClient:
         )
 
 
-def _endpoint(settings: settings_.Settings, requester: requester_.Requester) -> str:
+def _endpoint(settings: Settings, requester: Requester) -> str:
     if settings.endpoint_template:
-        return settings_.expand(settings.endpoint_template, requester.project_id)
+        return expand(settings.endpoint_template, requester.project_id)
     return identity.endpoint_of(requester, settings.catalog, settings.region_name)
 
 
@@ -283,9 +284,9 @@ def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
     return error.details is not None and error.message != "n/a"
 
 
-def volume_from(volume: Any) -> model.Volume:
+def volume_from(volume: Any) -> Volume:
     """Of what cinderclient makes of a volume in an answer."""
-    return model.Volume(
+    return Volume(
         id=volume.id,
         status=volume.status,
         size_gib=volume.size,

@@ -3,10 +3,11 @@
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import discarding
-from glance_ontap_store.cinder import service
-from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.discarding import Trash
+from glance_ontap_store.cinder.waiting import Clock
 
 LOG = logging.getLogger(__name__)
 
@@ -20,16 +21,16 @@ class ForRequester:
 
     def __init__(
         self,
-        theirs: service.VolumeService,
-        own: service.VolumeService,
-        clock: waiting.Clock,
+        theirs: VolumeService,
+        own: VolumeService,
+        clock: Clock,
         timeout_s: float,
     ) -> None:
         self._theirs = theirs
         self._own = own
-        self._trash = discarding.Trash(theirs, clock, timeout_s)
+        self._trash = Trash(theirs, clock, timeout_s)
 
-    def create(self, new: model.NewVolume) -> model.Volume:
+    def create(self, new: NewVolume) -> Volume:
         """As `service.VolumeService.create`.
 
         Where the requester's token is no longer good, the store creates the volume
@@ -47,7 +48,7 @@ class ForRequester:
         self._check_rights(volume)
         return volume
 
-    def _check_rights(self, volume: model.Volume) -> None:
+    def _check_rights(self, volume: Volume) -> None:
         try:
             self._own.get(volume.id)
         except (errors.ImageVolumeGone, errors.Refused) as error:

@@ -1,9 +1,12 @@
 """Deleting volumes that nobody must find again, whatever state they are in."""
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import service
 from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.api import Creator
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.waiting import Clock
 
 
 class Trash:
@@ -12,16 +15,12 @@ class Trash:
     The volumes it deletes are made through it, with a ``write_id`` of their own.
     """
 
-    def __init__(
-        self, volumes: service.VolumeService, clock: waiting.Clock, timeout_s: float
-    ) -> None:
+    def __init__(self, volumes: VolumeService, clock: Clock, timeout_s: float) -> None:
         self._volumes = volumes
         self._clock = clock
         self._timeout_s = timeout_s
 
-    def create(
-        self, new: model.NewVolume, creator: service.Creator | None = None
-    ) -> model.Volume:
+    def create(self, new: NewVolume, creator: Creator | None = None) -> Volume:
         """As `service.VolumeService.create`, but nothing is left when it fails.
 
         *creator* asks Cinder for it, in whose project it then is; None: the store.
@@ -35,15 +34,15 @@ class Trash:
             self._discard_unanswered(new, error)
             raise
 
-    def _discard_unanswered(self, new: model.NewVolume, cause: BaseException) -> None:
+    def _discard_unanswered(self, new: NewVolume, cause: BaseException) -> None:
         try:
             found = self._volumes.find(new.name)
         except errors.StoreError as error:
             errors.note(cause, f"A volume {new.name!r} may have been created: {error}")
             return
-        wanted = model.Record.parse(new.metadata).write_id
         for volume in found:
-            if model.Record.parse(volume.metadata).write_id == wanted:
+            # The metadata has a ``write_id`` of its own.
+            if new.metadata.items() <= volume.metadata.items():
                 self.discard(volume.id, cause)
 
     def discard(self, volume_id: str, cause: BaseException | None = None) -> None:

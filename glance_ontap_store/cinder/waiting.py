@@ -6,8 +6,8 @@ import time
 from typing import Protocol
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import service
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeService
 
 
 class Clock(Protocol):
@@ -62,12 +62,12 @@ def until(clock: Clock, timeout_s: float, done: Callable[[], bool]) -> bool:
 
 
 def settled(
-    volumes: service.VolumeService,
+    volumes: VolumeService,
     clock: Clock,
-    begun: model.Volume,
+    begun: Volume,
     least_s: float,
     timeout_s: float,
-) -> model.Volume:
+) -> Volume:
     """The volume once it has left the status of *begun* for ``available``.
 
     *begun* is what Cinder last said of it. It is asked again after *least_s*, and
@@ -95,9 +95,7 @@ def settled(
     raise AssertionError("intervals never end")
 
 
-def _failure(
-    volumes: service.VolumeService, volume: model.Volume, passing: str
-) -> errors.StoreError:
+def _failure(volumes: VolumeService, volume: Volume, passing: str) -> errors.StoreError:
     fault = volumes.last_fault(volume.id)
     reason = fault.text if fault else "Cinder kept no message about it"
     text = (

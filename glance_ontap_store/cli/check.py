@@ -9,24 +9,27 @@ from typing import Any
 from cliff import lister
 
 from glance_ontap_store import errors
-from glance_ontap_store.cli import deep
-from glance_ontap_store.cli import facts as facts_
-from glance_ontap_store.cli import findings
-from glance_ontap_store.cli import gathering
-from glance_ontap_store.cli import judging_cinder
-from glance_ontap_store.cli import judging_host
-from glance_ontap_store.cli import session as session_
-from glance_ontap_store.cli.findings import Finding
+from glance_ontap_store.checks import cinder
+from glance_ontap_store.checks import deep
+from glance_ontap_store.checks import finding
+from glance_ontap_store.checks import host
+from glance_ontap_store.checks.deep import Plan
+from glance_ontap_store.checks.finding import Finding
+from glance_ontap_store.checks.finding import Severity
+from glance_ontap_store.cli.context import Context
+from glance_ontap_store.cli.context import of
+from glance_ontap_store.survey import gather
+from glance_ontap_store.survey.facts import Facts
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
 # The command itself failed: apart from what it may have found.
 FAILED = 3
-_QUESTIONS = judging_host.QUESTIONS + judging_cinder.QUESTIONS
+_QUESTIONS = host.QUESTIONS + cinder.QUESTIONS
 
 
-def judge(facts: facts_.Facts) -> list[Finding]:
+def judge(facts: Facts) -> list[Finding]:
     """Everything that is wrong with *facts*, the worst first."""
-    return findings.ordered(each for ask in _QUESTIONS for each in ask(facts))
+    return finding.ordered(each for ask in _QUESTIONS for each in ask(facts))
 
 
 class Check(lister.Lister):
@@ -80,12 +83,12 @@ class Check(lister.Lister):
             self._say(f"glance-ontap check failed: {error!r}")
             return FAILED
         self._say(_summary(self._found))
-        return findings.exit_code(self._found)
+        return finding.exit_code(self._found)
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-        session = session_.of(self.app)
+        session = of(self.app)
         found = self._findings(session, parsed_args)
         self._found = found
         return COLUMNS, [
@@ -100,13 +103,13 @@ class Check(lister.Lister):
         ]
 
     def _findings(
-        self, session: session_.Session, parsed_args: argparse.Namespace
+        self, session: Context, parsed_args: argparse.Namespace
     ) -> list[Finding]:
         try:
             glance = session.glance
         except errors.Misconfigured as error:
             return [
-                findings.error(
+                finding.error(
                     "config-unreadable",
                     "glance",
                     f"Glance's configuration cannot be read: {error}",
@@ -117,7 +120,7 @@ class Check(lister.Lister):
         if parsed_args.store:
             session.stores(parsed_args.store)  # there is such a store
         cloud = session.cloud
-        facts = gathering.gather(
+        facts = gather.gather(
             glance,
             admin=cloud.session if cloud else None,
             cinder_conf=session.cinder_conf(parsed_args.cinder_conf),
@@ -125,13 +128,13 @@ class Check(lister.Lister):
         )
         found = judge(facts)
         if parsed_args.deep:
-            plan = deep.Plan(volume_type=parsed_args.volume_type)
+            plan = Plan(volume_type=parsed_args.volume_type)
             found += deep.check(facts, cloud, plan, self._say)
-        return findings.ordered(found)
+        return finding.ordered(found)
 
     def _say(self, text: str) -> None:
         """To people only: programs read standard output."""
-        session = session_.of(self.app)
+        session = of(self.app)
         self.app.stderr.write(session.masked(text) + "\n")
 
 
@@ -143,16 +146,16 @@ def _sentence(text: str) -> str:
 
 
 def _summary(found: Sequence[Finding]) -> str:
-    def count(severity: findings.Severity, word: str) -> str:
+    def count(severity: Severity, word: str) -> str:
         number = sum(each.severity is severity for each in found)
         return f"{number} {word}{'' if number == 1 else 's'}"
 
     text = ", ".join(
         [
-            count(findings.Severity.ERROR, "error"),
-            count(findings.Severity.WARNING, "warning"),
-            count(findings.Severity.INFO, "note"),
+            count(Severity.ERROR, "error"),
+            count(Severity.WARNING, "warning"),
+            count(Severity.INFO, "note"),
         ]
     )
-    unknown = sum(each.code == findings.NOT_ASKED for each in found)
+    unknown = sum(each.code == finding.NOT_ASKED for each in found)
     return f"{text}; not known: {unknown}." if unknown else f"{text}."

@@ -12,9 +12,10 @@ from cliff import app
 from cliff import commandmanager
 
 from glance_ontap_store import errors
-from glance_ontap_store.cli import check
-from glance_ontap_store.cli import listing
-from glance_ontap_store.cli import session
+from glance_ontap_store.cli.check import Check
+from glance_ontap_store.cli.context import Context
+from glance_ontap_store.cli.inventory_commands import List
+from glance_ontap_store.cli.inventory_commands import Usage
 
 _DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."
 _DEFAULT_FILE = "/etc/glance/glance-api.conf"
@@ -38,9 +39,9 @@ class GlanceOntap(app.App):
 
     def __init__(self) -> None:
         commands = commandmanager.CommandManager()
-        commands.add_command("check", check.Check)
-        commands.add_command("list", listing.List)
-        commands.add_command("usage", listing.Usage)
+        commands.add_command("check", Check)
+        commands.add_command("list", List)
+        commands.add_command("usage", Usage)
         super().__init__(
             description=_DESCRIPTION,
             version=importlib.metadata.version("glance_ontap_store"),
@@ -87,7 +88,7 @@ class GlanceOntap(app.App):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def initialize_app(self, argv: list[str]) -> None:
-        self.session = session.Session(
+        self.session = Context(
             files=tuple(self.options.config_file or [_DEFAULT_FILE]),
             directories=tuple(self.options.config_dir),
             os_cloud=self.options.os_cloud,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from glance_ontap_store import model
+from glance_ontap_store.units import Extent
 
 
 class Device(Protocol):
@@ -20,7 +20,7 @@ class Device(Protocol):
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """All of *data*; *data* is not kept."""
 
-    def extent(self, offset: int) -> model.Extent:
+    def extent(self, offset: int) -> Extent:
         """What is known of the bytes from *offset* on without reading them.
 
         A hole ends at the device's end at the latest; all else may be no hole.

@@ -1,18 +1,20 @@
 """From Glance's stream to a device, durably and in one pass."""
 
 from glance_ontap_store.transfer import buffers
-from glance_ontap_store.transfer import crew
-from glance_ontap_store.transfer import digests as digests_
-from glance_ontap_store.transfer import sink as sink_
-from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer import threads
+from glance_ontap_store.transfer.buffers import Buffer
+from glance_ontap_store.transfer.digests import Digests
+from glance_ontap_store.transfer.fanout import Fanout
+from glance_ontap_store.transfer.sink import Sink
+from glance_ontap_store.transfer.source import BoundedReader
+from glance_ontap_store.transfer.source import Reader
 
 
 def run(
-    reader: source.Reader,
+    reader: Reader,
     announced: int,
-    digests: digests_.Digests,
-    sink: sink_.Sink,
+    digests: Digests,
+    sink: Sink,
 ) -> None:
     """Bring the whole stream to *sink* and return when it is durable there.
 
@@ -27,15 +29,15 @@ def run(
 
 
 def fill(
-    reader: source.Reader,
+    reader: Reader,
     announced: int,
-    digests: digests_.Digests,
-    sink: sink_.Sink,
+    digests: Digests,
+    sink: Sink,
     block_size: int = buffers.BLOCK,
 ) -> None:
     """`run`, one thing after the other: the reference, right everywhere."""
-    stream = source.Stream(reader, announced)
-    buffer = buffers.Buffer(block_size)
+    stream = BoundedReader(reader, announced)
+    buffer = Buffer(block_size)
     while buffer.fill(stream.read):
         digests.update(buffer.block)
         sink.write(buffer.block)
@@ -43,10 +45,10 @@ def fill(
 
 
 def fill_threaded(
-    reader: source.Reader,
+    reader: Reader,
     announced: int,
-    digests: digests_.Digests,
-    sink: sink_.Sink,
+    digests: Digests,
+    sink: Sink,
     block_size: int = buffers.BLOCK,
 ) -> None:
     """`run`, with a thread for each digest and one that writes.
@@ -55,7 +57,7 @@ def fill_threaded(
     hashlib and the kernel let other threads run meanwhile. A device that fails
     is noticed when the reader returns from a read.
     """
-    stream = source.Stream(reader, announced)
-    room = [buffers.Buffer(block_size) for _ in range(buffers.COUNT)]
-    crew.Crew([*digests.parts, sink.write], room).pass_on(stream.read)
+    stream = BoundedReader(reader, announced)
+    room = [Buffer(block_size) for _ in range(buffers.COUNT)]
+    Fanout([*digests.parts, sink.write], room).pass_on(stream.read)
     sink.finish()

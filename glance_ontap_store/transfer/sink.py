@@ -4,7 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 
 from glance_ontap_store import errors
-from glance_ontap_store.transfer import device as device_
+from glance_ontap_store.transfer.device import Device
 
 # The least that is left out: a block of WAFL, and a page of the host.
 PAGE = 4096
@@ -38,7 +38,7 @@ class Sink:
 
     def __init__(
         self,
-        device: device_.Device,
+        device: Device,
         full_length: Callable[[int], int],
         thin: bool,
     ) -> None:

@@ -14,7 +14,7 @@ class Reader(Protocol):
         """At most *size* bytes; b"" at the end."""
 
 
-class Stream:
+class BoundedReader:
     """A reader that is not asked again after its end, and held to its word.
 
     *announced* is the image's size in bytes, 0 when Glance does not know it.

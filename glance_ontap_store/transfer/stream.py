@@ -6,9 +6,10 @@ import threading
 from typing import Any
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.transfer import ahead
-from glance_ontap_store.transfer import device as device_
+from glance_ontap_store.transfer import readahead
+from glance_ontap_store.transfer.device import Device
+from glance_ontap_store.transfer.readahead import Readahead
+from glance_ontap_store.units import ByteRange
 
 
 class ImageStream:
@@ -23,12 +24,12 @@ class ImageStream:
 
     def __init__(
         self,
-        device: device_.Device,
-        wanted: model.ByteRange,
+        device: Device,
+        wanted: ByteRange,
         release: Callable[[], None],
-        piece: int = ahead.PIECE,
+        piece: int = readahead.PIECE,
     ) -> None:
-        self._ahead = ahead.Ahead(device, wanted, piece)
+        self._ahead = Readahead(device, wanted, piece)
         self._release: Callable[[], None] | None = _both(self._ahead.stop, release)
         # Guards both against a close from another thread.
         self._lock = threading.Lock()

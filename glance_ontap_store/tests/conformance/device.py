@@ -2,12 +2,12 @@
 
 import pytest
 
-from glance_ontap_store.transfer import device as device_
+from glance_ontap_store.transfer.device import Device
 
 
 class DeviceContract:
     @pytest.fixture
-    def device(self) -> device_.Device:
+    def device(self) -> Device:
         """A device of no bytes that grows when written past its end."""
         raise NotImplementedError
 

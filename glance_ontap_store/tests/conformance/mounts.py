@@ -1,4 +1,4 @@
-"""What every `attach.mounts.Mounter` does, and `Mounts` over any of them."""
+"""What every `attach.nfs.mounts.Mounter` does, and `Mounts` over any of them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -11,12 +11,13 @@ import threading
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.attach import mounts as mounts_
+from glance_ontap_store.attach.nfs.mounts import Mounter
+from glance_ontap_store.attach.nfs.mounts import Mounts
 
 # Run in another process: uses an export, says so, and lets go when told.
 _OTHER_PROCESS = """
 import sys
-from glance_ontap_store.attach import mounts
+from glance_ontap_store.attach.nfs import mounts
 {imports}
 shared = mounts.Mounts({base!r}, {mounter})
 mount = shared.use({export!r}, "")
@@ -45,10 +46,10 @@ class _Place:
         raise NotImplementedError
 
     @pytest.fixture
-    def mounter(self, base: str) -> mounts_.Mounter:
+    def mounter(self, base: str) -> Mounter:
         raise NotImplementedError
 
-    def is_mounted(self, mounter: mounts_.Mounter, export: str) -> bool:
+    def is_mounted(self, mounter: Mounter, export: str) -> bool:
         """As the kernel, or what stands for it, sees it."""
         raise NotImplementedError
 
@@ -117,8 +118,8 @@ class MountsContract(_Place):
         raise NotImplementedError
 
     @pytest.fixture
-    def mounts(self, base, mounter) -> mounts_.Mounts:
-        return mounts_.Mounts(base, mounter)
+    def mounts(self, base, mounter) -> Mounts:
+        return Mounts(base, mounter)
 
     @contextlib.contextmanager
     def other_process(self, base: str, export: str) -> Iterator[subprocess.Popen]:

@@ -17,8 +17,17 @@ import uuid
 from glance_store import exceptions
 import pytest
 
-from glance_ontap_store import model
+from glance_ontap_store import units
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images import record as record_
+from glance_ontap_store.images.record import Record
 from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.glance import Content
+from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.fakes.glance import RecordingVerifier
+from glance_ontap_store.tests.fakes.glance import Sparse
 from glance_ontap_store.transfer import source
 
 CHUNK = source.CHUNK
@@ -43,7 +52,7 @@ class Rig(Protocol):
     def file_of(self, volume_id: str) -> str:
         """Path of the volume's file on its FlexVol, not through the store."""
 
-    def volume(self, volume_id: str) -> model.Volume:
+    def volume(self, volume_id: str) -> Volume:
         """The volume as Cinder has it.
 
         :raises errors.ImageVolumeGone: there is none
@@ -76,7 +85,7 @@ Add = Callable[..., "Added"]
 class Added:
     """What `add` returned, and the content that it was given."""
 
-    def __init__(self, rig: Rig, content: glance.Content, answer: Any) -> None:
+    def __init__(self, rig: Rig, content: Content, answer: Any) -> None:
         self.content = content
         self.uri, self.size, self.checksum, self.multihash, self.metadata = answer
         self.location = rig.location(self.uri)
@@ -108,20 +117,20 @@ class StoreContract:
         added: list[Added] = []
 
         def add(
-            content: glance.Content | int = 1000,
+            content: Content | int = 1000,
             announced: int | None = None,
             hash_algo: str = self.hash_algo,
             context: Any = None,
             **changes: Any,
         ) -> Added:
             if isinstance(content, int):
-                content = glance.Pattern(content)
+                content = Pattern(content)
             answer = rig.store.add(
                 changes.pop("image_id", None) or str(uuid.uuid4()),
-                glance.OnePass(content, **changes.pop("reader", {})),
+                OnePass(content, **changes.pop("reader", {})),
                 content.size if announced is None else announced,
                 hash_algo,
-                context=context or glance.Context(),
+                context=context or Context(),
                 **changes,
             )
             added.append(Added(rig, content, answer))
@@ -146,7 +155,7 @@ class StoreContract:
         return b"".join(stream), size
 
     @staticmethod
-    def same(chunks: Any, content: glance.Content, offset: int = 0) -> int:
+    def same(chunks: Any, content: Content, offset: int = 0) -> int:
         """Compare piece by piece; how many bytes were equal to the content's."""
         for chunk in chunks:
             assert chunk == content.at(offset, len(chunk)), f"differs after {offset}"
@@ -175,15 +184,15 @@ class StoreContract:
         assert added.checksum == checksum.hexdigest()
         assert added.multihash == multihash.hexdigest()
         self.check_file(rig.file_of(added.volume_id), added.content)
-        assert rig.volume(added.volume_id).size_gib == model.gib_for(size)
+        assert rig.volume(added.volume_id).size_gib == units.gib_for(size)
         stream, promised = rig.store.get(added.location)
         assert promised == size
         assert self.same(stream, added.content) == size
         assert rig.store.get_size(added.location) == size
 
-    def check_file(self, path: str, content: glance.Content) -> None:
+    def check_file(self, path: str, content: Content) -> None:
         """The file has the image, then zeros, and ends where the volume does."""
-        full = model.gib_for(content.size) * model.GIB
+        full = units.gib_for(content.size) * units.GIB
         with open(path, "rb") as file:
             for piece in glance.pieces(content, CHUNK):
                 assert file.read(len(piece)) == piece
@@ -195,9 +204,9 @@ class StoreContract:
         self.check_stored(rig, add(0))
 
     def test_no_size_at_all_is_as_good_as_an_unknown_one(self, rig):
-        content = glance.Pattern(10)
+        content = Pattern(10)
         answer = rig.store.add(
-            str(uuid.uuid4()), glance.OnePass(content), None, self.hash_algo
+            str(uuid.uuid4()), OnePass(content), None, self.hash_algo
         )
         added = Added(rig, content, answer)
         self.check_stored(rig, added)
@@ -206,7 +215,7 @@ class StoreContract:
     def test_upstream_file_is_as_long_as_its_volume(self, rig, add):
         added = add(CHUNK + 1)
         length = os.path.getsize(rig.file_of(added.volume_id))
-        assert length == rig.volume(added.volume_id).size_gib * model.GIB
+        assert length == rig.volume(added.volume_id).size_gib * units.GIB
 
     def test_a_reader_that_gives_little_at_once(self, rig, add):
         self.check_stored(rig, add(100_000, announced=0, reader={"most": 777}))
@@ -220,24 +229,22 @@ class StoreContract:
 
     def test_the_volume_says_whose_image_it_holds(self, rig, add):
         image_id = str(uuid.uuid4())
-        added = add(image_id=image_id, context=glance.Context("globex"))
+        added = add(image_id=image_id, context=Context("globex"))
         volume = rig.volume(added.volume_id)
         assert volume.status == "available"
-        record = model.Record.parse(volume.metadata)
+        record = Record.parse(volume.metadata)
         assert record.image_id == image_id
         assert record.owner == "globex"
         assert record.size == added.size
         assert record.store == rig.store_id
-        assert record.state == model.SEALED
+        assert record.state == record_.SEALED
         assert record.hash_algo == self.hash_algo
         assert record.hash_value == added.multihash
 
     def test_without_a_context(self, rig, add):
-        answer = rig.store.add(
-            str(uuid.uuid4()), glance.OnePass(glance.Pattern(5)), 5, "sha256"
-        )
-        added = Added(rig, glance.Pattern(5), answer)
-        assert self.read(rig, added) == (glance.Pattern(5).at(0, 5), 5)
+        answer = rig.store.add(str(uuid.uuid4()), OnePass(Pattern(5)), 5, "sha256")
+        added = Added(rig, Pattern(5), answer)
+        assert self.read(rig, added) == (Pattern(5).at(0, 5), 5)
         rig.store.delete(added.location)
 
     @pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha3_512", "blake2b"])
@@ -251,7 +258,7 @@ class StoreContract:
             add(hash_algo="md6")
 
     def test_the_verifier_sees_every_byte_once(self, add):
-        verifier = glance.RecordingVerifier()
+        verifier = RecordingVerifier()
         added = add(CHUNK + 10, verifier=verifier)
         assert verifier.taken == added.content.at(0, CHUNK + 10)
 
@@ -373,7 +380,7 @@ class StoreContract:
             assert self.read(rig, added)[0] == added.content.at(0, CHUNK + 3)
 
     def test_two_images_do_not_mix(self, rig, add):
-        first, second = add(glance.Pattern(5000)), add(glance.Sparse(5000, {7: b"x"}))
+        first, second = add(Pattern(5000)), add(Sparse(5000, {7: b"x"}))
         one, _size = rig.store.get(first.location)
         other, _size = rig.store.get(second.location)
         assert b"".join(other) == second.content.at(0, 5000)
@@ -408,8 +415,8 @@ class StoreContract:
         """Fact 6: no size in the metadata, so the volume's is the image's."""
         volume_id = rig.make_volume({"image_owner": "acme"})
         location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
-        assert rig.store.get_size(location) == model.GIB
-        stream, size = rig.store.get(location, offset=model.GIB - 10)
+        assert rig.store.get_size(location) == units.GIB
+        stream, size = rig.store.get(location, offset=units.GIB - 10)
         assert (b"".join(stream), size) == (bytes(10), 10)
         rig.store.delete(location)
 
@@ -429,11 +436,11 @@ class StoreContract:
     @pytest.mark.parametrize("call", ["get", "get_size"])
     def test_an_unfinished_upload_is_not_served(self, rig, add, call):
         added = add()
-        rig.set_metadata(added.volume_id, {"ontap_state": model.FILLING})
+        rig.set_metadata(added.volume_id, {"ontap_state": record_.FILLING})
         with pytest.raises(exceptions.BackendException, match="never sealed"):
             getattr(rig.store, call)(added.location)
 
-    @pytest.mark.parametrize("size", ["", "-1", "1e3", str(model.GIB + 1)])
+    @pytest.mark.parametrize("size", ["", "-1", "1e3", str(units.GIB + 1)])
     def test_a_size_that_cannot_be_is_an_error(self, rig, add, size):
         added = add()
         rig.set_metadata(added.volume_id, {"image_size": size or "none"})
@@ -461,7 +468,7 @@ class StoreContract:
 
     def test_an_unfinished_upload_can_be_deleted(self, rig, add):
         added = add()
-        rig.set_metadata(added.volume_id, {"ontap_state": model.FILLING})
+        rig.set_metadata(added.volume_id, {"ontap_state": record_.FILLING})
         rig.store.delete(added.location)
         rig.settle()
         with pytest.raises(exceptions.NotFound):
@@ -515,7 +522,7 @@ class StoreContract:
                 {"image_owner": "globex", "ontap_store": "other"}
             ),
             "unfinished": rig.make_volume(
-                {"image_owner": "globex", "ontap_state": model.FILLING}
+                {"image_owner": "globex", "ontap_state": record_.FILLING}
             ),
             "none": str(uuid.uuid4()),
         }
@@ -523,13 +530,13 @@ class StoreContract:
         for volume_id in others.values():
             location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
             with pytest.raises(exceptions.NotFound) as caught:
-                rig.store.get_size(location, context=glance.Context("globex"))
+                rig.store.get_size(location, context=Context("globex"))
             words.add(str(caught.value).replace(volume_id, "ID"))
         assert len(words) == 1, words
         for context in (
-            glance.Context("acme"),
-            glance.Context("admins", is_admin=True),
-            glance.Context("services", roles=("service",)),
+            Context("acme"),
+            Context("admins", is_admin=True),
+            Context("services", roles=("service",)),
         ):
             assert rig.store.get_size(added.location, context=context) == added.size
         for what in ("plain", "another store's", "unfinished"):
@@ -542,16 +549,16 @@ class StoreContract:
         for volume_id in (added.volume_id, plain):
             location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
             with pytest.raises(exceptions.Forbidden) as caught:
-                rig.store.delete(location, context=glance.Context("globex"))
+                rig.store.delete(location, context=Context("globex"))
             words.add(str(caught.value).replace(volume_id, "ID"))
             assert rig.volume(volume_id).status == "available"
         assert len(words) == 1, words
         rig.remove_volume(plain)
-        rig.store.delete(added.location, context=glance.Context("acme"))
+        rig.store.delete(added.location, context=Context("acme"))
 
     def test_only_its_own_images_are_associated_with_the_store(self, rig, add):
         def is_asked(volume_id: str) -> bool:
-            return rig.store.is_image_associated_with_store(glance.Context(), volume_id)
+            return rig.store.is_image_associated_with_store(Context(), volume_id)
 
         added = add()
         assert is_asked(added.volume_id) is True
@@ -569,7 +576,7 @@ class StoreContract:
     @pytest.mark.parametrize("text", ["", "detail", "..", "1?limit=1", "not a volume"])
     def test_what_is_no_volume_id_is_not_associated(self, rig, text):
         """Glance passes on whatever a location ends in."""
-        asked = rig.store.is_image_associated_with_store(glance.Context(), text)
+        asked = rig.store.is_image_associated_with_store(Context(), text)
         assert asked is False
 
     def test_the_url_prefix_makes_a_location_of_this_store(self, rig, add):

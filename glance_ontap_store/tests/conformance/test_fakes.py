@@ -5,54 +5,55 @@ import contextlib
 
 import pytest
 
-from glance_ontap_store.tests.conformance import device as device_contract
-from glance_ontap_store.tests.conformance import mounts as mounts_contract
-from glance_ontap_store.tests.conformance import store as store_contract
-from glance_ontap_store.tests.conformance import volume_service
-from glance_ontap_store.tests.fakes import cinder
-from glance_ontap_store.tests.fakes import clock as clock_
-from glance_ontap_store.tests.fakes import cloud as cloud_
-from glance_ontap_store.tests.fakes import device as device_
-from glance_ontap_store.tests.fakes import exports as exports_
-from glance_ontap_store.tests.fakes import host
-from glance_ontap_store.tests.fakes import mounter as mounter_
+from glance_ontap_store.tests.conformance.device import DeviceContract
+from glance_ontap_store.tests.conformance.mounts import MounterContract
+from glance_ontap_store.tests.conformance.mounts import MountsContract
+from glance_ontap_store.tests.conformance.store import StoreContract
+from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
+from glance_ontap_store.tests.fakes.cinder import FakeCinder
+from glance_ontap_store.tests.fakes.clock import FakeClock
+from glance_ontap_store.tests.fakes.cloud import TYPES
+from glance_ontap_store.tests.fakes.device import MemoryDevice
+from glance_ontap_store.tests.fakes.exports import Exports
+from glance_ontap_store.tests.fakes.exports import on_another_file_system
+from glance_ontap_store.tests.fakes.exports import remove
+from glance_ontap_store.tests.fakes.host import FakeHost
+from glance_ontap_store.tests.fakes.mounter import FakeMounter
 
 
-class TestFakeCinder(volume_service.VolumeServiceContract):
+class TestFakeCinder(VolumeServiceContract):
     volume_type = "ontap-fv1"
     full_volume_type = "ontap-fv3"
 
     @pytest.fixture
     def clock(self):
-        return clock_.FakeClock()
+        return FakeClock()
 
     @pytest.fixture
     def volumes(self, clock, tmp_path):
-        return cinder.FakeCinder(
-            clock, exports_.Exports(str(tmp_path)), cloud_.TYPES, "ontap-fv1"
-        )
+        return FakeCinder(clock, Exports(str(tmp_path)), TYPES, "ontap-fv1")
 
     @pytest.fixture
     def connector(self):
-        return host.FakeHost().connector
+        return FakeHost().connector
 
     @contextlib.contextmanager
-    def full_quota(self, volumes: cinder.FakeCinder) -> Iterator[None]:
+    def full_quota(self, volumes: FakeCinder) -> Iterator[None]:
         before, volumes.quota_gib = volumes.quota_gib, 0
         yield
         volumes.quota_gib = before
 
     @contextlib.contextmanager
-    def snapshot(self, volumes: cinder.FakeCinder, volume_id: str) -> Iterator[None]:
+    def snapshot(self, volumes: FakeCinder, volume_id: str) -> Iterator[None]:
         snapshot_id = volumes.take_snapshot(volume_id)
         yield
         volumes.drop_snapshot(volume_id, snapshot_id)
 
 
-class TestMemoryDevice(device_contract.DeviceContract):
+class TestMemoryDevice(DeviceContract):
     @pytest.fixture
     def device(self):
-        return device_.MemoryDevice()
+        return MemoryDevice()
 
 
 class _Links:
@@ -64,9 +65,9 @@ class _Links:
 
     @pytest.fixture
     def root(self, tmp_path):
-        root = exports_.on_another_file_system(tmp_path)
+        root = on_another_file_system(tmp_path)
         yield root
-        exports_.remove(root)
+        remove(root)
 
     @pytest.fixture
     def export(self):
@@ -79,24 +80,24 @@ class _Links:
     @pytest.fixture
     def mounter(self, base, root):
         self._root = root
-        return mounter_.FakeMounter(base, root)
+        return FakeMounter(base, root)
 
     def is_mounted(self, mounter, export):
         return mounter.mount_point(export).rpartition("/")[2] in mounter.mounted()
 
 
-class TestFakeMounter(_Links, mounts_contract.MounterContract):
+class TestFakeMounter(_Links, MounterContract):
     pass
 
 
-class TestMountsOverFakeMounter(_Links, mounts_contract.MountsContract):
+class TestMountsOverFakeMounter(_Links, MountsContract):
     other_imports = "from glance_ontap_store.tests.fakes import mounter"
 
     def other_mounter(self, base):
         return f"mounter.FakeMounter({base!r}, {self._root!r})"
 
 
-class TestStoreOverFakes(store_contract.StoreContract):
+class TestStoreOverFakes(StoreContract):
     @pytest.fixture
     def rig(self, cloud):
         return cloud.rig("fv1")

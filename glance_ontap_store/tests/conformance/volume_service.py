@@ -11,14 +11,16 @@ import uuid
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import service
 from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.waiting import Clock
 
 # Long enough for a real Cinder on a busy machine; a fake clock jumps over it.
 _PATIENCE_S = 120
 
-Make = Callable[..., model.Volume]
+Make = Callable[..., Volume]
 
 
 class VolumeServiceContract:
@@ -31,11 +33,11 @@ class VolumeServiceContract:
     too_large_gib = 5000
 
     @pytest.fixture
-    def volumes(self) -> service.VolumeService:
+    def volumes(self) -> VolumeService:
         raise NotImplementedError
 
     @pytest.fixture
-    def clock(self) -> waiting.Clock:
+    def clock(self) -> Clock:
         raise NotImplementedError
 
     @pytest.fixture
@@ -43,13 +45,13 @@ class VolumeServiceContract:
         raise NotImplementedError
 
     def full_quota(
-        self, volumes: service.VolumeService
+        self, volumes: VolumeService
     ) -> contextlib.AbstractContextManager[None]:
         """While it is held, the project's quota has no room for 1 GiB."""
         raise NotImplementedError
 
     def snapshot(
-        self, volumes: service.VolumeService, volume_id: str
+        self, volumes: VolumeService, volume_id: str
     ) -> contextlib.AbstractContextManager[None]:
         """While it is held, the volume has a snapshot."""
         raise NotImplementedError
@@ -57,20 +59,18 @@ class VolumeServiceContract:
     # The rest is the contract.
 
     @pytest.fixture
-    def make(
-        self, volumes: service.VolumeService, clock: waiting.Clock
-    ) -> Iterator[Make]:
+    def make(self, volumes: VolumeService, clock: Clock) -> Iterator[Make]:
         """Makes volumes that are deleted again after the test."""
         made: list[str] = []
 
-        def make(settle: bool = True, **changes: Any) -> model.Volume:
+        def make(settle: bool = True, **changes: Any) -> Volume:
             wanted: dict[str, Any] = {
                 "name": f"contract-{uuid.uuid4()}",
                 "size_gib": 1,
                 "volume_type": self.volume_type,
                 "metadata": {"contract": "yes"},
             }
-            volume = volumes.create(model.NewVolume(**{**wanted, **changes}))
+            volume = volumes.create(NewVolume(**{**wanted, **changes}))
             made.append(volume.id)
             if not settle:
                 return volume
@@ -81,9 +81,7 @@ class VolumeServiceContract:
             self._remove(volumes, clock, volume_id)
 
     @staticmethod
-    def _remove(
-        volumes: service.VolumeService, clock: waiting.Clock, volume_id: str
-    ) -> None:
+    def _remove(volumes: VolumeService, clock: Clock, volume_id: str) -> None:
         def gone() -> bool:
             try:
                 volume = volumes.get(volume_id)
@@ -100,9 +98,7 @@ class VolumeServiceContract:
         assert waiting.until(clock, _PATIENCE_S, gone), f"{volume_id} stays"
 
     @staticmethod
-    def _wait_gone(
-        volumes: service.VolumeService, clock: waiting.Clock, volume_id: str
-    ) -> bool:
+    def _wait_gone(volumes: VolumeService, clock: Clock, volume_id: str) -> bool:
         def gone() -> bool:
             try:
                 volumes.get(volume_id)

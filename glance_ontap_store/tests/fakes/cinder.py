@@ -14,10 +14,13 @@ from typing import Any
 import uuid
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import service
-from glance_ontap_store.cinder import waiting
-from glance_ontap_store.tests.fakes import exports as exports_
+from glance_ontap_store import units
+from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Fault
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.waiting import Clock
+from glance_ontap_store.tests.fakes.exports import Exports
 
 # Cinder's message codes: cinder/message/message_field.py.
 NO_BACKEND = "VOLUME_VOLUME_001_003"
@@ -55,7 +58,7 @@ class _Volume:
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
     snapshots: set[str] = dataclasses.field(default_factory=set)
-    fault: service.Fault | None = None
+    fault: Fault | None = None
     # When the present action ends, and the status then; None: it is gone.
     ends_at: float | None = None
     status_then: str | None = None
@@ -66,8 +69,8 @@ class FakeCinder:
 
     def __init__(
         self,
-        clock: waiting.Clock,
-        exports: exports_.Exports,
+        clock: Clock,
+        exports: Exports,
         types: Mapping[str, VolumeType],
         default_type: str,
         action_s: float = 0.5,
@@ -86,7 +89,7 @@ class FakeCinder:
 
     # What the store asks.
 
-    def create(self, new: model.NewVolume) -> model.Volume:
+    def create(self, new: NewVolume) -> Volume:
         with self._lock:
             source = self._source(new)
             type_name = new.volume_type or (
@@ -101,15 +104,15 @@ class FakeCinder:
                 shutil.copyfile(source.path, volume.path)
             if kind.defect:
                 volume.status_then = "error"
-                volume.fault = service.Fault(UNKNOWN_FAULT, kind.defect)
+                volume.fault = Fault(UNKNOWN_FAULT, kind.defect)
             elif self._used_gib(kind.export) > kind.room_gib:
                 volume.status_then = "error"
-                volume.fault = service.Fault(
+                volume.fault = Fault(
                     NO_BACKEND, "schedule allocate volume: No weighed backends"
                 )
             return self._shown(volume)
 
-    def _source(self, new: model.NewVolume) -> _Volume | None:
+    def _source(self, new: NewVolume) -> _Volume | None:
         if new.source_id is None:
             return None
         source = self._find(new.source_id)
@@ -117,7 +120,7 @@ class FakeCinder:
             raise errors.Broken(f"Source volume is {source.status}. (HTTP 400)")
         return source
 
-    def _make(self, new: model.NewVolume, type_name: str, kind: VolumeType) -> _Volume:
+    def _make(self, new: NewVolume, type_name: str, kind: VolumeType) -> _Volume:
         volume_id = str(uuid.uuid4())
         path = os.path.join(self._exports.directory(kind.export), f"volume-{volume_id}")
         volume = _Volume(
@@ -135,15 +138,15 @@ class FakeCinder:
             if kind.is_qcow2:
                 file.write(b"QFI\xfb" + bytes(196_604))
             else:
-                file.truncate(new.size_gib * model.GIB)
+                file.truncate(new.size_gib * units.GIB)
         self._volumes[volume_id] = volume
         return volume
 
-    def get(self, volume_id: str) -> model.Volume:
+    def get(self, volume_id: str) -> Volume:
         with self._lock:
             return self._shown(self._find(volume_id))
 
-    def find(self, name: str) -> list[model.Volume]:
+    def find(self, name: str) -> list[Volume]:
         with self._lock:
             found = [self._settled(volume) for volume in list(self._volumes.values())]
             return [self._shown(each) for each in found if each and each.name == name]
@@ -174,12 +177,12 @@ class FakeCinder:
             kind = self._types[volume.type_name]
             if self._used_gib(kind.export) + size_gib - volume.size_gib > kind.room_gib:
                 self._begin(volume, "extending", "error_extending")
-                volume.fault = service.Fault(UNKNOWN_FAULT, "No room to extend")
+                volume.fault = Fault(UNKNOWN_FAULT, "No room to extend")
                 return
             volume.size_gib = size_gib
             # Like the NFS drivers, it grows the file; it never cuts one.
-            if os.path.getsize(volume.path) < size_gib * model.GIB:
-                os.truncate(volume.path, size_gib * model.GIB)
+            if os.path.getsize(volume.path) < size_gib * units.GIB:
+                os.truncate(volume.path, size_gib * units.GIB)
             self._begin(volume, "extending", "available")
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
@@ -200,13 +203,13 @@ class FakeCinder:
             found = self._volumes.get(volume_id)
             return found is not None and bool(found.snapshots)
 
-    def last_fault(self, volume_id: str) -> service.Fault | None:
+    def last_fault(self, volume_id: str) -> Fault | None:
         with self._lock:
             return self._find(volume_id).fault
 
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
-    ) -> service.Attachment:
+    ) -> Attachment:
         assert connector["host"], "a connector without a host"
         with self._lock:
             volume = self._find(volume_id)
@@ -227,7 +230,7 @@ class FakeCinder:
                 "options": kind.mount_options,
                 "format": self._format(kind),
             }
-            return service.Attachment(attachment_id, volume_id, info)
+            return Attachment(attachment_id, volume_id, info)
 
     def attachments(self, volume_id: str) -> list[str]:
         with self._lock:
@@ -326,8 +329,8 @@ class FakeCinder:
                 return volume
         return None
 
-    def _shown(self, volume: _Volume) -> model.Volume:
-        return model.Volume(
+    def _shown(self, volume: _Volume) -> Volume:
+        return Volume(
             id=volume.id,
             status=volume.status,
             size_gib=volume.size_gib,

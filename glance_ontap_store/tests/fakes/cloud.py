@@ -11,31 +11,34 @@ from glance_store import multi_backend
 from oslo_config import cfg
 import pytest
 
-from glance_ontap_store import backend
 from glance_ontap_store import errors
-from glance_ontap_store import lifecycle
-from glance_ontap_store import model
-from glance_ontap_store import settings as settings_
-from glance_ontap_store.attach import mounts
-from glance_ontap_store.attach import session
-from glance_ontap_store.tests.fakes import cinder
-from glance_ontap_store.tests.fakes import clock as clock_
-from glance_ontap_store.tests.fakes import exports
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import glance
-from glance_ontap_store.tests.fakes import host
-from glance_ontap_store.tests.fakes import mounter
+from glance_ontap_store.attach.attacher import Attacher
+from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.backend import Backend
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images.lifecycle import Lifecycle
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.store import Store
+from glance_ontap_store.tests.fakes.cinder import FakeCinder
+from glance_ontap_store.tests.fakes.cinder import VolumeType
+from glance_ontap_store.tests.fakes.clock import FakeClock
+from glance_ontap_store.tests.fakes.exports import Exports
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import FakeOwners
+from glance_ontap_store.tests.fakes.host import FakeHost
+from glance_ontap_store.tests.fakes.mounter import FakeMounter
 
 TYPES = {
-    "ontap-fv1": cinder.VolumeType("192.0.2.1:/fv1"),
-    "ontap-fv2": cinder.VolumeType("192.0.2.1:/fv2", mount_options="-o vers=4.1"),
-    "ontap-fv3": cinder.VolumeType("192.0.2.1:/fv3", room_gib=3),
-    "private": cinder.VolumeType("192.0.2.1:/fv1", is_private=True),
-    "encrypted": cinder.VolumeType("192.0.2.1:/fv1", is_encrypted=True),
-    "qcow2": cinder.VolumeType("192.0.2.1:/fv1", is_qcow2=True),
-    "multiattach": cinder.VolumeType("192.0.2.1:/fv1", is_multiattach=True),
-    "broken": cinder.VolumeType("192.0.2.1:/fv1", defect="The array said no"),
-    "iscsi": cinder.VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
+    "ontap-fv1": VolumeType("192.0.2.1:/fv1"),
+    "ontap-fv2": VolumeType("192.0.2.1:/fv2", mount_options="-o vers=4.1"),
+    "ontap-fv3": VolumeType("192.0.2.1:/fv3", room_gib=3),
+    "private": VolumeType("192.0.2.1:/fv1", is_private=True),
+    "encrypted": VolumeType("192.0.2.1:/fv1", is_encrypted=True),
+    "qcow2": VolumeType("192.0.2.1:/fv1", is_qcow2=True),
+    "multiattach": VolumeType("192.0.2.1:/fv1", is_multiattach=True),
+    "broken": VolumeType("192.0.2.1:/fv1", defect="The array said no"),
+    "iscsi": VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
 }
 
 PROJECT_OPTIONS = {
@@ -57,33 +60,29 @@ class FakeCloud:
         # Of what stands for the FlexVols.
         self.root = root
         self.base = str(directory / "mnt")
-        self.clock = clock_.FakeClock()
-        self.cinder = cinder.FakeCinder(
-            self.clock, exports.Exports(root), TYPES, "ontap-fv1"
-        )
+        self.clock = FakeClock()
+        self.cinder = FakeCinder(self.clock, Exports(root), TYPES, "ontap-fv1")
         # What the stores call; a test may let its calls fail.
-        self.volumes = faulty.Faulty(self.cinder)
-        self.mounter = mounter.FakeMounter(self.base, root)
-        self.mounts = mounts.Mounts(self.base, self.mounter)
-        self.built: list[settings_.Settings] = []
-        self.owners = glance.FakeOwners()
+        self.volumes = Faulty(self.cinder)
+        self.mounter = FakeMounter(self.base, root)
+        self.mounts = Mounts(self.base, self.mounter)
+        self.built: list[Settings] = []
+        self.owners = FakeOwners()
 
-    def attacher(self) -> session.Attacher:
-        return session.Attacher(self.volumes, host.FakeHost(), self.mounts, self.clock)
+    def attacher(self) -> Attacher:
+        return Attacher(self.volumes, FakeHost(), self.mounts, self.clock)
 
-    def build(self, settings: settings_.Settings) -> backend.Backend:
+    def build(self, settings: Settings) -> Backend:
         """`backend.build`, over the fakes."""
         self.built.append(settings)
-        return backend.Backend(
+        return Backend(
             settings,
             self.lifecycle(settings),
             self.owners,
             lambda requester: self.volumes,
         )
 
-    def lifecycle(
-        self, settings: settings_.Settings | None = None, **changes: Any
-    ) -> lifecycle.Lifecycle:
+    def lifecycle(self, settings: Settings | None = None, **changes: Any) -> Lifecycle:
         wanted: dict[str, Any] = {
             "store_id": settings.store_id if settings else "fv1",
             "volume_type": settings.volume_type if settings else "ontap-fv1",
@@ -95,7 +94,7 @@ class FakeCloud:
             "delete_wait_s": settings.delete_wait_s if settings else 10,
             "thin_upload": settings.thin_upload if settings else True,
         }
-        return lifecycle.Lifecycle(**{**wanted, **changes})
+        return Lifecycle(**{**wanted, **changes})
 
     def configure(
         self,
@@ -118,7 +117,7 @@ class FakeCloud:
         conf = cfg.ConfigOpts()
         conf.register_opts([cfg.DictOpt("enabled_backends")])
         conf(["--config-file", str(path)], project="glance")
-        self._monkeypatch.setattr(backend, "build", self.build)
+        self._monkeypatch.setattr(Store, "build", staticmethod(self.build))
         self._monkeypatch.setattr(location, "SCHEME_TO_CLS_BACKEND_MAP", {})
         self._monkeypatch.setattr(multi_backend, "CONF", conf)
         multi_backend.register_store_opts(conf)
@@ -163,16 +162,14 @@ class FakeRig:
     def file_of(self, volume_id: str) -> str:
         return self._cloud.cinder.path_of(volume_id)
 
-    def volume(self, volume_id: str) -> model.Volume:
+    def volume(self, volume_id: str) -> Volume:
         return self._cloud.cinder.get(volume_id)
 
     def settle(self) -> None:
         self._cloud.clock.sleep(60)
 
     def make_volume(self, metadata: dict[str, str]) -> str:
-        made = self._cloud.cinder.create(
-            model.NewVolume("foreign", 1, "ontap-fv1", metadata)
-        )
+        made = self._cloud.cinder.create(NewVolume("foreign", 1, "ontap-fv1", metadata))
         self.settle()
         return made.id
 
@@ -190,7 +187,7 @@ class FakeRig:
 
     @contextlib.contextmanager
     def held(self, volume_id: str) -> Iterator[None]:
-        connector = host.FakeHost().connector
+        connector = FakeHost().connector
         attachment = self._cloud.cinder.attach(volume_id, connector, "ro")
         self._cloud.cinder.complete(attachment.id)
         yield

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from glance_ontap_store import model
+from glance_ontap_store.units import Extent
 
 _PAGE = 64 * 1024
 _ZEROS = bytes(_PAGE)
@@ -48,14 +48,14 @@ class MemoryDevice:
         else:
             self._pages[number] = new
 
-    def extent(self, offset: int) -> model.Extent:
+    def extent(self, offset: int) -> Extent:
         if offset >= self._length:
-            return model.Extent(False, sys.maxsize)
+            return Extent(False, sys.maxsize)
         number = offset // _PAGE
         is_hole = number not in self._pages
         while (number not in self._pages) is is_hole and number * _PAGE < self._length:
             number += 1
-        return model.Extent(is_hole, min(number * _PAGE, self._length))
+        return Extent(is_hole, min(number * _PAGE, self._length))
 
     def length(self) -> int:
         return self._length

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from glance_ontap_store.tests.fakes import cloud as cloud_
 from glance_ontap_store.tests.fakes import exports
+from glance_ontap_store.tests.fakes.cloud import FakeCloud
 
 
 @pytest.fixture
-def cloud(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[cloud_.FakeCloud]:
+def cloud(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
     """A Cinder, a host and stores over them, made by glance_store itself."""
     root = exports.on_another_file_system(tmp_path)
-    yield cloud_.FakeCloud(tmp_path, root, monkeypatch)
+    yield FakeCloud(tmp_path, root, monkeypatch)
     exports.remove(root)

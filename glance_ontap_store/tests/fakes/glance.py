@@ -7,7 +7,7 @@ import random
 from typing import Any
 from typing import Protocol
 
-from glance_ontap_store import model
+from glance_ontap_store.images.record import Record
 
 # Not a divisor of any chunk: bytes at a wrong place are wrong bytes.
 _PERIOD = 1024 * 1024 + 17
@@ -121,6 +121,6 @@ class FakeOwners:
         owner: str | None = requester.project_id
         return self.told.get(image_id, owner) if requester.is_trusted else owner
 
-    def may_delete(self, record: model.Record, requester: Any) -> bool:
+    def may_delete(self, record: Record, requester: Any) -> bool:
         told = self.told.get(record.image_id or "", record.owner)
         return requester.is_trusted or told in (None, requester.project_id)

@@ -4,11 +4,11 @@ import os
 import pathlib
 
 from glance_ontap_store import errors
-from glance_ontap_store.tests.fakes import exports as exports_
+from glance_ontap_store.tests.fakes.exports import Exports
 
 
 class FakeMounter:
-    """`attach.mounts.Mounter`; all that it knows is on disk.
+    """`attach.nfs.mounts.Mounter`; all that it knows is on disk.
 
     So it serves several processes, like the kernel's mount table does. It is
     stricter than mount(8): mounting twice, and unmounting what is not mounted,
@@ -18,7 +18,7 @@ class FakeMounter:
 
     def __init__(self, base: str, root: str) -> None:
         self._base = base
-        self._exports = exports_.Exports(root)
+        self._exports = Exports(root)
         self.options: dict[str, str] = {}
         # Faults: mount(8) fails; or says that it did what it did not.
         self.refuses = False

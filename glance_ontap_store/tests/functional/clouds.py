@@ -7,7 +7,7 @@ from typing import Any
 from openstack import connection
 import openstack.exceptions
 
-from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.pattern import Pattern
 
 
 def eventually(question: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
@@ -56,9 +56,7 @@ class User:
             },
         )
 
-    def uploaded(
-        self, data: pattern.Pattern, store: str = "fv1", **properties: Any
-    ) -> Any:
+    def uploaded(self, data: Pattern, store: str = "fv1", **properties: Any) -> Any:
         """An active image with the bytes of *data*."""
         image = self.image(**properties)
         answer = self.put(image, data, store)

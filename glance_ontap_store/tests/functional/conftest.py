@@ -8,36 +8,36 @@ from collections.abc import Iterator
 from openstack import connection
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
-from glance_ontap_store.tests.lab import client
+from glance_ontap_store.tests.functional.clouds import User
+from lab.client import Lab
 
 
 @pytest.fixture(scope="session")
-def lab() -> client.Lab:
+def lab() -> Lab:
     """The lab; without one the test fails with how to start it."""
-    return client.Lab.from_facts()
+    return Lab.from_facts()
 
 
 @pytest.fixture(scope="session")
-def admin(lab: client.Lab) -> connection.Connection:
+def admin(lab: Lab) -> connection.Connection:
     return lab.cloud("admin")
 
 
 @pytest.fixture(scope="session")
-def alice(lab: client.Lab) -> connection.Connection:
+def alice(lab: Lab) -> connection.Connection:
     """A member of project acme."""
     return lab.cloud("alice")
 
 
 @pytest.fixture(scope="session")
-def bob(lab: client.Lab) -> connection.Connection:
+def bob(lab: Lab) -> connection.Connection:
     """A member of project globex."""
     return lab.cloud("bob")
 
 
 @pytest.fixture
-def user(alice: connection.Connection) -> Iterator[clouds.User]:
+def user(alice: connection.Connection) -> Iterator[User]:
     """Alice, with what the test lets her make removed at its end."""
-    user = clouds.User(alice)
+    user = User(alice)
     yield user
     user.clean()

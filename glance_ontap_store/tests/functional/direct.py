@@ -14,19 +14,20 @@ from openstack import connection
 from oslo_config import cfg
 
 from glance_ontap_store import identity
-from glance_ontap_store import location as location_
-from glance_ontap_store import requester
-from glance_ontap_store import store
 from glance_ontap_store.attach import privilege
-from glance_ontap_store.cinder import client
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.location import StoreLocation
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.store import Store
+from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.lab import layout
+from glance_ontap_store.tests.functional.pattern import Pattern
+from lab import layout
 
 CONFIG = "/etc/glance/glance-api.conf"
 
 
-def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
+def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> Store:
     """Store *store_id* as the lab's Glance has it, with *options* changed.
 
     Options are named without their prefix ``ontap_``.
@@ -34,17 +35,17 @@ def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> store.Store:
     prepare_privileges(lab)
     conf = cfg.ConfigOpts()
     conf([], project="glance", default_config_files=[CONFIG])
-    made = store.Store(conf, backend=store_id)
+    made = Store(conf, backend=store_id)
     for name, value in options.items():
         conf.set_override(f"ontap_{name}", value, group=store_id)
     made.configure(re_raise_bsc=True)
     return made
 
 
-def context(user: str, token: str | None = None) -> glance.Context:
+def context(user: str, token: str | None = None) -> Context:
     """What Glance makes of a request of *user*, with *token* or its own."""
     cloud = cloud_of(user)
-    return glance.Context(
+    return Context(
         project_id=cloud.current_project_id,
         is_admin=user == "admin",
         auth_token=token or cloud.session.get_token(),
@@ -66,15 +67,15 @@ def context(user: str, token: str | None = None) -> glance.Context:
     )
 
 
-def requesters_volumes(lab: Any, user: str) -> client.CinderClient:
+def requesters_volumes(lab: Any, user: str) -> CinderClient:
     """Cinder as store ``own`` asks it with the token of *user*."""
     backend = make_store(lab, "own")._backend
     assert backend is not None
     settings = backend.settings
-    return client.CinderClient(
+    return CinderClient(
         settings,
         identity.session_for(settings),
-        requester.Requester.from_context(context(user)),
+        Requester.from_context(context(user)),
     )
 
 
@@ -195,7 +196,7 @@ def at(store_id: str, volume_id: str) -> location.Location:
     """The location that Glance would hand to the store."""
     return location.Location(
         "cinder",
-        location_.StoreLocation,
+        StoreLocation,
         None,
         uri=f"cinder://{store_id}/{volume_id}",
         backend=store_id,
@@ -244,7 +245,7 @@ def mounted_below(base: str) -> set[str]:
     return {point for point in points if point.startswith(os.path.join(base, ""))}
 
 
-class Announcing(pattern.Pattern):
+class Announcing(Pattern):
     """A pattern that says when something has been read of it."""
 
     def __init__(self, size: int, on_read: Any) -> None:

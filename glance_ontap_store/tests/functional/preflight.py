@@ -13,7 +13,7 @@ import sys
 import tempfile
 from typing import Any
 
-from glance_ontap_store.tests.lab import ini
+from lab import ini
 
 PROGRAM = str(Path(sys.executable).with_name("glance-ontap"))
 CINDER_CONF = "/etc/cinder/cinder.conf"

@@ -15,13 +15,15 @@ import pytest
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import preflight
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
+from glance_ontap_store.tests.functional.preflight import Changes
+from glance_ontap_store.tests.functional.preflight import Operator
 
 STORES = ("fv1", "fv2", "fv3", "own")
 
 
 @pytest.fixture
-def operator(lab: Any) -> preflight.Operator:
-    return preflight.Operator(lab)
+def operator(lab: Any) -> Operator:
+    return Operator(lab)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def undo() -> Iterator[contextlib.ExitStack]:
 
 
 def test_an_intact_lab_has_neither_errors_nor_warnings(
-    operator: preflight.Operator,
+    operator: Operator,
 ) -> None:
     code, found = operator.findings("--cinder-conf", CINDER_CONF)
     assert preflight.wrong(found) == []
@@ -43,7 +45,7 @@ def test_an_intact_lab_has_neither_errors_nor_warnings(
 
 
 # What is broken in glance-api.conf -> what is found: severity, code, subject.
-GLANCE: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
+GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
     "lock path unset": (
         {"oslo_concurrency": {"lock_path": None}},
         [("error", "lock-path-unset", "glance")],
@@ -143,7 +145,7 @@ GLANCE: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", GLANCE)
-def test_glance_broken(lab: Any, operator: preflight.Operator, case: str) -> None:
+def test_glance_broken(lab: Any, operator: Operator, case: str) -> None:
     changes, expected = GLANCE[case]
     port = lab.facts["urls"]["cinder"].split(":")[2].partition("/")[0]
     filled = {
@@ -160,7 +162,7 @@ def test_glance_broken(lab: Any, operator: preflight.Operator, case: str) -> Non
     assert all(each["Remedy"] for each in found)
 
 
-def test_store_ids_that_begin_with_one_another(operator: preflight.Operator) -> None:
+def test_store_ids_that_begin_with_one_another(operator: Operator) -> None:
     text = Path("/etc/glance/glance-api.conf").read_text("utf-8")
     renamed = text.replace("fv3:ontap", "fv10:ontap").replace("[fv3]", "[fv10]")
     with operator.copied(renamed) as config:
@@ -169,7 +171,7 @@ def test_store_ids_that_begin_with_one_another(operator: preflight.Operator) -> 
 
 
 # What is broken in cinder.conf -> what is found.
-CINDER: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
+CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
     "no schemes": (
         {"DEFAULT": {"allowed_direct_url_schemes": None}},
         [("error", "direct-url-schemes", "cinder")],
@@ -215,7 +217,7 @@ CINDER: dict[str, tuple[preflight.Changes, list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", CINDER)
-def test_cinder_broken(operator: preflight.Operator, case: str) -> None:
+def test_cinder_broken(operator: Operator, case: str) -> None:
     changes, expected = CINDER[case]
     with operator.changed(changes, "cinder") as cinder_conf:
         code, found = operator.findings("--cinder-conf", cinder_conf)
@@ -223,13 +225,13 @@ def test_cinder_broken(operator: preflight.Operator, case: str) -> None:
     assert code == 2
 
 
-def test_cinder_conf_that_is_not_there(operator: preflight.Operator) -> None:
+def test_cinder_conf_that_is_not_there(operator: Operator) -> None:
     code, found = operator.findings("--cinder-conf", "/etc/cinder/nowhere.conf")
     assert preflight.wrong(found) == [("error", "cinder-conf-unreadable", "cinder")]
     assert code == 2
 
 
-def test_glance_conf_that_is_not_there(operator: preflight.Operator) -> None:
+def test_glance_conf_that_is_not_there(operator: Operator) -> None:
     code, found = operator.findings(config="/etc/glance/nowhere.conf")
     assert preflight.wrong(found) == [("error", "config-unreadable", "glance")]
     assert code == 2
@@ -237,7 +239,7 @@ def test_glance_conf_that_is_not_there(operator: preflight.Operator) -> None:
 
 @pytest.mark.parametrize("role", ["service", "admin"])
 def test_cinders_user_without_a_role(
-    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack, role: str
+    operator: Operator, admin: Any, undo: contextlib.ExitStack, role: str
 ) -> None:
     name, password = user_with(
         admin, undo, {"service": "admin", "admin": "service"}[role]
@@ -264,7 +266,7 @@ def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, s
 
 
 def test_store_user_that_may_only_read(
-    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack
+    operator: Operator, admin: Any, undo: contextlib.ExitStack
 ) -> None:
     name, password = user_with(admin, undo, "reader")
     changes = {"fv1": {"ontap_store_user_name": name, "ontap_store_password": password}}
@@ -274,7 +276,7 @@ def test_store_user_that_may_only_read(
 
 
 def test_cinder_that_does_not_answer(
-    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack
+    operator: Operator, admin: Any, undo: contextlib.ExitStack
 ) -> None:
     service = admin.identity.create_service(name="elsewhere", type="volume-elsewhere")
     undo.callback(admin.identity.delete_service, service)
@@ -323,7 +325,7 @@ TYPES: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {
 
 @pytest.mark.parametrize("code", TYPES)
 def test_volume_type_broken(
-    operator: preflight.Operator, admin: Any, undo: contextlib.ExitStack, code: str
+    operator: Operator, admin: Any, undo: contextlib.ExitStack, code: str
 ) -> None:
     made = TYPES[code](admin, undo)
     with operator.changed({"fv1": {"ontap_volume_type": made.name}}) as config:
@@ -350,7 +352,7 @@ def test_volume_type_broken(
     ids=["no volume", "few volumes", "few gigabytes"],
 )
 def test_small_quota(
-    operator: preflight.Operator, admin: Any, values: Any, severity: str
+    operator: Operator, admin: Any, values: Any, severity: str
 ) -> None:
     project = direct.owner("fv1").current_project_id
     shown = admin.block_storage.get(f"/os-quota-sets/{project}?usage=True").json()
@@ -366,7 +368,7 @@ def test_small_quota(
         assert code == {"error": 2, "warning": 1}[severity]
 
 
-def test_mount_nfs_is_missing(operator: preflight.Operator) -> None:
+def test_mount_nfs_is_missing(operator: Operator) -> None:
     hidden = preflight.hiding("/usr/sbin/mount.nfs")
     _, found = operator.findings(before=hidden)
     assert preflight.wrong(found) == [("error", "program-missing", "host")]
@@ -375,9 +377,7 @@ def test_mount_nfs_is_missing(operator: preflight.Operator) -> None:
     )
 
 
-def test_os_brick_is_missing(
-    operator: preflight.Operator, undo: contextlib.ExitStack
-) -> None:
+def test_os_brick_is_missing(operator: Operator, undo: contextlib.ExitStack) -> None:
     os.makedirs("/var/empty-dir", exist_ok=True)
     undo.callback(os.rmdir, "/var/empty-dir")
     files = importlib.metadata.distribution("os-brick").locate_file("")
@@ -392,7 +392,7 @@ def test_os_brick_is_missing(
 
 
 def test_rootwrap_that_does_not_find_the_helper(
-    operator: preflight.Operator, undo: contextlib.ExitStack
+    operator: Operator, undo: contextlib.ExitStack
 ) -> None:
     text = Path("/etc/glance/rootwrap.conf").read_text("utf-8")
     lines = [each for each in text.splitlines() if not each.startswith("exec_dirs")]
@@ -405,14 +405,14 @@ def test_rootwrap_that_does_not_find_the_helper(
     assert preflight.wrong(found) == [("error", "rootwrap", "host")]
 
 
-def test_who_is_no_administrator_is_told_so(operator: preflight.Operator) -> None:
+def test_who_is_no_administrator_is_told_so(operator: Operator) -> None:
     _, found = operator.findings(cloud="alice")
     assert preflight.wrong(found) == []
     assert any("lack role admin" in each["Problem"] for each in found)
 
 
-def test_one_thing_broken_hides_no_other(operator: preflight.Operator) -> None:
-    changes: preflight.Changes = {
+def test_one_thing_broken_hides_no_other(operator: Operator) -> None:
+    changes: Changes = {
         "oslo_concurrency": {"lock_path": None},
         "fv1": {"ontap_store_auth_address": "http://127.0.0.1:1/v3"},
         "fv2": {"ontap_volume_type": "nobody-made-it"},
@@ -432,10 +432,10 @@ def test_one_thing_broken_hides_no_other(operator: preflight.Operator) -> None:
     assert code == 2
 
 
-def test_no_secret_is_printed(operator: preflight.Operator) -> None:
+def test_no_secret_is_printed(operator: Operator) -> None:
     """Where a password stands in the wrong place, too."""
     secret = direct.option("fv1", "ontap_store_password")
-    changes: preflight.Changes = {
+    changes: Changes = {
         "fv1": {"ontap_store_user_name": secret},
         "fv2": {"ontap_store_auth_address": f"http://127.0.0.1:1/{secret}"},
         "fv3": {"ontap_volume_type": secret},
@@ -452,6 +452,6 @@ def test_no_secret_is_printed(operator: preflight.Operator) -> None:
             assert secret not in ended.stdout + ended.stderr, arguments
 
 
-def test_the_program_is_the_environments(operator: preflight.Operator) -> None:
+def test_the_program_is_the_environments(operator: Operator) -> None:
     assert Path(preflight.PROGRAM).parent == Path(sys.executable).parent
     assert operator.run("check", "--help").returncode == 0

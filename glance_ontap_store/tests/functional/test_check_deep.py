@@ -13,23 +13,24 @@ import pytest
 
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
-from glance_ontap_store.tests.functional import preflight
+from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
+from glance_ontap_store.tests.functional.preflight import Operator
 
 # The data of a check's image; the number of bytes tells it from others.
 IMAGE_SIZE = 1024 * 1024 + 7
 
 
 @pytest.fixture
-def operator(lab: Any) -> preflight.Operator:
-    return preflight.Operator(lab)
+def operator(lab: Any) -> Operator:
+    return Operator(lab)
 
 
 @pytest.fixture
-def leftovers(lab: Any, admin: Any) -> Iterator[direct.Leftovers]:
+def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
     """Asserts at the end that nothing is left."""
     base = direct.option("fv1", "ontap_mount_point_base")
-    before = direct.Leftovers(lab, admin, base)
+    before = Leftovers(lab, admin, base)
     images = {each.id for each in admin.image.images()}
     yield before
 
@@ -56,7 +57,7 @@ def downloads(lab: Any) -> int:
     )
 
 
-def deep(operator: preflight.Operator, *arguments: str) -> dict[str, dict[str, str]]:
+def deep(operator: Operator, *arguments: str) -> dict[str, dict[str, str]]:
     """Findings of the trial of store fv1, by their codes."""
     _, found = operator.findings(
         "--deep", "--store", "fv1", "--cinder-conf", CINDER_CONF, *arguments
@@ -64,9 +65,7 @@ def deep(operator: preflight.Operator, *arguments: str) -> dict[str, dict[str, s
     return {each["Code"]: each for each in found if each["Code"].startswith("deep")}
 
 
-def test_a_clone_is_seen(
-    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
-) -> None:
+def test_a_clone_is_seen(lab: Any, operator: Operator, leftovers: Leftovers) -> None:
     before = downloads(lab)
     found = deep(operator)
     assert sorted(found) == ["deep-clone", "deep-stored"], found
@@ -75,7 +74,7 @@ def test_a_clone_is_seen(
 
 
 def test_a_store_whose_image_volumes_are_their_projects(
-    operator: preflight.Operator, leftovers: direct.Leftovers
+    operator: Operator, leftovers: Leftovers
 ) -> None:
     _, found = operator.findings("--deep", "--store", "own")
     codes = sorted(each["Code"] for each in found if each["Code"].startswith("deep"))
@@ -83,7 +82,7 @@ def test_a_store_whose_image_volumes_are_their_projects(
 
 
 def test_a_store_that_is_closed_to_the_project_of_who_checks(
-    operator: preflight.Operator, leftovers: direct.Leftovers
+    operator: Operator, leftovers: Leftovers
 ) -> None:
     """Glance would refuse the image, which is right."""
     changes = {"fv1": {"ontap_allowed_projects": "0123456789abcdef"}}
@@ -97,8 +96,8 @@ def test_a_store_that_is_closed_to_the_project_of_who_checks(
 
 
 def test_a_cloud_that_cannot_log_in_hides_no_finding(
-    operator: preflight.Operator,
-    leftovers: direct.Leftovers,
+    operator: Operator,
+    leftovers: Leftovers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -113,7 +112,7 @@ def test_a_cloud_that_cannot_log_in_hides_no_finding(
 
 
 def test_a_download_to_another_flexvol_is_seen(
-    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+    lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
     before = downloads(lab)
     found = deep(operator, "--volume-type", "ontap-fv2")
@@ -141,7 +140,7 @@ def without_schemes(lab: Any) -> Iterator[None]:
 
 
 def test_a_download_for_want_of_schemes_is_seen(
-    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+    lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
     with without_schemes(lab):
         before = downloads(lab)
@@ -152,7 +151,7 @@ def test_a_download_for_want_of_schemes_is_seen(
 
 
 def test_without_a_cloud_the_store_alone_is_tried(
-    operator: preflight.Operator, leftovers: direct.Leftovers
+    operator: Operator, leftovers: Leftovers
 ) -> None:
     code, found = operator.findings("--deep", "--store", "fv1", cloud=None)
     assert code == 0
@@ -161,7 +160,7 @@ def test_without_a_cloud_the_store_alone_is_tried(
 
 
 def test_a_users_own_cloud_will_do(
-    lab: Any, operator: preflight.Operator, leftovers: direct.Leftovers
+    lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
     """Who is no administrator sees the path, though not the pools."""
     before = downloads(lab)
@@ -171,9 +170,7 @@ def test_a_users_own_cloud_will_do(
     assert downloads(lab) == before
 
 
-def test_what_fails_is_said(
-    operator: preflight.Operator, leftovers: direct.Leftovers
-) -> None:
+def test_what_fails_is_said(operator: Operator, leftovers: Leftovers) -> None:
     with operator.changed({"fv1": {"ontap_volume_type": "nobody-made-it"}}) as config:
         code, found = operator.findings("--deep", "--store", "fv1", config=config)
     assert code == 2
@@ -194,8 +191,8 @@ def test_what_fails_is_said(
     ],
 )
 def test_interrupted_it_leaves_nothing(
-    operator: preflight.Operator,
-    leftovers: direct.Leftovers,
+    operator: Operator,
+    leftovers: Leftovers,
     step: str,
     sent: signal.Signals,
 ) -> None:

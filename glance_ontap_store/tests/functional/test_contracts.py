@@ -10,19 +10,24 @@ from glance_store import location
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import location as location_
-from glance_ontap_store import model
-from glance_ontap_store.attach import brick
-from glance_ontap_store.attach import device
-from glance_ontap_store.cinder import client
+from glance_ontap_store.attach.nfs.file import FileDevice
+from glance_ontap_store.attach.nfs.mounter import NfsMounter
 from glance_ontap_store.cinder import waiting
-from glance_ontap_store.tests.conformance import device as device_contract
-from glance_ontap_store.tests.conformance import mounts as mounts_contract
-from glance_ontap_store.tests.conformance import store as store_contract
-from glance_ontap_store.tests.conformance import volume_service
-from glance_ontap_store.tests.fakes import host
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.cinder.waiting import Clock
+from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.location import StoreLocation
+from glance_ontap_store.tests.conformance.device import DeviceContract
+from glance_ontap_store.tests.conformance.mounts import MounterContract
+from glance_ontap_store.tests.conformance.mounts import MountsContract
+from glance_ontap_store.tests.conformance.store import StoreContract
+from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
+from glance_ontap_store.tests.fakes.host import FakeHost
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.transfer import source
 
@@ -33,7 +38,7 @@ def base(tmp_path: Any) -> str:
     return str(tmp_path / "mounts")
 
 
-class TestCinder(volume_service.VolumeServiceContract):
+class TestCinder(VolumeServiceContract):
     volume_type = "ontap-fv1"
     # The scheduler bounds even thin volumes to 20 times the FlexVol.
     full_volume_type = "ontap-fv3"
@@ -43,17 +48,17 @@ class TestCinder(volume_service.VolumeServiceContract):
         self._lab, self._admin, self._base = lab, admin, base
 
     @pytest.fixture
-    def clock(self) -> waiting.Clock:
-        return waiting.SystemClock()
+    def clock(self) -> Clock:
+        return SystemClock()
 
     @pytest.fixture
-    def volumes(self) -> client.CinderClient:
+    def volumes(self) -> CinderClient:
         store = direct.make_store(self._lab, mount_point_base=self._base)
         return store._backend.images._volumes
 
     @pytest.fixture
     def connector(self) -> Any:
-        return host.FakeHost().connector
+        return FakeHost().connector
 
     @contextlib.contextmanager
     def full_quota(self, _volumes: Any) -> Iterator[None]:
@@ -72,7 +77,7 @@ class TestCinderAsRequester(TestCinder):
     """With a user's token, and the store's beside it."""
 
     @pytest.fixture
-    def volumes(self) -> client.CinderClient:
+    def volumes(self) -> CinderClient:
         return direct.requesters_volumes(self._lab, "alice")
 
     @contextlib.contextmanager
@@ -97,24 +102,24 @@ class TestCinderForRequesters(TestCinderAsRequester):
         own = store._backend.images._volumes
         theirs = direct.requesters_volumes(self._lab, "alice")
 
-        class Both(client.CinderClient):
+        class Both(CinderClient):
             def __init__(self) -> None:
                 vars(self).update(vars(own))
 
-            def create(self, new: model.NewVolume) -> model.Volume:
+            def create(self, new: NewVolume) -> Volume:
                 return theirs.create(new)
 
         return Both()
 
 
-class TestFileDevice(device_contract.DeviceContract):
+class TestFileDevice(DeviceContract):
     """On a FlexVol's own file system."""
 
     @pytest.fixture
-    def device(self, lab: Any) -> Iterator[device.FileDevice]:
+    def device(self, lab: Any) -> Iterator[FileDevice]:
         path = os.path.join(lab.flexvol("fv1"), f"contract-{uuid.uuid4()}")
         fd = os.open(path, os.O_RDWR | os.O_CREAT)
-        yield device.FileDevice(fd, path)
+        yield FileDevice(fd, path)
         os.close(fd)
         os.unlink(path)
 
@@ -135,10 +140,10 @@ class _Exports:
         return "127.0.0.1:/fv2"
 
     @pytest.fixture
-    def mounter(self, lab: Any, base: str) -> brick.NfsMounter:
+    def mounter(self, lab: Any, base: str) -> NfsMounter:
         direct.prepare_privileges(lab)
         os.makedirs(base, exist_ok=True)
-        return brick.NfsMounter(base)
+        return NfsMounter(base)
 
     @pytest.fixture(autouse=True)
     def tidy(self, lab: Any) -> Iterator[None]:
@@ -148,25 +153,25 @@ class _Exports:
             for path in set(lab.flexvol(name).iterdir()) - files:
                 path.unlink()
 
-    def is_mounted(self, mounter: brick.NfsMounter, export: str) -> bool:
+    def is_mounted(self, mounter: NfsMounter, export: str) -> bool:
         point = mounter.mount_point(export)
         return point in direct.mounted_below(os.path.dirname(point))
 
 
-class TestNfsMounter(_Exports, mounts_contract.MounterContract):
+class TestNfsMounter(_Exports, MounterContract):
     pass
 
 
-class TestMounts(_Exports, mounts_contract.MountsContract):
+class TestMounts(_Exports, MountsContract):
     other_imports = (
         "from glance_ontap_store.tests.functional import direct\n"
-        "from glance_ontap_store.tests.lab.client import Lab\n"
-        "from glance_ontap_store.attach import brick\n"
+        "from lab.client import Lab\n"
+        "from glance_ontap_store.attach.nfs.mounter import NfsMounter\n"
         "direct.prepare_privileges(Lab.from_facts())"
     )
 
     def other_mounter(self, base: str) -> str:
-        return f"brick.NfsMounter({base!r})"
+        return f"NfsMounter({base!r})"
 
 
 class Rig:
@@ -178,11 +183,11 @@ class Rig:
         self._lab = lab
         self.store = direct.make_store(lab, mount_point_base=base)
         self._volumes = self.store._backend.images._volumes
-        self._leftovers = direct.Leftovers(lab, admin, base)
+        self._leftovers = Leftovers(lab, admin, base)
 
     def location(self, uri: str) -> location.Location:
         return location.Location(
-            "cinder", location_.StoreLocation, None, uri=uri, backend=self.store_id
+            "cinder", StoreLocation, None, uri=uri, backend=self.store_id
         )
 
     def holdings(self) -> set[str]:
@@ -194,7 +199,7 @@ class Rig:
     def file_of(self, volume_id: str) -> str:
         return os.path.join(self._lab.flexvol("fv1"), f"volume-{volume_id}")
 
-    def volume(self, volume_id: str) -> model.Volume:
+    def volume(self, volume_id: str) -> Volume:
         return self._volumes.get(volume_id)
 
     def settle(self) -> None:
@@ -211,10 +216,8 @@ class Rig:
         clouds.eventually(is_settled, "Cinder has deleted what it should")
 
     def make_volume(self, metadata: dict[str, str]) -> str:
-        made = self._volumes.create(
-            model.NewVolume("foreign", 1, "ontap-fv1", metadata)
-        )
-        clock = waiting.SystemClock()
+        made = self._volumes.create(NewVolume("foreign", 1, "ontap-fv1", metadata))
+        clock = SystemClock()
         return waiting.settled(self._volumes, clock, made, 0.2, 60).id
 
     def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None:
@@ -239,7 +242,7 @@ class Rig:
 
     @contextlib.contextmanager
     def held(self, volume_id: str) -> Iterator[None]:
-        attachment = self._volumes.attach(volume_id, host.FakeHost().connector, "ro")
+        attachment = self._volumes.attach(volume_id, FakeHost().connector, "ro")
         self._volumes.complete(attachment.id)
         yield
         self._volumes.detach(attachment.id)
@@ -250,8 +253,8 @@ class Rig:
             yield
 
 
-class TestStore(store_contract.StoreContract):
-    # Larger sizes go through Glance's API in test_images.
+class TestStore(StoreContract):
+    # Larger sizes go through Glance's API in images.
     sizes = (1, source.CHUNK, 2 * source.CHUNK + 12_345, GIB + 1)
 
     @pytest.fixture

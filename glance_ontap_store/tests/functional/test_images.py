@@ -1,52 +1,26 @@
 """Images of the store through Glance's API, in the lab."""
 
-from collections.abc import Iterator
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.demo import blocks
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.clouds import User
+from glance_ontap_store.tests.functional.images import assert_stored
+from glance_ontap_store.tests.functional.images import backing_file
+from glance_ontap_store.tests.functional.images import data_reads
+from glance_ontap_store.tests.functional.images import image_volume
+from glance_ontap_store.tests.functional.images import image_volumes
+from glance_ontap_store.tests.functional.images import reserved
+from glance_ontap_store.tests.functional.images import start_import
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
-
-
-def image_volumes(admin: Any, image_id: str) -> list[Any]:
-    """The image-volumes of an image, whoever's they are."""
-    found = admin.block_storage.volumes(all_projects=True, name=f"image-{image_id}")
-    return list(found)
-
-
-def image_volume(admin: Any, image_id: str) -> Any:
-    (volume,) = image_volumes(admin, image_id)
-    return volume
-
-
-def backing_file(lab: Any, volume: Any) -> Path:
-    """Where the volume's bytes lie, by its host attribute ``host@backend#pool``."""
-    flexvol = volume.host.rpartition("/")[2]
-    return Path(lab.flexvol(flexvol)) / f"volume-{volume.id}"
-
-
-def assert_stored(lab: Any, admin: Any, image: Any, data: pattern.Pattern) -> None:
-    """The image is what *data* was, in Glance, in Cinder and on the FlexVol."""
-    assert image.status == "active"
-    assert image.size == data.size
-    assert image.checksum == data.md5.hexdigest()
-    assert image.hash_value == data.sha512.hexdigest()
-    volume = image_volume(admin, image.id)
-    assert volume.size == max(1, -(-data.size // GIB))
-    assert volume.metadata["image_size"] == str(data.size)
-    assert volume.metadata["ontap_state"] == "sealed"
-    assert volume.status == "available"
-    assert not volume.attachments
-    path = backing_file(lab, volume)
-    assert path.stat().st_size == volume.size * GIB
-    assert pattern.first_difference(path, data.size) is None
+from glance_ontap_store.tests.functional.pattern import Pattern
+from glance_ontap_store.tests.functional.pattern import Sized
+from lab.demo import blocks
 
 
 @pytest.mark.parametrize(
@@ -54,8 +28,8 @@ def assert_stored(lab: Any, admin: Any, image: Any, data: pattern.Pattern) -> No
     [1, GIB - 1, GIB, GIB + 1],
     ids=["one-byte", "GiB-minus-1", "GiB", "GiB-plus-1"],
 )
-def test_known_size(lab: Any, admin: Any, user: clouds.User, size: int) -> None:
-    data = pattern.Sized(size)
+def test_known_size(lab: Any, admin: Any, user: User, size: int) -> None:
+    data = Sized(size)
     assert_stored(lab, admin, user.uploaded(data), data)
 
 
@@ -63,14 +37,14 @@ def test_known_size(lab: Any, admin: Any, user: clouds.User, size: int) -> None:
     "size", [0, 3 * MIB, GIB, 5 * GIB // 2], ids=["0", "3MiB", "GiB", "2.5GiB"]
 )
 def test_upstream_unknown_size_became_zeros(
-    lab: Any, admin: Any, user: clouds.User, size: int
+    lab: Any, admin: Any, user: User, size: int
 ) -> None:
-    data = pattern.Pattern(size)
+    data = Pattern(size)
     assert_stored(lab, admin, user.uploaded(data), data)
 
 
-def test_empty_image_of_known_size(lab: Any, admin: Any, user: clouds.User) -> None:
-    data = pattern.Sized(0)
+def test_empty_image_of_known_size(lab: Any, admin: Any, user: User) -> None:
+    data = Sized(0)
     image = user.image()
     assert user.put(image, data, "fv1").status_code == 204
     image = user.cloud.image.get_image(image.id)
@@ -79,9 +53,9 @@ def test_empty_image_of_known_size(lab: Any, admin: Any, user: clouds.User) -> N
     assert image_volume(admin, image.id).metadata["image_size"] == "0"
 
 
-def test_download_and_ranges(user: clouds.User) -> None:
+def test_download_and_ranges(user: User) -> None:
     size = 9 * MIB + 5
-    image = user.uploaded(pattern.Sized(size))
+    image = user.uploaded(Sized(size))
     whole = user.download(image.id)
     assert whole.headers["Content-Length"] == str(size)
     assert whole.content == pattern.at(0, size)
@@ -97,11 +71,11 @@ def test_download_and_ranges(user: clouds.User) -> None:
 
 
 def test_volume_on_the_same_flexvol_is_a_clone(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     # Not a whole number of GiB: upstream's clones are too short then.
     size = 3 * GIB // 2
-    image = user.uploaded(pattern.Sized(size))
+    image = user.uploaded(Sized(size))
     source = backing_file(lab, image_volume(admin, image.id))
     reads = data_reads(lab, image.id)
     volume = user.volume(size=2, image_id=image.id, volume_type="ontap-fv1")
@@ -113,29 +87,20 @@ def test_volume_on_the_same_flexvol_is_a_clone(
 
 
 def test_volume_on_another_flexvol_is_a_stream(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     size = 200 * MIB + 7
-    image = user.uploaded(pattern.Sized(size))
+    image = user.uploaded(Sized(size))
     volume = user.volume(size=1, image_id=image.id, volume_type="ontap-fv2")
     path = backing_file(lab, admin.block_storage.get_volume(volume.id))
     assert data_reads(lab, image.id) == [size]
     assert pattern.first_difference(path, size) is None
 
 
-def data_reads(lab: Any, image_id: str) -> list[int]:
-    """Bytes of each download of the image that Glance has answered."""
-    return [
-        request["response_bytes"]
-        for request in lab.glance_requests()
-        if request["method"] == "GET" and request["path"].endswith(f"/{image_id}/file")
-    ]
-
-
 def test_copy_image_makes_another_flexvol_instant(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    data = pattern.Sized(64 * MIB)
+    data = Sized(64 * MIB)
     image = user.uploaded(data)
     # Glance's default policy lets administrators copy.
     start_import(admin, image.id, "copy-image", "fv2")
@@ -156,16 +121,8 @@ def test_copy_image_makes_another_flexvol_instant(
     assert data_reads(lab, image.id) == reads
 
 
-def start_import(cloud: Any, image_id: str, method: str, store: str) -> None:
-    answer = cloud.image.post(
-        f"/images/{image_id}/import",
-        json={"method": {"name": method}, "stores": [store]},
-    )
-    assert answer.status_code == 202, answer.text
-
-
-def test_import_by_glance_direct(lab: Any, admin: Any, user: clouds.User) -> None:
-    data = pattern.Sized(5 * MIB)
+def test_import_by_glance_direct(lab: Any, admin: Any, user: User) -> None:
+    data = Sized(5 * MIB)
     image = user.image()
     answer = user.cloud.image.put(
         f"/images/{image.id}/stage",
@@ -181,38 +138,18 @@ def test_import_by_glance_direct(lab: Any, admin: Any, user: clouds.User) -> Non
     assert_stored(lab, admin, user.cloud.image.get_image(image.id), data)
 
 
-def test_deleting_an_image_deletes_its_volume(
-    lab: Any, admin: Any, user: clouds.User
-) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
+def test_deleting_an_image_deletes_its_volume(lab: Any, admin: Any, user: User) -> None:
+    image = user.uploaded(Sized(MIB))
     path = backing_file(lab, image_volume(admin, image.id))
     user.cloud.image.delete_image(image.id, ignore_missing=False)
     clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
     assert not path.exists()
 
 
-@contextlib.contextmanager
-def reserved(admin: Any, volume_id: str) -> Iterator[None]:
-    """While it is held, somebody else has the volume."""
-    attachment = admin.block_storage.post(
-        "/attachments",
-        json={
-            "attachment": {"volume_uuid": volume_id, "connector": None, "mode": "ro"}
-        },
-        microversion="3.54",
-    ).json()["attachment"]
-    try:
-        yield
-    finally:
-        admin.block_storage.delete(
-            f"/attachments/{attachment['id']}", microversion="3.54"
-        )
-
-
 def test_upstream_delete_while_attached_answers_500(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
+    image = user.uploaded(Sized(MIB))
     with reserved(admin, image_volume(admin, image.id).id):
         refused = user.cloud.image.delete(f"/images/{image.id}")
         assert refused.status_code == 409, refused.text
@@ -221,9 +158,9 @@ def test_upstream_delete_while_attached_answers_500(
 
 
 def test_upstream_delete_with_a_snapshot_answers_500(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
+    image = user.uploaded(Sized(MIB))
     with direct.snapshot("fv1", image_volume(admin, image.id).id):
         refused = user.cloud.image.delete(f"/images/{image.id}")
         assert refused.status_code == 409, refused.text
@@ -231,9 +168,9 @@ def test_upstream_delete_with_a_snapshot_answers_500(
 
 
 def test_an_image_whose_volume_is_gone_can_be_deleted(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
+    image = user.uploaded(Sized(MIB))
     volume = image_volume(admin, image.id)
     admin.block_storage.delete_volume(volume.id)
     clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
@@ -241,7 +178,7 @@ def test_an_image_whose_volume_is_gone_can_be_deleted(
 
 
 def test_what_cinder_uploads_itself_is_served_and_deleted(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     """``image_upload_use_cinder_backend``: Cinder clones and registers the URL.
 
@@ -259,7 +196,7 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
             "image_upload_use_internal_tenant": "true",
         },
     }
-    image = user.uploaded(pattern.Sized(MIB))
+    image = user.uploaded(Sized(MIB))
     with direct.cinder_options(lab, options):
         volume = user.volume(size=1, image_id=image.id, volume_type="ontap-fv1")
         made = user.cloud.block_storage.post(
@@ -301,11 +238,11 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
     )
 
 
-def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: clouds.User) -> None:
+def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: User) -> None:
     """Upstream has one session for the process: the first store's user."""
     users = {}
     for store in ("fv1", "fv2"):
-        image = user.uploaded(pattern.Sized(MIB), store=store)
+        image = user.uploaded(Sized(MIB), store=store)
         volume = image_volume(admin, image.id)
         users[store] = volume.user_id
         assert volume.metadata["ontap_store"] == store
@@ -317,13 +254,13 @@ def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: clouds.User) -
 
 
 def test_full_flexvol_is_413_and_leaves_nothing(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     flexvol = Path(lab.flexvol("fv3"))
     before = set(flexvol.iterdir())
     image = user.image()
     # fv3 has 3 GiB, and thin volumes: the scheduler lets it begin.
-    answer = user.put(image, pattern.Sized(7 * GIB // 2), "fv3")
+    answer = user.put(image, Sized(7 * GIB // 2), "fv3")
     assert answer.status_code == 413, answer.text
     assert "full" in answer.text
     clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")

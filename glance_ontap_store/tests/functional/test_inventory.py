@@ -7,38 +7,36 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
-from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import preflight
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Sized
+from glance_ontap_store.tests.functional.preflight import Operator
 
 
 @pytest.fixture
-def operator(lab: Any) -> preflight.Operator:
-    return preflight.Operator(lab)
+def operator(lab: Any) -> Operator:
+    return Operator(lab)
 
 
 @pytest.fixture
-def other(bob: Any) -> Iterator[clouds.User]:
+def other(bob: Any) -> Iterator[User]:
     """Bob, with what the test lets him make removed at its end."""
-    user = clouds.User(bob)
+    user = User(bob)
     yield user
     user.clean()
 
 
-def asked(operator: preflight.Operator, *arguments: str) -> list[dict[str, Any]]:
+def asked(operator: Operator, *arguments: str) -> list[dict[str, Any]]:
     ended = operator.run(*arguments, "-f", "json")
     assert ended.returncode == 0, ended.stderr
     found: list[dict[str, Any]] = json.loads(ended.stdout)
     return found
 
 
-def test_list(
-    lab: Any, operator: preflight.Operator, user: clouds.User, other: clouds.User
-) -> None:
-    first = user.uploaded(pattern.Sized(3 * MIB), store="fv1")
-    second = other.uploaded(pattern.Sized(GIB + 1), store="fv2")
+def test_list(lab: Any, operator: Operator, user: User, other: User) -> None:
+    first = user.uploaded(Sized(3 * MIB), store="fv1")
+    second = other.uploaded(Sized(GIB + 1), store="fv2")
     rows = {each["Image"]: each for each in asked(operator, "list")}
     assert rows[first.id]["Pool"] is None
     shown = asked(operator, "--os-cloud", "admin", "list")
@@ -61,20 +59,18 @@ def test_list(
     assert first.id not in {each["Image"] for each in only}
 
 
-def test_stores_of_upstream_are_not_listed(
-    operator: preflight.Operator, user: clouds.User
-) -> None:
+def test_stores_of_upstream_are_not_listed(operator: Operator, user: User) -> None:
     """Upstream's store has the volume type of one of ours, and the project."""
-    image = user.uploaded(pattern.Sized(MIB), store="peer")
+    image = user.uploaded(Sized(MIB), store="peer")
     assert image.id not in {each["Image"] for each in asked(operator, "list")}
 
 
 @pytest.mark.parametrize("cloud", [(), ("--os-cloud", "admin")], ids=["", "admin"])
 def test_image_volumes_in_their_projects_are_listed(
-    operator: preflight.Operator, user: clouds.User, cloud: tuple[str, ...]
+    operator: Operator, user: User, cloud: tuple[str, ...]
 ) -> None:
     """The user of such a store is an administrator of Cinder itself."""
-    image = user.uploaded(pattern.Sized(MIB), store="own")
+    image = user.uploaded(Sized(MIB), store="own")
     shown = asked(operator, *cloud, "list", "--store", "own")
     (row,) = (each for each in shown if each["Image"] == image.id)
     assert (row["Store"], row["Owner"]) == ("own", image.owner)
@@ -82,7 +78,7 @@ def test_image_volumes_in_their_projects_are_listed(
 
 
 def test_usage_by_project(
-    lab: Any, operator: preflight.Operator, user: clouds.User, other: clouds.User
+    lab: Any, operator: Operator, user: User, other: User
 ) -> None:
     """What is allocated is what the files occupy: zeros are not written."""
 
@@ -92,8 +88,8 @@ def test_usage_by_project(
 
     admin = ("--os-cloud", "admin", "usage", "--allocated")
     before = usage(*admin)
-    image = user.uploaded(pattern.Sized(5 * MIB), store="fv1")
-    other.uploaded(pattern.Sized(2 * MIB), store="fv2")
+    image = user.uploaded(Sized(5 * MIB), store="fv1")
+    other.uploaded(Sized(2 * MIB), store="fv2")
     after = usage(*admin)
     row = after[image.owner]
     empty = dict.fromkeys(row, 0)
@@ -115,10 +111,8 @@ def test_usage_by_project(
     assert usage("usage")[image.owner]["Allocated"] is None
 
 
-def test_what_cannot_be_mounted_is_not_known(
-    operator: preflight.Operator, user: clouds.User
-) -> None:
-    user.uploaded(pattern.Sized(MIB), store="fv1")
+def test_what_cannot_be_mounted_is_not_known(operator: Operator, user: User) -> None:
+    user.uploaded(Sized(MIB), store="fv1")
     base = {"ontap_mount_point_base": "/etc/hostname/mnt"}
     with operator.changed({"fv1": base}) as config:
         ended = operator.run(

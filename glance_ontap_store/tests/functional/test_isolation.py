@@ -12,9 +12,11 @@ import pytest
 
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
 from glance_ontap_store.tests.functional.test_projects import other
 
@@ -30,15 +32,15 @@ def policy(lab: Any, service: str) -> Path:
 
 @pytest.mark.parametrize("store", ["fv1", "own"])
 def test_a_private_image(
-    lab: Any, bob: Any, user: clouds.User, other: clouds.User, store: str
+    lab: Any, bob: Any, user: User, other: User, store: str
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB), store)
+    image = user.uploaded(Sized(MIB), store)
     path = f"/images/{image.id}"
     for answer in (
         bob.image.get(path),
         other.download(image.id),
         other.download(image.id, Range="bytes=0-9"),
-        other.put(image, pattern.Sized(MIB), store),
+        other.put(image, Sized(MIB), store),
         bob.image.delete(path),
         bob.image.delete(f"/stores/{store}/{image.id}"),
         bob.image.get(f"{path}/locations"),
@@ -51,12 +53,12 @@ def test_a_private_image(
 class Targets:
     """Volumes of alice's, of the service project's, and none."""
 
-    def __init__(self, admin: Any, user: clouds.User) -> None:
+    def __init__(self, admin: Any, user: User) -> None:
         self._admin = admin
-        hers = self.volume_of(user.uploaded(pattern.Sized(MIB)))
-        owned = self.volume_of(user.uploaded(pattern.Sized(MIB), "own"))
+        hers = self.volume_of(user.uploaded(Sized(MIB)))
+        owned = self.volume_of(user.uploaded(Sized(MIB), "own"))
         plain = user.volume(volume_type="ontap-fv1").id
-        second = self.volume_of(user.uploaded(pattern.Sized(MIB), "fv2"))
+        second = self.volume_of(user.uploaded(Sized(MIB), "fv2"))
         nothing = str(uuid.uuid4())
         services = direct.owner("fv1").block_storage
         # Upstream's store (``peer``) takes every volume of its type for an image's.
@@ -87,7 +89,7 @@ class Targets:
 
 
 @pytest.fixture
-def targets(admin: Any, user: clouds.User) -> Iterator[dict[str, tuple[str, str]]]:
+def targets(admin: Any, user: User) -> Iterator[dict[str, tuple[str, str]]]:
     made = Targets(admin, user)
     yield made.urls
     made.clean()
@@ -121,7 +123,7 @@ class TestLocationsShown:
             yield
 
     def test_a_location_that_is_not_his(
-        self, bob: Any, other: clouds.User, targets: dict[str, tuple[str, str]]
+        self, bob: Any, other: User, targets: dict[str, tuple[str, str]]
     ) -> None:
         image = other.image()
         words = {
@@ -136,10 +138,10 @@ class TestLocationsShown:
         assert not shown["locations"]
 
     def test_the_same_images_volume_in_another_store(
-        self, admin: Any, bob: Any, other: clouds.User
+        self, admin: Any, bob: Any, other: User
     ) -> None:
         """His own image, and his own volume: but of the store that wrote it."""
-        image = other.uploaded(pattern.Sized(MIB), "fv2")
+        image = other.uploaded(Sized(MIB), "fv2")
         volume = images.image_volume(admin, image.id)
         for store, url in (
             ("fv1", f"cinder://fv1/{volume.id}"),
@@ -150,11 +152,9 @@ class TestLocationsShown:
         assert other.stores(image.id) == ["fv2"]
         assert other.download(image.id).content == pattern.at(0, MIB)
 
-    def test_what_remains_two_images_of_one_owner(
-        self, admin: Any, user: clouds.User
-    ) -> None:
+    def test_what_remains_two_images_of_one_owner(self, admin: Any, user: User) -> None:
         """Nobody tells the store for which image it is asked."""
-        first = user.uploaded(pattern.Sized(MIB))
+        first = user.uploaded(Sized(MIB))
         volume = images.image_volume(admin, first.id)
         second = user.image()
         url = f"cinder://fv1/{volume.id}"
@@ -166,10 +166,10 @@ class TestLocationsShown:
         )
 
     def test_the_documented_policy_closes_locations_to_users(
-        self, lab: Any, admin: Any, user: clouds.User
+        self, lab: Any, admin: Any, user: User
     ) -> None:
         """Even of what is the user's own."""
-        first = user.uploaded(pattern.Sized(MIB))
+        first = user.uploaded(Sized(MIB))
         url = f"cinder://fv1/{images.image_volume(admin, first.id).id}"
         second = user.image()
         path = policy(lab, "glance")
@@ -182,10 +182,10 @@ class TestLocationsShown:
             lab.restart("glance")
 
     def test_a_location_that_got_in_does_not_take_the_volume_along(
-        self, admin: Any, bob: Any, user: clouds.User, other: clouds.User
+        self, admin: Any, bob: Any, user: User, other: User
     ) -> None:
         """An administrator's mistake: bob's image has alice's volume."""
-        first = user.uploaded(pattern.Sized(MIB))
+        first = user.uploaded(Sized(MIB))
         volume = images.image_volume(admin, first.id)
         image = other.image()
         url = f"cinder://fv1/{volume.id}"
@@ -207,7 +207,7 @@ class TestLocationsShown:
 def test_the_location_api_is_for_services(
     lab: Any,
     bob: Any,
-    other: clouds.User,
+    other: User,
     targets: dict[str, tuple[str, str]],
     rules: str | None,
 ) -> None:
@@ -264,16 +264,14 @@ def attachments(admin: Any, volume_id: str) -> list[Any]:
 
 
 @pytest.fixture
-def owned(admin: Any, user: clouds.User) -> Any:
+def owned(admin: Any, user: User) -> Any:
     """Image and image-volume of alice's."""
-    image = user.uploaded(pattern.Sized(MIB), "own")
+    image = user.uploaded(Sized(MIB), "own")
     return image, images.image_volume(admin, image.id).id
 
 
-def test_service_owned_image_volumes_are_out_of_reach(
-    admin: Any, user: clouds.User
-) -> None:
-    image = user.uploaded(pattern.Sized(MIB))
+def test_service_owned_image_volumes_are_out_of_reach(admin: Any, user: User) -> None:
+    image = user.uploaded(Sized(MIB))
     volume_id = images.image_volume(admin, image.id).id
     storage = user.cloud.block_storage
     assert storage.get(f"/volumes/{volume_id}").status_code == 404
@@ -288,7 +286,7 @@ def test_service_owned_image_volumes_are_out_of_reach(
 
 
 def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
-    admin: Any, user: clouds.User, owned: Any
+    admin: Any, user: User, owned: Any
 ) -> None:
     image, volume_id = owned
     attach(user.cloud, volume_id, "rw")
@@ -299,7 +297,7 @@ def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
 
 
 def test_what_remains_the_owner_may_delete_its_volume(
-    admin: Any, user: clouds.User, owned: Any
+    admin: Any, user: User, owned: Any
 ) -> None:
     """By Cinder's default policies; Glance then says so, and deletes the image."""
     image, volume_id = owned
@@ -339,10 +337,10 @@ def protected(lab: Any, admin: Any) -> Iterator[None]:
 
 
 def test_policies_by_volume_type_protect_the_owners_image_volumes(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     with protected(lab, admin):
-        image = user.uploaded(pattern.Sized(MIB), "own")
+        image = user.uploaded(Sized(MIB), "own")
         volume_id = images.image_volume(admin, image.id).id
         storage = user.cloud.block_storage
         answers = {

@@ -14,15 +14,15 @@ import urllib.request
 from openstack import connection
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
-from glance_ontap_store.tests.lab import client
-from glance_ontap_store.tests.lab import errors
-from glance_ontap_store.tests.lab import layout
+from glance_ontap_store.tests.functional.clouds import User
+from lab import layout
+from lab.client import Lab
+from lab.errors import LabError
 
 CONTENT = os.urandom(3 * 1024 * 1024 + 1)
 
 
-def upload(user: clouds.User, store: str, data: Any = CONTENT) -> str:
+def upload(user: User, store: str, data: Any = CONTENT) -> str:
     """The id of a new active image of ``CONTENT``."""
     image = user.image()
     answer = user.put(image, data, store)
@@ -37,7 +37,7 @@ def in_pieces() -> Iterator[bytes]:
         yield CONTENT[start : start + step]
 
 
-def test_services_answer(lab: client.Lab, admin: connection.Connection) -> None:
+def test_services_answer(lab: Lab, admin: connection.Connection) -> None:
     assert {"admin", "acme", "globex", "service"} <= {
         project.name for project in admin.identity.projects()
     }
@@ -51,7 +51,7 @@ def test_services_answer(lab: client.Lab, admin: connection.Connection) -> None:
     assert next(store["id"] for store in stores if store.get("default")) == "fv1"
 
 
-def test_facts_name_what_exists(lab: client.Lab) -> None:
+def test_facts_name_what_exists(lab: Lab) -> None:
     facts = lab.facts
     for name in ("cinder_requests", "glance_requests", "ontap_requests", "clouds"):
         assert Path(facts[name]).is_file(), name
@@ -70,7 +70,7 @@ def test_python3_is_the_environments() -> None:
     assert found.strip() == sys.prefix
 
 
-def test_flexvols_are_file_systems_of_their_own(lab: client.Lab) -> None:
+def test_flexvols_are_file_systems_of_their_own(lab: Lab) -> None:
     places = [lab.flexvol(name) for name in ("fv1", "fv2", "fv3")]
     places.append(Path(lab.facts["file_store"]))
     assert all(place.is_mount() for place in places)
@@ -88,15 +88,13 @@ def test_flexvols_are_file_systems_of_their_own(lab: client.Lab) -> None:
 
 @pytest.mark.parametrize("store", layout.STORES)
 @pytest.mark.parametrize("size", ["known", "unknown"])
-def test_each_store_takes_and_gives_an_image(
-    user: clouds.User, store: str, size: str
-) -> None:
+def test_each_store_takes_and_gives_an_image(user: User, store: str, size: str) -> None:
     image = upload(user, store, CONTENT if size == "known" else in_pieces())
     assert user.download(image).content == CONTENT
 
 
 def test_each_volume_type_puts_volumes_where_it_says(
-    admin: connection.Connection, user: clouds.User
+    admin: connection.Connection, user: User
 ) -> None:
     for flexvol in ("fv1", "fv2", "fv3"):
         volume = user.volume(volume_type=f"ontap-{flexvol}")
@@ -104,7 +102,7 @@ def test_each_volume_type_puts_volumes_where_it_says(
         assert host == f"lab@ontap#127.0.0.1:/{flexvol}"
 
 
-def test_request_logs_say_who_and_how_much(lab: client.Lab, user: clouds.User) -> None:
+def test_request_logs_say_who_and_how_much(lab: Lab, user: User) -> None:
     since = time.time()
     image = upload(user, "file", in_pieces())
     assert user.download(image).content == CONTENT
@@ -132,7 +130,7 @@ def test_request_logs_say_who_and_how_much(lab: client.Lab, user: clouds.User) -
     assert lab.ontap_requests()[0]["user"] == "cinder"
 
 
-def test_stores_log_in_as_themselves(lab: client.Lab, user: clouds.User) -> None:
+def test_stores_log_in_as_themselves(lab: Lab, user: User) -> None:
     since = time.time()
     upload(user, "fv2")
     assert any(
@@ -141,7 +139,7 @@ def test_stores_log_in_as_themselves(lab: client.Lab, user: clouds.User) -> None
     )
 
 
-def test_alice_and_bob_are_apart(user: clouds.User, bob: connection.Connection) -> None:
+def test_alice_and_bob_are_apart(user: User, bob: connection.Connection) -> None:
     image = upload(user, "file")
     assert image not in {found.id for found in bob.image.images()}
 
@@ -163,7 +161,7 @@ def mount_point(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-def test_an_export_is_mounted_once(lab: client.Lab, mount_point: Path) -> None:
+def test_an_export_is_mounted_once(lab: Lab, mount_point: Path) -> None:
     assert mount("127.0.0.1:/fv1", mount_point).returncode == 0
     assert mount_point.stat().st_dev == lab.flexvol("fv1").stat().st_dev
     again = mount("127.0.0.1:/fv1", mount_point)
@@ -189,7 +187,7 @@ def test_mount_nfs_can_be_probed() -> None:
 
 
 @pytest.mark.parametrize("service", ["glance", "cinder-volume", "ontap"])
-def test_a_service_restarts(lab: client.Lab, user: clouds.User, service: str) -> None:
+def test_a_service_restarts(lab: Lab, user: User, service: str) -> None:
     before = lab.pid(service)
     lab.restart(service)
     assert lab.pid(service) not in (before, None)
@@ -198,7 +196,7 @@ def test_a_service_restarts(lab: client.Lab, user: clouds.User, service: str) ->
     assert user.download(image).content == CONTENT
 
 
-def test_a_killed_service_is_gone_until_it_is_started(lab: client.Lab) -> None:
+def test_a_killed_service_is_gone_until_it_is_started(lab: Lab) -> None:
     url = lab.facts["urls"]["glance"] + "/healthcheck"
     lab.kill("glance")
     try:
@@ -211,7 +209,7 @@ def test_a_killed_service_is_gone_until_it_is_started(lab: client.Lab) -> None:
 
 
 def test_an_edited_configuration_is_read_at_restart(
-    lab: client.Lab, admin: connection.Connection
+    lab: Lab, admin: connection.Connection
 ) -> None:
     def default_store() -> str:
         stores = admin.image.get("/info/stores").json()["stores"]
@@ -227,8 +225,8 @@ def test_an_edited_configuration_is_read_at_restart(
     assert default_store() == "fv1"
 
 
-def test_an_unknown_service_is_named(lab: client.Lab) -> None:
-    with pytest.raises(errors.LabError, match="no service 'nova'"):
+def test_an_unknown_service_is_named(lab: Lab) -> None:
+    with pytest.raises(LabError, match="no service 'nova'"):
         lab.restart("nova")
 
 
@@ -236,11 +234,11 @@ def test_outside_of_a_lab_it_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("LAB_FACTS")
-    with pytest.raises(errors.LabError, match="tox -e functional"):
-        client.Lab.from_facts()
+    with pytest.raises(LabError, match="tox -e functional"):
+        Lab.from_facts()
 
 
-def test_no_secret_on_a_command_line(lab: client.Lab) -> None:
+def test_no_secret_on_a_command_line(lab: Lab) -> None:
     secrets = {
         line.partition("=")[2].strip()
         for line in lab.glance_config.read_text().splitlines()
@@ -256,7 +254,7 @@ def test_no_secret_on_a_command_line(lab: client.Lab) -> None:
     assert not [secret for secret in secrets for line in lines if secret in line]
 
 
-def test_no_database_was_locked(lab: client.Lab) -> None:
-    """SQLite under several workers: see tests/lab/sqlite_plugin.py."""
+def test_no_database_was_locked(lab: Lab) -> None:
+    """SQLite under several workers: see lab/sqlite_plugin.py."""
     for log in Path(lab.facts["logs"]).glob("*.log"):
         assert "database is locked" not in log.read_text(errors="replace"), log

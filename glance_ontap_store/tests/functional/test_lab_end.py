@@ -32,7 +32,7 @@ mv seen up
 OUTSIDE = """
 import sys
 from pathlib import Path
-from glance_ontap_store.tests.lab import namespace
+from lab import namespace
 
 root = Path(sys.argv[1])
 reaper = namespace.Reaper(always=[], unless_kept=[root])

@@ -10,7 +10,7 @@ from oslo_db.sqlalchemy import enginefacade
 import pytest
 import sqlalchemy
 
-from glance_ontap_store.tests.lab import sqlite_plugin
+from lab import sqlite_plugin
 
 READ = sqlalchemy.text("SELECT n FROM t")
 ADD = sqlalchemy.text("UPDATE t SET n = n + 1")

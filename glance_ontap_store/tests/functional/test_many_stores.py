@@ -12,9 +12,11 @@ import pytest
 
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
 
 COUNT = 50
@@ -57,12 +59,12 @@ def test_nothing_is_asked_at_the_start(lab: Any, admin: Any, stores: float) -> N
 
 
 def image_operations(
-    lab: Any, admin: Any, user: clouds.User, store: str
+    lab: Any, admin: Any, user: User, store: str
 ) -> dict[str, list[str]]:
     """What Cinder is asked for each."""
     asked = {}
     since = time.time()
-    image = user.uploaded(pattern.Sized(MIB), store)
+    image = user.uploaded(Sized(MIB), store)
     asked["upload"] = asked_of_cinder(lab, since)
     since = time.time()
     assert user.cloud.image.get(f"/images/{image.id}").json()["stores"] == store
@@ -82,7 +84,7 @@ def image_operations(
 
 
 def test_requests_per_image_are_those_of_one_store(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     many = image_operations(lab, admin, user, LAST)
     assert many["show"] == []
@@ -124,10 +126,10 @@ def connections_to(port: int) -> int:
 
 
 def test_stores_of_a_process_share_connections(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     """Idle ones count: Cinder's API answers nobody else when 100 are open."""
-    volume = images.image_volume(admin, user.uploaded(pattern.Sized(MIB), "fv1").id)
+    volume = images.image_volume(admin, user.uploaded(Sized(MIB), "fv1").id)
     made = [direct.make_store(lab, f"s{number}") for number in range(COUNT)]
     port = int(lab.facts["urls"]["cinder"].rpartition(":")[2].partition("/")[0])
     before, since = connections_to(port), time.time()

@@ -19,9 +19,9 @@ import os
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import process
-from glance_ontap_store.tests.ontapsim import requirements
-from glance_ontap_store.tests.ontapsim.flexvol import unshared_bytes
+from lab.ontapsim import process
+from lab.ontapsim import requirements
+from lab.ontapsim.flexvol import unshared_bytes
 
 pytestmark = pytest.mark.skipif(
     bool(requirements.missing()), reason=requirements.missing() or "-"

@@ -21,6 +21,7 @@ import os
 import pytest
 
 from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional.clouds import User
 
 MIB = 1 << 20
 CLONE = "/api//storage/file/clone"
@@ -35,7 +36,7 @@ def requests_of(lab):
 
 @pytest.fixture
 def owner(admin):
-    owner = clouds.User(admin)
+    owner = User(admin)
     yield owner
     owner.clean()
 

@@ -18,12 +18,12 @@ import threading
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import flexvol
-from glance_ontap_store.tests.ontapsim import requirements
-from glance_ontap_store.tests.ontapsim.flexvol import LoopFlexVol
-from glance_ontap_store.tests.ontapsim.flexvol import unshared_bytes
 from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import FlexVolContract
+from lab.ontapsim import flexvol
+from lab.ontapsim import requirements
+from lab.ontapsim.flexvol import LoopFlexVol
+from lab.ontapsim.flexvol import unshared_bytes
 
 pytestmark = pytest.mark.skipif(
     bool(requirements.missing()), reason=requirements.missing() or "-"

@@ -13,10 +13,10 @@
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import process
-from glance_ontap_store.tests.ontapsim import requirements
 from glance_ontap_store.tests.unit.ontapsim.library_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.library_contract import LibraryContract
+from lab.ontapsim import process
+from lab.ontapsim import requirements
 
 pytestmark = pytest.mark.skipif(
     bool(requirements.missing()), reason=requirements.missing() or "-"

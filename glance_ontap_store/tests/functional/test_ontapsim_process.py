@@ -22,8 +22,8 @@ import subprocess
 import pytest
 import requests
 
-from glance_ontap_store.tests.ontapsim import process
-from glance_ontap_store.tests.ontapsim import requirements
+from lab.ontapsim import process
+from lab.ontapsim import requirements
 
 pytestmark = pytest.mark.skipif(
     bool(requirements.missing()), reason=requirements.missing() or "-"

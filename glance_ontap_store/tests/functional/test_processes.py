@@ -5,23 +5,27 @@ from typing import Any
 
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images
+from glance_ontap_store.tests.functional.clouds import User
+from glance_ontap_store.tests.functional.direct import Announcing
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Pattern
+from glance_ontap_store.tests.functional.pattern import Sized
 
 
 def mounts() -> set[str]:
     return direct.mounted_below(direct.option("fv1", "ontap_mount_point_base"))
 
 
-def test_many_workers_share_one_mount(lab: Any, user: clouds.User) -> None:
+def test_many_workers_share_one_mount(lab: Any, user: User) -> None:
     """More uploads at once than a worker has threads, so in several processes."""
     images = [user.image() for _ in range(8)]
     answers: list[Any] = []
 
     def upload(image: Any) -> None:
-        answers.append(user.put(image, pattern.Sized(100 * MIB), "fv1"))
+        answers.append(user.put(image, Sized(100 * MIB), "fv1"))
 
     threads = [threading.Thread(target=upload, args=[image]) for image in images]
     for thread in threads:
@@ -35,9 +39,9 @@ def test_many_workers_share_one_mount(lab: Any, user: clouds.User) -> None:
         assert data == pattern.at(0, 100 * MIB)
 
 
-def test_many_downloads_of_one_image_at_once(lab: Any, user: clouds.User) -> None:
+def test_many_downloads_of_one_image_at_once(lab: Any, user: User) -> None:
     """More than one worker can serve, so some read from a temporary clone."""
-    image = user.uploaded(pattern.Sized(100 * MIB))
+    image = user.uploaded(Sized(100 * MIB))
     expected = pattern.at(0, 100 * MIB)
     equal: list[bool] = []
 
@@ -63,20 +67,20 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: clouds.User) -> Non
     assert not mounts()
 
 
-def test_killed_during_an_upload(lab: Any, admin: Any, user: clouds.User) -> None:
+def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
     """Leaves a volume that says what it is; a restart takes the mount away."""
     image = user.image()
     under_way = threading.Event()
     killed = threading.Event()
 
-    def wait(reader: pattern.Pattern) -> None:
+    def wait(reader: Pattern) -> None:
         if reader.position > 200 * MIB:
             under_way.set()
             killed.wait(60)
 
     def upload() -> None:
         try:
-            user.put(image, direct.Announcing(GIB, wait), "fv1")
+            user.put(image, Announcing(GIB, wait), "fv1")
         except Exception as error:
             failures.append(error)
 
@@ -89,7 +93,7 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: clouds.User) -> Non
     killed.set()
     client.join()
     assert failures
-    volume = test_images.image_volume(admin, image.id)
+    volume = images.image_volume(admin, image.id)
     assert volume.metadata["ontap_state"] == "filling"
     assert volume.metadata["ontap_writer"]
     lab.start("glance")
@@ -110,10 +114,10 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: clouds.User) -> Non
     owner.delete_volume(volume.id)
 
 
-def test_all_is_readable_after_a_restart(lab: Any, user: clouds.User) -> None:
+def test_all_is_readable_after_a_restart(lab: Any, user: User) -> None:
     data = pattern.at(0, 5 * MIB)
     images = {
-        store: user.uploaded(pattern.Sized(5 * MIB), store=store)
+        store: user.uploaded(Sized(5 * MIB), store=store)
         for store in ("fv1", "fv2", "peer", "file")
     }
     lab.restart("glance")

@@ -16,16 +16,22 @@ from openstack import connection
 import pytest
 
 from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.clouds import User
+from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Pattern
+from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import operator
 from glance_ontap_store.tests.functional.test_projects import other
-from glance_ontap_store.tests.lab import ini
-from glance_ontap_store.tests.lab import layout
+from lab import ini
+from lab import layout
 
 __all__ = ["operator", "other"]
 
@@ -36,9 +42,9 @@ def base(tmp_path: Any) -> str:
 
 
 @pytest.fixture
-def leftovers(lab: Any, admin: Any, base: str) -> Iterator[direct.Leftovers]:
+def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
     """Fails the test if anything is there afterwards that was not before."""
-    watch = direct.Leftovers(lab, admin, base, flexvol="fv2")
+    watch = Leftovers(lab, admin, base, flexvol="fv2")
     yield watch
     with contextlib.suppress(AssertionError):
         clouds.eventually(lambda: not watch.new(), "nothing is left", timeout_s=60)
@@ -58,11 +64,11 @@ def visible(cloud: Any) -> set[str]:
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
 def test_the_volume_is_the_uploaders(
-    lab: Any, admin: Any, alice: Any, bob: Any, user: clouds.User, is_known: bool
+    lab: Any, admin: Any, alice: Any, bob: Any, user: User, is_known: bool
 ) -> None:
     used = direct.used_gib(admin, alice.current_project_id)
     size = GIB + MIB
-    data = pattern.Sized(size) if is_known else pattern.Pattern(size)
+    data = Sized(size) if is_known else Pattern(size)
     image = user.uploaded(data, "own")
     images.assert_stored(lab, admin, image, data)
     volume = images.image_volume(admin, image.id)
@@ -83,11 +89,11 @@ def test_upstream_cannot_read_what_another_project_owns(
     lab: Any,
     admin: Any,
     bob: Any,
-    user: clouds.User,
-    other: clouds.User,
+    user: User,
+    other: User,
     visibility: str,
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB), "own")
+    image = user.uploaded(Sized(MIB), "own")
     admin.image.update_image(image.id, visibility=visibility)
     if visibility == "shared":
         user.cloud.image.add_member(image.id, member=bob.current_project_id)
@@ -109,11 +115,9 @@ def test_upstream_cannot_read_what_another_project_owns(
     assert user.download(image.id).content == pattern.at(0, MIB)
 
 
-def test_readers_of_two_processes(
-    lab: Any, admin: Any, user: clouds.User, base: str
-) -> None:
+def test_readers_of_two_processes(lab: Any, admin: Any, user: User, base: str) -> None:
     """While the one has it attached, the other reads a clone of the store's own."""
-    image = user.uploaded(pattern.Sized(9 * MIB), "own")
+    image = user.uploaded(Sized(9 * MIB), "own")
     volume_id = images.image_volume(admin, image.id).id
     reader = direct.make_store(lab, "own", mount_point_base=base)
     first, _size = reader.get(direct.at("own", volume_id))
@@ -122,8 +126,8 @@ def test_readers_of_two_processes(
     assert project_of(admin, image.id) == user.cloud.current_project_id
 
 
-def test_an_administrator_deletes(lab: Any, admin: Any, user: clouds.User) -> None:
-    image = user.uploaded(pattern.Sized(MIB), "own")
+def test_an_administrator_deletes(lab: Any, admin: Any, user: User) -> None:
+    image = user.uploaded(Sized(MIB), "own")
     path = images.backing_file(lab, images.image_volume(admin, image.id))
     assert admin.image.delete(f"/images/{image.id}").status_code == 204
     clouds.eventually(
@@ -133,11 +137,11 @@ def test_an_administrator_deletes(lab: Any, admin: Any, user: clouds.User) -> No
 
 
 def test_an_administrator_uploads_for_a_user(
-    lab: Any, admin: Any, user: clouds.User, operator: clouds.User
+    lab: Any, admin: Any, user: User, operator: User
 ) -> None:
     """The volume is the administrator's, the image is alice's: so is the right."""
     image = user.image()
-    assert operator.put(image, pattern.Sized(MIB), "own").status_code == 204
+    assert operator.put(image, Sized(MIB), "own").status_code == 204
     volume = images.image_volume(admin, image.id)
     assert volume.project_id == admin.current_project_id
     assert volume.metadata["image_owner"] == user.cloud.current_project_id
@@ -146,9 +150,9 @@ def test_an_administrator_uploads_for_a_user(
 
 
 def test_a_snapshot_of_the_users_keeps_the_image(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    image = user.uploaded(pattern.Sized(MIB), "own")
+    image = user.uploaded(Sized(MIB), "own")
     volume = images.image_volume(admin, image.id)
     with direct.snapshot_as(user.cloud, volume.id):
         refused = user.cloud.image.delete(f"/images/{image.id}")
@@ -157,12 +161,12 @@ def test_a_snapshot_of_the_users_keeps_the_image(
 
 
 def test_a_full_quota_of_the_user(
-    lab: Any, admin: Any, alice: Any, user: clouds.User, leftovers: Any
+    lab: Any, admin: Any, alice: Any, user: User, leftovers: Any
 ) -> None:
     image = user.image()
     project = alice.current_project_id
     with direct.quota(admin, project, gigabytes=0):
-        refused = user.put(image, pattern.Sized(MIB), "own")
+        refused = user.put(image, Sized(MIB), "own")
     assert refused.status_code == 413, refused.text
     assert f"quota of project {project}" in refused.text
     assert alice.image.get_image(image.id).status == "queued"
@@ -178,7 +182,7 @@ def add(store: Any, context: Any, reader: Any, size: int) -> str:
 
 def test_a_client_that_goes_away(lab: Any, base: str, leftovers: Any) -> None:
     store = direct.make_store(lab, "own", mount_point_base=base)
-    reader = glance.OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
+    reader = OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
     with pytest.raises(OSError, match="went away"):
         add(store, direct.context("alice"), reader, 9 * MIB)
 
@@ -194,7 +198,7 @@ def test_a_store_without_rights_over_the_volume(
         store_password=direct.option("fv1", "ontap_store_password"),
     )
     with pytest.raises(exceptions.BadStoreConfiguration, match="role admin"):
-        add(store, direct.context("alice"), pattern.Pattern(1), 1)
+        add(store, direct.context("alice"), Pattern(1), 1)
 
 
 def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -> None:
@@ -204,7 +208,7 @@ def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -
     )
     context = direct.context("alice")
     vars_ = {**vars(context), "service_catalog": None}
-    volume_id = add(store, glance.Context(**vars_), pattern.Pattern(1), 1)
+    volume_id = add(store, Context(**vars_), Pattern(1), 1)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == context.project_id
     store.delete(direct.at("own", volume_id))
@@ -248,7 +252,7 @@ def test_a_token_that_expired_before_the_upload(
     clouds.eventually(lambda: not is_good(lab, token), "the token expires")
     store = direct.make_store(lab, "own", mount_point_base=base)
     context = direct.context("alice", token)
-    volume_id = add(store, context, pattern.Pattern(MIB), MIB)
+    volume_id = add(store, context, Pattern(MIB), MIB)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == context.project_id
     store.delete(direct.at("own", volume_id), context=context)
@@ -260,7 +264,7 @@ def test_a_token_that_was_revoked_before_the_upload(
     token = lab.cloud("alice").session.get_token()
     revoke(lab, token)
     store = direct.make_store(lab, "own", mount_point_base=base)
-    volume_id = add(store, direct.context("alice", token), pattern.Pattern(1), 1)
+    volume_id = add(store, direct.context("alice", token), Pattern(1), 1)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == direct.owner("own").current_project_id
     assert "store's own project" in caplog.text
@@ -269,7 +273,7 @@ def test_a_token_that_was_revoked_before_the_upload(
 
 
 def test_a_token_that_is_revoked_during_the_upload(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
     size = GIB + 9 * MIB
     cloud = lab.cloud("alice")
@@ -285,7 +289,7 @@ def test_a_token_that_is_revoked_during_the_upload(
             yield pattern.at(offset, MIB)
 
     image = user.image()
-    answer = clouds.User(cloud).put(image, data(), "own")
+    answer = User(cloud).put(image, data(), "own")
     assert answer.status_code == 204, answer.text
     assert project_of(admin, image.id) == cloud.current_project_id
     volume = images.image_volume(admin, image.id)
@@ -315,7 +319,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def test_an_import_that_outlives_its_token(
-    lab: Any, admin: Any, alice: Any, user: clouds.User
+    lab: Any, admin: Any, alice: Any, user: User
 ) -> None:
     image = user.image()
     with short_tokens(lab, 15):

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from glance_ontap_store.tests.functional import clouds
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images as images
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
-from glance_ontap_store.tests.lab import glance as lab_glance
+from glance_ontap_store.tests.functional.pattern import Sized
+from lab import glance
 
 
 @contextlib.contextmanager
@@ -34,17 +36,17 @@ def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[Non
 
 
 @pytest.fixture
-def other(bob: Any) -> Iterator[clouds.User]:
+def other(bob: Any) -> Iterator[User]:
     """Bob, with what the test lets him make removed at its end."""
-    user = clouds.User(bob)
+    user = User(bob)
     yield user
     user.clean()
 
 
 @pytest.fixture
-def operator(admin: Any) -> Iterator[clouds.User]:
+def operator(admin: Any) -> Iterator[User]:
     """The administrator, likewise."""
-    user = clouds.User(admin)
+    user = User(admin)
     yield user
     user.clean()
 
@@ -59,33 +61,31 @@ class TestAllowedProjects:
             yield
 
     def test_others_are_refused_before_anything_is_created(
-        self, lab: Any, bob: Any, other: clouds.User
+        self, lab: Any, bob: Any, other: User
     ) -> None:
         image = other.image()
         since = time.time()
-        refused = other.put(image, pattern.Sized(MIB), "fv2")
+        refused = other.put(image, Sized(MIB), "fv2")
         assert refused.status_code == 403, refused.text
         assert "ontap_allowed_projects" in refused.text
         assert bob.current_project_id in refused.text
         assert lab.cinder_requests(since) == []
         assert bob.image.get_image(image.id).status == "queued"
-        assert other.put(image, pattern.Sized(MIB), "fv1").status_code == 204
+        assert other.put(image, Sized(MIB), "fv1").status_code == 204
 
-    def test_an_administrator_s_own_image_is_refused(
-        self, operator: clouds.User
-    ) -> None:
-        refused = operator.put(operator.image(), pattern.Sized(MIB), "fv2")
+    def test_an_administrator_s_own_image_is_refused(self, operator: User) -> None:
+        refused = operator.put(operator.image(), Sized(MIB), "fv2")
         assert refused.status_code == 403, refused.text
         assert operator.cloud.current_project_id in refused.text
 
     def test_an_import_fails_with_the_reason_in_the_log(
-        self, lab: Any, bob: Any, other: clouds.User
+        self, lab: Any, bob: Any, other: User
     ) -> None:
         image = other.image()
         since = time.time()
         other.cloud.image.put(
             f"/images/{image.id}/stage",
-            data=pattern.Sized(MIB),
+            data=Sized(MIB),
             headers={"Content-Type": "application/octet-stream"},
         )
         images.start_import(bob, image.id, "glance-direct", "fv2")
@@ -101,9 +101,9 @@ class TestAllowedProjects:
         )
 
     def test_who_may_write_does_and_others_read_and_clone(
-        self, lab: Any, user: clouds.User, other: clouds.User
+        self, lab: Any, user: User, other: User
     ) -> None:
-        image = user.uploaded(pattern.Sized(MIB), "fv2", visibility="community")
+        image = user.uploaded(Sized(MIB), "fv2", visibility="community")
         other.volume(size=1, image_id=image.id, volume_type="ontap-fv2")
         assert images.data_reads(lab, image.id) == []
         assert other.download(image.id).content == pattern.at(0, MIB)
@@ -137,7 +137,7 @@ class TestOwnerOfTheImage:
     """Not who uploads: an administrator may upload for others, and copy."""
 
     def assert_owned_and_cloned(
-        self, lab: Any, admin: Any, user: clouds.User, image: Any, reader: clouds.User
+        self, lab: Any, admin: Any, user: User, image: Any, reader: User
     ) -> None:
         """In every store; *reader*'s volumes are clones."""
         for volume in images.image_volumes(admin, image.id):
@@ -156,24 +156,24 @@ class TestOwnerOfTheImage:
         self,
         lab: Any,
         admin: Any,
-        operator: clouds.User,
-        user: clouds.User,
-        other: clouds.User,
+        operator: User,
+        user: User,
+        other: User,
     ) -> None:
         image = user.image()
-        assert operator.put(image, pattern.Sized(MIB), "fv1").status_code == 204
+        assert operator.put(image, Sized(MIB), "fv1").status_code == 204
         admin.image.update_image(image.id, visibility="public")
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
     @pytest.mark.parametrize("method", ["glance-direct", "web-download"])
     def test_an_administrator_imports_into_a_users_image(
-        self, lab: Any, admin: Any, user: clouds.User, other: clouds.User, method: str
+        self, lab: Any, admin: Any, user: User, other: User, method: str
     ) -> None:
         image = user.image(visibility="community")
         if method == "glance-direct":
             admin.image.put(
                 f"/images/{image.id}/stage",
-                data=pattern.Sized(MIB),
+                data=Sized(MIB),
                 headers={"Content-Type": "application/octet-stream"},
             )
         with served(MIB) as url:
@@ -191,9 +191,9 @@ class TestOwnerOfTheImage:
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
     def test_an_administrator_copies_a_users_image(
-        self, lab: Any, admin: Any, user: clouds.User, other: clouds.User
+        self, lab: Any, admin: Any, user: User, other: User
     ) -> None:
-        image = user.uploaded(pattern.Sized(MIB), visibility="community")
+        image = user.uploaded(Sized(MIB), visibility="community")
         images.start_import(admin, image.id, "copy-image", "fv2")
         clouds.eventually(
             lambda: "fv2" in user.stores(image.id), "the image is in both stores"
@@ -202,10 +202,10 @@ class TestOwnerOfTheImage:
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
     def test_an_upload_on_glances_last_thread_ends(
-        self, lab: Any, admin: Any, user: clouds.User, operator: clouds.User
+        self, lab: Any, admin: Any, user: User, operator: User
     ) -> None:
         """It asks Glance, which has no thread left to answer."""
-        others = lab_glance.WORKERS * lab_glance.THREADS - 1
+        others = glance.WORKERS * glance.THREADS - 1
         queued = [user.image() for _number in range(others)]
         own = operator.image()
         go_on = threading.Event()
@@ -222,7 +222,7 @@ class TestOwnerOfTheImage:
                         ),
                         "the upload holds a thread",
                     )
-                assert operator.put(own, pattern.Sized(MIB), "fv1").status_code == 204
+                assert operator.put(own, Sized(MIB), "fv1").status_code == 204
             finally:
                 go_on.set()
             assert {upload.result().status_code for upload in uploads} == {204}
@@ -237,4 +237,4 @@ def stalled(cloud: Any, image: Any, go_on: threading.Event) -> Any:
         go_on.wait()
         yield b"second"
 
-    return clouds.User(cloud).put(image, data(), "fv1")
+    return User(cloud).put(image, data(), "fv1")

@@ -9,10 +9,12 @@ import uuid
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Pattern
+from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
 
 # A Fernet token: version byte 0x80 and a time, in base64.
@@ -47,14 +49,14 @@ def secrets(lab: Any) -> dict[str, bytes]:
     }
 
 
-def use(lab: Any, user: clouds.User) -> None:
+def use(lab: Any, user: User) -> None:
     """What is usual, and what fails."""
     for store in ("fv1", "own"):
-        image = user.uploaded(pattern.Sized(MIB), store)
+        image = user.uploaded(Sized(MIB), store)
         assert user.download(image.id).content == pattern.at(0, MIB)
         user.volume(size=1, image_id=image.id, volume_type="ontap-fv1")
         user.cloud.image.delete_image(image.id, ignore_missing=False)
-    assert user.put(user.image(), pattern.Sized(7 << 30), "fv3").status_code == 413
+    assert user.put(user.image(), Sized(7 << 30), "fv3").status_code == 413
 
 
 def written(lab: Any) -> Iterator[tuple[str, bytes]]:
@@ -73,7 +75,7 @@ def written(lab: Any) -> Iterator[tuple[str, bytes]]:
             yield str(path), path.read_bytes()
 
 
-def test_none_in_logs_states_and_command_lines(lab: Any, user: clouds.User) -> None:
+def test_none_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
     # Other tests of this lab configure a password where a name belongs, and
     # Keystone logs names that it does not know.
     before = dict(written(lab))
@@ -108,9 +110,7 @@ def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> N
     ):
         store = direct.make_store(lab, "own", mount_point_base=str(tmp_path), **options)
         with pytest.raises(Exception) as caught:
-            store.add(
-                str(uuid.uuid4()), pattern.Pattern(1), 1, "sha512", context=context
-            )
+            store.add(str(uuid.uuid4()), Pattern(1), 1, "sha512", context=context)
         texts = []
         error: BaseException | None = caught.value
         while error:
@@ -153,7 +153,7 @@ def test_no_secret_of_an_application_credential(
             store_application_credential_id=credential.id,
             store_application_credential_secret=credential.secret,
         )
-        url = store.add(str(uuid.uuid4()), pattern.Pattern(1), 1, "sha512")[0]
+        url = store.add(str(uuid.uuid4()), Pattern(1), 1, "sha512")[0]
         store.delete(direct.located("fv1", url))
         assert "keystoneauth" in caplog.text
         assert credential.secret not in caplog.text

@@ -18,17 +18,22 @@ from glance_store import exceptions
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import requester
-from glance_ontap_store.attach import session
-from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.attach.attacher import Attacher
+from glance_ontap_store.requester import Requester
 from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import RecordingVerifier
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Pattern
 
-ACME = glance.Context(project_id="acme")
+ACME = Context(project_id="acme")
 
 
 @pytest.fixture
@@ -46,9 +51,9 @@ def make(lab: Any, base: str) -> Any:
 
 
 @pytest.fixture
-def leftovers(lab: Any, admin: Any, base: str) -> Iterator[direct.Leftovers]:
+def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
     """Fails the test if anything is there afterwards that was not before."""
-    watch = direct.Leftovers(lab, admin, base)
+    watch = Leftovers(lab, admin, base)
     yield watch
     with contextlib.suppress(AssertionError):
         clouds.eventually(lambda: not watch.new(), "nothing is left", timeout_s=60)
@@ -62,7 +67,7 @@ def add(store: Any, reader: Any, size: int, algo: str = "sha512", **kw: Any) -> 
 @contextlib.contextmanager
 def added(store: Any, size: int) -> Iterator[str]:
     """An image of the pattern in *store*; its URL."""
-    url = add(store, pattern.Pattern(size), size)[0]
+    url = add(store, Pattern(size), size)[0]
     try:
         yield url
     finally:
@@ -75,10 +80,10 @@ def added(store: Any, size: int) -> Iterator[str]:
 )
 def test_digests_and_verifier(make: Any, leftovers: Any, algo: str) -> None:
     store = make()
-    verifier = glance.RecordingVerifier()
+    verifier = RecordingVerifier()
     size = 5 * MIB + 3
     url, written, checksum, multihash, metadata = add(
-        store, pattern.Pattern(size), size, algo, verifier=verifier
+        store, Pattern(size), size, algo, verifier=verifier
     )
     store.delete(direct.located("fv1", url))
     whole = pattern.at(0, size)
@@ -94,11 +99,11 @@ def test_digests_and_verifier(make: Any, leftovers: Any, algo: str) -> None:
 @pytest.mark.parametrize("came", [MIB - 1, MIB + 1, 0, 9 * MIB])
 def test_wrong_length_is_refused(make: Any, leftovers: Any, came: int) -> None:
     with pytest.raises(exceptions.Invalid, match=str(MIB)):
-        add(make(), pattern.Pattern(came), MIB)
+        add(make(), Pattern(came), MIB)
 
 
 def test_a_client_that_goes_away(make: Any, leftovers: Any) -> None:
-    reader = glance.OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
+    reader = OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
     with pytest.raises(OSError, match="went away"):
         add(make(), reader, 9 * MIB)
 
@@ -107,18 +112,18 @@ def test_unknown_volume_type(make: Any, leftovers: Any) -> None:
     with pytest.raises(
         exceptions.BadStoreConfiguration, match=r"'no-such-type'.*ontap_v"
     ):
-        add(make(volume_type="no-such-type"), pattern.Pattern(1), 1)
+        add(make(volume_type="no-such-type"), Pattern(1), 1)
 
 
 def test_wrong_password(make: Any, leftovers: Any) -> None:
     with pytest.raises(exceptions.Forbidden, match="credentials of store 'fv1'"):
-        add(make(store_password="wrong"), pattern.Pattern(1), 1)
+        add(make(store_password="wrong"), Pattern(1), 1)
 
 
 def test_keystone_that_does_not_answer(make: Any, leftovers: Any) -> None:
     store = make(store_auth_address="http://127.0.0.1:1/v3", http_retries=0)
     with pytest.raises(exceptions.BackendException, match="ontap_store_auth_address"):
-        add(store, pattern.Pattern(1), 1)
+        add(store, Pattern(1), 1)
 
 
 def test_cinder_that_does_not_answer(lab: Any, make: Any, leftovers: Any) -> None:
@@ -126,7 +131,7 @@ def test_cinder_that_does_not_answer(lab: Any, make: Any, leftovers: Any) -> Non
     lab.stop("cinder-api")
     try:
         with pytest.raises(exceptions.BackendException, match="no answer from Cinder"):
-            add(store, pattern.Pattern(1), 1)
+            add(store, Pattern(1), 1)
         with pytest.raises(exceptions.BackendException, match="no answer from Cinder"):
             store.get_size(direct.at("fv1", str(uuid.uuid4())))
     finally:
@@ -135,14 +140,14 @@ def test_cinder_that_does_not_answer(lab: Any, make: Any, leftovers: Any) -> Non
 
 def test_region_without_cinder(make: Any, leftovers: Any) -> None:
     with pytest.raises(exceptions.BadStoreConfiguration, match="ontap_os_region_name"):
-        add(make(os_region_name="Nowhere"), pattern.Pattern(1), 1)
+        add(make(os_region_name="Nowhere"), Pattern(1), 1)
 
 
 def test_full_quota(admin: Any, make: Any, leftovers: Any) -> None:
     project = admin.identity.find_project("service")
     with direct.quota(admin, project.id, volumes=0):
         with pytest.raises(exceptions.StorageFull, match="quota of the project"):
-            add(make(), pattern.Pattern(1), 1)
+            add(make(), Pattern(1), 1)
 
 
 def test_quota_that_the_unknown_size_outgrows(
@@ -152,7 +157,7 @@ def test_quota_that_the_unknown_size_outgrows(
     used = direct.used_gib(admin, project.id)
     with direct.quota(admin, project.id, gigabytes=used + 1):
         with pytest.raises(exceptions.StorageFull, match="quota of the project"):
-            add(make(), pattern.Pattern(GIB + 1), 0)
+            add(make(), Pattern(GIB + 1), 0)
 
 
 def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:
@@ -177,7 +182,7 @@ def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:
         with pytest.raises(
             exceptions.BadStoreConfiguration, match="'encrypted' encrypts"
         ):
-            add(make(volume_type="encrypted"), pattern.Pattern(1), 1)
+            add(make(volume_type="encrypted"), Pattern(1), 1)
         clouds.eventually(lambda: not leftovers.new(), "the volume is deleted")
     finally:
         storage.delete_type(made.id)
@@ -188,7 +193,7 @@ def test_qcow2_volumes(lab: Any, make: Any, leftovers: Any) -> None:
         with pytest.raises(
             exceptions.BadStoreConfiguration, match="nfs_qcow2_volumes = false"
         ):
-            add(make(), pattern.Pattern(1), 1)
+            add(make(), Pattern(1), 1)
         clouds.eventually(lambda: not leftovers.new(), "the volume is deleted")
 
 
@@ -214,18 +219,18 @@ def test_upstream_left_things_behind_when_a_request_failed(
     cinder = break_into(store)
     cinder.fail(step, errors.CinderUnreachable(f"{step} was made to fail"), done=done)
     with pytest.raises(exceptions.BackendException, match=f"{step} was made to fail"):
-        add(store, pattern.Pattern(GIB + 1), 0)
+        add(store, Pattern(GIB + 1), 0)
     assert step in cinder.calls
 
 
-def break_into(store: Any) -> faulty.Faulty:
+def break_into(store: Any) -> Faulty:
     """Put a `Faulty` between the store and its Cinder."""
     images, creator = store._backend.images, store._backend.creator_for
-    cinder = faulty.Faulty(images._volumes)
-    assert isinstance(images._attacher, session.Attacher)
+    cinder = Faulty(images._volumes)
+    assert isinstance(images._attacher, Attacher)
     for part in (images, images._trash, images._attacher):
         part._volumes = cinder
-    assert creator(requester.Requester()) is cinder.inner
+    assert creator(Requester()) is cinder.inner
     store._backend = dataclasses.replace(
         store._backend, creator_for=lambda _requester: cinder
     )

@@ -16,10 +16,13 @@ import pytest
 
 from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
-from glance_ontap_store.tests.functional import test_images
+from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
+from glance_ontap_store.tests.functional.pattern import Pattern
+from glance_ontap_store.tests.functional.pattern import Sized
 
 IMAGE_ID = "11111111-1111-4111-8111-111111111111"
 # Where an image has data, offset and length; one run begins and ends within a page.
@@ -42,7 +45,7 @@ def holed(offset: int, length: int) -> bytes:
     return bytes(found)
 
 
-class Holed(pattern.Pattern):
+class Holed(Pattern):
     """One pass over it, of unknown size."""
 
     def __init__(self) -> None:
@@ -66,17 +69,17 @@ class TestThin:
         scope="class", params=[Holed, HoledOfKnownSize], ids=["unknown", "known"]
     )
     def image(self, request: Any, alice: Any) -> Iterator[Any]:
-        user = clouds.User(alice)
+        user = User(alice)
         try:
             yield user.uploaded(request.param())
         finally:
             user.clean()
 
     def test_only_data_takes_room_and_every_byte_is_right(
-        self, lab: Any, admin: Any, user: clouds.User, image: Any
+        self, lab: Any, admin: Any, user: User, image: Any
     ) -> None:
-        volume = test_images.image_volume(admin, image.id)
-        path = test_images.backing_file(lab, volume)
+        volume = images.image_volume(admin, image.id)
+        path = images.backing_file(lab, volume)
         assert path.stat().st_size == 2 * GIB
         data = sum(length for _offset, length in RUNS)
         assert data <= path.stat().st_blocks * 512 <= 1.05 * data
@@ -99,7 +102,7 @@ class TestThin:
         ],
     )
     def test_ranges_over_holes(
-        self, user: clouds.User, image: Any, first: int, last: int
+        self, user: User, image: Any, first: int, last: int
     ) -> None:
         answer = user.download(image.id, Range=f"bytes={first}-{last}")
         assert answer.status_code == 206
@@ -107,10 +110,10 @@ class TestThin:
 
 
 def test_an_upload_leaves_the_page_cache_to_others(
-    lab: Any, admin: Any, user: clouds.User
+    lab: Any, admin: Any, user: User
 ) -> None:
-    image = user.uploaded(pattern.Sized(512 * MIB))
-    path = test_images.backing_file(lab, test_images.image_volume(admin, image.id))
+    image = user.uploaded(Sized(512 * MIB))
+    path = images.backing_file(lab, images.image_volume(admin, image.id))
     told = subprocess.run(
         ["fincore", "--json", "--bytes", path], check=True, capture_output=True
     )
@@ -146,7 +149,7 @@ class TestRequests:
         return Requests(lab)
 
     def test_known_size(self, store: Any, requests: "Requests") -> None:
-        location = self._add(store, pattern.Pattern(9 * MIB), 9 * MIB)
+        location = self._add(store, Pattern(9 * MIB), 9 * MIB)
         found = requests.new("set metadata")
         assert [each for each in found if each != "show"] == list(self.UPLOAD)
         assert found[1] == "show"  # when the volume is ready
@@ -160,7 +163,7 @@ class TestRequests:
     def test_unknown_size_takes_an_extension_and_a_question_more(
         self, store: Any, requests: "Requests"
     ) -> None:
-        location = self._add(store, pattern.Pattern(GIB + 1), 0)
+        location = self._add(store, Pattern(GIB + 1), 0)
         found = requests.new("set metadata")
         assert (
             [each for each in found if each != "show"]
@@ -172,11 +175,11 @@ class TestRequests:
         )
         store.delete(location)
 
-    def test_fewer_than_upstream(self, lab: Any, user: clouds.User) -> None:
+    def test_fewer_than_upstream(self, lab: Any, user: User) -> None:
         counts = {}
         for name, last in (("peer", "act"), ("fv1", "set metadata")):
             requests = Requests(lab)
-            image = user.uploaded(pattern.Sized(9 * MIB), store=name)
+            image = user.uploaded(Sized(9 * MIB), store=name)
             upload = len(requests.new(last))
             assert len(user.download(image.id).content) == 9 * MIB
             download = len(requests.new("detach"))
@@ -236,8 +239,8 @@ def _word(request: dict[str, Any]) -> str:
 
 
 class TestReaders:
-    def test_a_slow_reader_is_in_nobodys_way(self, lab: Any, user: clouds.User) -> None:
-        image = user.uploaded(pattern.Sized(64 * MIB))
+    def test_a_slow_reader_is_in_nobodys_way(self, lab: Any, user: User) -> None:
+        image = user.uploaded(Sized(64 * MIB))
         with user.download(image.id) as slow:
             pieces = slow.iter_content(MIB)
             assert next(pieces) == pattern.at(0, MIB)
@@ -247,7 +250,7 @@ class TestReaders:
         assert rest == pattern.at(MIB, 63 * MIB)
 
     def test_a_hundred_readers_at_once(self, store: Any) -> None:
-        url = store.add(IMAGE_ID, pattern.Pattern(16 * MIB), 16 * MIB, "sha512")[0]
+        url = store.add(IMAGE_ID, Pattern(16 * MIB), 16 * MIB, "sha512")[0]
         location = direct.located("fv1", url)
         threads = threading.active_count()
         streams = [store.get(location)[0] for _reader in range(100)]
@@ -262,9 +265,9 @@ class TestReaders:
         store.delete(location)
 
     def test_a_deletion_waits_for_a_slow_reader_no_longer_than_it_should(
-        self, lab: Any, user: clouds.User
+        self, lab: Any, user: User
     ) -> None:
-        image = user.uploaded(pattern.Sized(64 * MIB))
+        image = user.uploaded(Sized(64 * MIB))
         with user.download(image.id) as slow:
             pieces = slow.iter_content(MIB)
             next(pieces)
@@ -274,10 +277,10 @@ class TestReaders:
         assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
     def test_a_client_that_goes_away_frees_everything(
-        self, lab: Any, admin: Any, user: clouds.User
+        self, lab: Any, admin: Any, user: User
     ) -> None:
-        image = user.uploaded(pattern.Sized(512 * MIB))
-        volume = test_images.image_volume(admin, image.id)
+        image = user.uploaded(Sized(512 * MIB))
+        volume = images.image_volume(admin, image.id)
         answer = user.download(image.id)
         assert next(answer.iter_content(MIB)) == pattern.at(0, MIB)
         assert admin.block_storage.get_volume(volume.id).status == "in-use"

@@ -7,23 +7,24 @@ import pytest
 
 from glance_ontap_store import backend
 from glance_ontap_store import errors
-from glance_ontap_store.attach import brick
+from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes import exports
-from glance_ontap_store.tests.fakes import mounter
 from glance_ontap_store.tests.fakes import openstack_http
-from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
+from glance_ontap_store.tests.fakes.mounter import FakeMounter
+from glance_ontap_store.tests.fakes.openstack_http import Http
 
 EXPORT = "192.0.2.1:/fv1"
 
 
 @pytest.fixture
 def http(requests_mock):
-    return openstack_http.Http(requests_mock)
+    return Http(requests_mock)
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return cinder_tests.make_settings(ontap_mount_point_base=str(tmp_path / "mnt"))
+    return builders.make_settings(ontap_mount_point_base=str(tmp_path / "mnt"))
 
 
 def test_nothing_is_asked_and_nothing_made_at_start(http, settings):
@@ -34,11 +35,11 @@ def test_nothing_is_asked_and_nothing_made_at_start(http, settings):
 
 def test_only_stores_that_are_used_log_in(http, tmp_path):
     volume_id = str(uuid.uuid4())
-    volume = {**cinder_tests.VOLUME, "id": volume_id}
+    volume = {**builders.VOLUME, "id": volume_id}
     http.answer("GET", f"/volumes/{volume_id}", json={"volume": volume})
     stores = [
         backend.build(
-            cinder_tests.make_settings(
+            builders.make_settings(
                 ontap_store_user_name=f"glance-{number}",
                 ontap_mount_point_base=str(tmp_path),
             )
@@ -54,11 +55,11 @@ def test_only_stores_that_are_used_log_in(http, tmp_path):
 
 def test_upstream_two_stores_of_one_process_use_both_users(http, tmp_path):
     volume_id = str(uuid.uuid4())
-    volume = {**cinder_tests.VOLUME, "id": volume_id}
+    volume = {**builders.VOLUME, "id": volume_id}
     http.answer("GET", f"/volumes/{volume_id}", json={"volume": volume})
     for user in ("glance-1", "glance-2"):
         built = backend.build(
-            cinder_tests.make_settings(
+            builders.make_settings(
                 ontap_store_user_name=user, ontap_mount_point_base=str(tmp_path)
             )
         )
@@ -80,10 +81,10 @@ def test_the_store_asks_as_its_own_user(http, settings):
 def left_behind(settings, tmp_path, monkeypatch):
     """A mount that a worker left when it died, and the mounter that knows it."""
     root = exports.on_another_file_system(tmp_path)
-    fake = mounter.FakeMounter(settings.mount_point_base, root)
-    monkeypatch.setattr(brick, "NfsMounter", lambda base: fake)
+    fake = FakeMounter(settings.mount_point_base, root)
+    monkeypatch.setattr(backend, "NfsMounter", lambda base: fake)
     fake.keeps = True
-    backend.mounts.Mounts(settings.mount_point_base, fake).use(EXPORT, "").close()
+    Mounts(settings.mount_point_base, fake).use(EXPORT, "").close()
     fake.keeps = False
     assert fake.mounted()
     yield fake

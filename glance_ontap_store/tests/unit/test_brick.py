@@ -11,6 +11,9 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store.attach import brick
 from glance_ontap_store.attach import privilege
+from glance_ontap_store.attach.brick import Brick
+from glance_ontap_store.attach.nfs import mounter as nfs_mounter
+from glance_ontap_store.attach.nfs.mounter import NfsMounter
 
 EXPORT = "192.0.2.1:/fv1"
 
@@ -47,7 +50,7 @@ def kernel(monkeypatch):
 
 @pytest.fixture
 def mounter(tmp_path):
-    return brick.NfsMounter(str(tmp_path))
+    return NfsMounter(str(tmp_path))
 
 
 def options_of(command):
@@ -113,15 +116,15 @@ class TestExecute:
     @pytest.mark.parametrize("command", ["mkdir", "umount", "chown", "sh", "mount.nfs"])
     def test_nothing_but_mount_runs_as_root(self, kernel, command):
         with pytest.raises(AssertionError, match=command):
-            brick._execute(command, "-x", run_as_root=True, root_helper="sudo")
+            nfs_mounter._execute(command, "-x", run_as_root=True, root_helper="sudo")
         assert kernel.commands == []
 
     def test_mount_runs_in_our_own_daemon(self, kernel):
-        brick._execute("mount", "-t", "nfs", run_as_root=True, root_helper="sudo")
+        nfs_mounter._execute("mount", "-t", "nfs", run_as_root=True, root_helper="sudo")
         assert kernel.commands == [("-t", "nfs")]
 
     def test_the_rest_runs_as_ourselves(self, kernel):
-        out, _err = brick._execute("id", "-u", root_helper="sudo")
+        out, _err = nfs_mounter._execute("id", "-u", root_helper="sudo")
         assert int(out) == os.geteuid()
         assert kernel.commands == []
 
@@ -135,7 +138,7 @@ class TestConnector:
             return {"host": kwargs["host"]}
 
         monkeypatch.setattr(brick.connector, "get_connector_properties", properties)
-        host = brick.Brick("/etc/glance/rootwrap.conf")
+        host = Brick("/etc/glance/rootwrap.conf")
         assert host.connector == host.connector == {"host": socket.gethostname()}
         ((helper, address, _name),) = asked
         assert helper == "sudo glance-rootwrap /etc/glance/rootwrap.conf"
@@ -146,7 +149,7 @@ class TestConnector:
             raise RuntimeError("sudo: a password is required")
 
         monkeypatch.setattr(brick.connector, "get_connector_properties", properties)
-        host = brick.Brick("/opt/rootwrap.conf")
+        host = Brick("/opt/rootwrap.conf")
         with pytest.raises(errors.Broken, match="/opt/rootwrap"):
             _ = host.connector
 

@@ -1,9 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.transfer import buffers
-from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer.buffers import Buffer
+from glance_ontap_store.transfer.source import BoundedReader
 
 
 class TestBuffer:
@@ -13,9 +15,9 @@ class TestBuffer:
         st.integers(min_value=1, max_value=100),
     )
     def test_whole_blocks_however_the_stream_was_cut(self, length, most, size):
-        content = glance.Pattern(length)
-        stream = source.Stream(glance.OnePass(content, most=most), 0)
-        buffer = buffers.Buffer(size)
+        content = Pattern(length)
+        stream = BoundedReader(OnePass(content, most=most), 0)
+        buffer = Buffer(size)
         found = []
         while buffer.fill(stream.read):
             found.append(bytes(buffer.block))

@@ -5,50 +5,20 @@ import pytest
 import requests
 
 from glance_ontap_store import errors
-from glance_ontap_store import identity
-from glance_ontap_store import model
-from glance_ontap_store import opts
-from glance_ontap_store import settings
-from glance_ontap_store.cinder import client
-from glance_ontap_store.cinder import service
-from glance_ontap_store.tests.fakes import openstack_http as http_
-
-VOLUME_ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
-OTHER_ID = "5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22"
-ATTACHMENT_ID = "9a0f1a6e-5f65-4a76-9a43-0f1d2c3b4a55"
-CONNECTOR = {"host": "glance-1", "ip": "192.0.2.10"}
-
-# As Cinder answers; api-ref/source/v3 of Cinder.
-VOLUME = {
-    "id": VOLUME_ID,
-    "name": "image-1",
-    "status": "available",
-    "size": 3,
-    "metadata": {"image_owner": "acme"},
-    "volume_type": "ontap-fv1",
-    "encrypted": False,
-    "attachments": [],
-    "multiattach": False,
-    "bootable": "false",
-    "links": [],
-}
-
-
-def make_settings(**changes):
-    values = {option.name: option.default for option in opts.OPTIONS}
-    values.update(
-        ontap_store_auth_address=http_.AUTH_URL,
-        ontap_store_user_name="glance",
-        ontap_store_password="s3cret",
-        ontap_store_project_name="images",
-        ontap_os_region_name="north",
-    )
-    return settings.Settings.from_options({**values, **changes}, "fv1")
-
-
-def make_client(**changes):
-    given = make_settings(**changes)
-    return client.CinderClient(given, identity.session_for(given))
+from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Fault
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.tests.builders import ATTACHMENT_ID
+from glance_ontap_store.tests.builders import CONNECTOR
+from glance_ontap_store.tests.builders import OTHER_ID
+from glance_ontap_store.tests.builders import VOLUME
+from glance_ontap_store.tests.builders import VOLUME_ID
+from glance_ontap_store.tests.builders import make_client
+from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
+from glance_ontap_store.tests.fakes.openstack_http import CINDER
+from glance_ontap_store.tests.fakes.openstack_http import Http
 
 
 @pytest.fixture
@@ -58,7 +28,7 @@ def http(requests_mock, monkeypatch):
     # They name the certificates that requests uses by default.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    return http_.Http(requests_mock)
+    return Http(requests_mock)
 
 
 @pytest.fixture
@@ -66,7 +36,7 @@ def volumes(http):
     return make_client()
 
 
-NEW = model.NewVolume("image-1", 3, "ontap-fv1", {"image_owner": "acme"})
+NEW = NewVolume("image-1", 3, "ontap-fv1", {"image_owner": "acme"})
 
 # name -> how it is asked, and what Cinder is asked.
 CALLS = {
@@ -134,7 +104,7 @@ ON_STATE = {"delete", "extend", "attach"}
 
 
 def test_every_call_of_the_interface_is_tried_here():
-    asked = {name for name in vars(service.VolumeService) if name[0] != "_"}
+    asked = {name for name in vars(VolumeService) if name[0] != "_"}
     assert set(CALLS) == asked
 
 
@@ -272,7 +242,7 @@ class TestLostConnections:
         http.answer(method, path, exc=lost)
         with pytest.raises(errors.CinderUnreachable) as caught:
             call(volumes)
-        assert http_.AUTH_URL in str(caught.value)
+        assert AUTH_URL in str(caught.value)
 
     def test_a_broken_answer_is_unreachable(self, http, volumes):
         """The connection breaks in the middle of the body."""
@@ -328,7 +298,7 @@ class TestLogin:
         assert http.mock.request_history == []
 
     def test_bad_credentials(self, http, volumes):
-        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=401, json={})
+        http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=401, json={})
         with pytest.raises(errors.Refused, match="'fv1'") as caught:
             volumes.get(VOLUME_ID)
         assert "'glance'" in str(caught.value)
@@ -336,14 +306,14 @@ class TestLogin:
 
     @pytest.mark.parametrize("lost", LOST)
     def test_keystone_is_unreachable(self, http, volumes, lost):
-        http.mock.get(http_.AUTH_URL, exc=lost)
-        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", exc=lost)
+        http.mock.get(AUTH_URL, exc=lost)
+        http.mock.post(f"{AUTH_URL}/auth/tokens", exc=lost)
         with pytest.raises(errors.CinderUnreachable, match="ontap_store_auth_address"):
             volumes.get(VOLUME_ID)
 
     def test_an_application_credential_that_is_gone(self, http):
         """Keystone answers 404, which is not the answer to a wrong password."""
-        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=404, json={})
+        http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=404, json={})
         volumes = make_client(
             ontap_store_user_name=None,
             ontap_store_password=None,
@@ -354,7 +324,7 @@ class TestLogin:
             volumes.get(VOLUME_ID)
 
     def test_keystone_is_broken(self, http, volumes):
-        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=500, json={})
+        http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=500, json={})
         with pytest.raises(errors.Broken):
             volumes.get(VOLUME_ID)
 
@@ -446,7 +416,7 @@ class TestWhere:
     )
     def test_region_and_endpoint_type(self, http, region, interface, path):
         matcher = http.mock.get(
-            f"{http_.CINDER}/{region}/{path}/v3/volumes/{VOLUME_ID}",
+            f"{CINDER}/{region}/{path}/v3/volumes/{VOLUME_ID}",
             json={"volume": VOLUME},
         )
         make_client(
@@ -493,7 +463,7 @@ class TestWhatIsSaid:
     def test_create(self, http, volumes):
         created = {**VOLUME, "status": "creating"}
         http.answer("POST", "/volumes", status_code=202, json={"volume": created})
-        assert volumes.create(NEW) == model.Volume(
+        assert volumes.create(NEW) == Volume(
             VOLUME_ID, "creating", 3, {"image_owner": "acme"}, "ontap-fv1"
         )
         (request,) = http.requests()
@@ -511,7 +481,7 @@ class TestWhatIsSaid:
             "encrypted": True,
         }
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
-        assert volumes.get(VOLUME_ID) == model.Volume(
+        assert volumes.get(VOLUME_ID) == Volume(
             VOLUME_ID,
             "in-use",
             3,
@@ -532,7 +502,7 @@ class TestWhatIsSaid:
         connected = {"attachment": {"id": ATTACHMENT_ID, "connection_info": info}}
         connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", json=connected)
         lent = dict(CONNECTOR)
-        assert volumes.attach(VOLUME_ID, lent, "ro") == service.Attachment(
+        assert volumes.attach(VOLUME_ID, lent, "ro") == Attachment(
             ATTACHMENT_ID, VOLUME_ID, info
         )
         asked = reserving.last_request.json()["attachment"]
@@ -567,7 +537,7 @@ class TestWhatIsSaid:
         assert f"Attachment {ATTACHMENT_ID} stays" in errors.describe(caught.value)
 
     def test_an_attachments_secrets_are_not_printed(self):
-        attachment = service.Attachment("a", "v", {"auth_password": "s3cret"})
+        attachment = Attachment("a", "v", {"auth_password": "s3cret"})
         assert "s3cret" not in repr(attachment)
 
     @pytest.mark.parametrize(
@@ -618,7 +588,7 @@ class TestWhatIsSaid:
         ]
         matcher = http.answer("GET", "/messages", json={"messages": messages})
         fault = volumes.last_fault(VOLUME_ID)
-        assert fault == service.Fault("VOLUME_VOLUME_001_003", "message 3")
+        assert fault == Fault("VOLUME_VOLUME_001_003", "message 3")
         assert fault.is_lack_of_room
         assert matcher.last_request.qs["resource_uuid"] == [VOLUME_ID]
         assert matcher.last_request.qs["sort"] == ["created_at:desc"]
@@ -651,7 +621,7 @@ class TestSecrets:
 
     def test_no_password_of_what_a_proxy_or_plugin_says(self, http, volumes):
         said = requests.exceptions.ConnectionError("body: {'password': 's3cret'}")
-        http.mock.post(f"{http_.AUTH_URL}/auth/tokens", exc=said)
+        http.mock.post(f"{AUTH_URL}/auth/tokens", exc=said)
         with pytest.raises(errors.CinderUnreachable) as caught:
             volumes.get(VOLUME_ID)
         assert "s3cret" not in str(caught.value)

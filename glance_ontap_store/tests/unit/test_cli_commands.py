@@ -6,19 +6,21 @@ import json
 
 import pytest
 
-from glance_ontap_store.cli import cinder
-from glance_ontap_store.cli import keystone
 from glance_ontap_store.cli import main
-from glance_ontap_store.cli import session
-from glance_ontap_store.cli.answers import Reason
-from glance_ontap_store.tests.fakes import openstack_http as http_
-from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
+from glance_ontap_store.cli.context import Context
+from glance_ontap_store.survey import keystone
+from glance_ontap_store.survey.answer import Reason
+from glance_ontap_store.survey.cinder import CinderSurvey
+from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
+from glance_ontap_store.tests.fakes.openstack_http import CINDER
+from glance_ontap_store.tests.fakes.openstack_http import Http
 
 CONFIG = f"""
 [DEFAULT]
 enabled_backends = fv1:ontap, fv2:ontap
 [backend_defaults]
-ontap_store_auth_address = {http_.AUTH_URL}
+ontap_store_auth_address = {AUTH_URL}
 ontap_store_user_name = glance
 ontap_store_password = s3cret
 ontap_store_project_name = images
@@ -34,7 +36,7 @@ ontap_volume_type = ontap-fv2
 def http(requests_mock, monkeypatch):
     for name in ("OS_CLOUD", "OS_AUTH_URL"):
         monkeypatch.delenv(name, raising=False)
-    return http_.Http(requests_mock)
+    return Http(requests_mock)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def run(http, config, capsys):
 
 def volume(number, store="fv1", **metadata):
     return {
-        **cinder_tests.VOLUME,
+        **builders.VOLUME,
         "id": f"volume-{number}",
         "volume_type": f"ontap-{store}",
         "metadata": {
@@ -71,13 +73,13 @@ def volume(number, store="fv1", **metadata):
 
 
 def inquiry():
-    settings = cinder_tests.make_settings()
-    return cinder.Inquiry(settings, keystone.session_of(settings))
+    settings = builders.make_settings()
+    return CinderSurvey(settings, keystone.session_of(settings))
 
 
 def paged(http, *pages):
     """Cinder's list of volumes, in pages that follow one another."""
-    base = f"{http_.CINDER}/north/internal/v3/volumes/detail"
+    base = f"{CINDER}/north/internal/v3/volumes/detail"
     for number, page in enumerate(pages):
         answer = {"volumes": page}
         if number + 1 < len(pages):
@@ -189,7 +191,7 @@ def test_check_that_fails_itself_is_no_warning(run, monkeypatch):
     def fail(*_arguments, **_options):
         raise RuntimeError("s3cret is in here")
 
-    monkeypatch.setattr("glance_ontap_store.cli.gathering.gather", fail)
+    monkeypatch.setattr("glance_ontap_store.survey.gather.gather", fail)
     code, out, err = run("check")
     assert code == 3
     assert out == ""
@@ -198,7 +200,7 @@ def test_check_that_fails_itself_is_no_warning(run, monkeypatch):
 
 
 def test_check_finds_a_silent_keystone_without_any_service(run, http, tmp_path):
-    http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=503)
+    http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=503)
     code, out, _ = run("check", "-f", "json")
     assert code == 2
     codes = {(each["Subject"], each["Code"]) for each in json.loads(out)}
@@ -208,7 +210,7 @@ def test_check_finds_a_silent_keystone_without_any_service(run, http, tmp_path):
 
 
 def test_lines_are_one_for_each_finding(run, http):
-    http.mock.post(f"{http_.AUTH_URL}/auth/tokens", status_code=503)
+    http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=503)
     _, out, _ = run("check")
     _, listed, _ = run("check", "-f", "json")
     assert len(out.splitlines()) == len(json.loads(listed))
@@ -230,7 +232,7 @@ def test_secrets_of_all_files_are_masked(config, tmp_path, monkeypatch):
     (tmp_path / "clouds.yaml").write_text(CLOUDS)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
     (tmp_path / "cinder.conf").write_text("[glance]\npassword = p4ssword-of-cinder\n")
-    found = session.Session((config,), (), "boss")
+    found = Context((config,), (), "boss")
     assert found.glance.stores
     assert found.cloud is not None
     found.cinder_conf(str(tmp_path / "cinder.conf"))

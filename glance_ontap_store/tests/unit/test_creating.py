@@ -6,39 +6,41 @@ import pytest
 
 from glance_ontap_store import backend
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store import requester
-from glance_ontap_store.cinder import creating
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import openstack_http as http_
-from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
-from glance_ontap_store.tests.unit import test_lifecycle_failures as failures
+from glance_ontap_store import units
+from glance_ontap_store.cinder import api
+from glance_ontap_store.cinder.creating import ForRequester
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.openstack_http import Http
+from glance_ontap_store.tests.fakes.openstack_http import request_catalog
+from glance_ontap_store.tests.unit.test_lifecycle_failures import First
 
-NEW = model.NewVolume("image-1", 1, "ontap-fv1", {"ontap_write_id": "w"})
+NEW = api.NewVolume("image-1", 1, "ontap-fv1", {"ontap_write_id": "w"})
 
 
 @pytest.fixture
 def theirs(cloud):
     """The same Cinder, asked with the requester's token."""
-    return faulty.Faulty(cloud.cinder)
+    return Faulty(cloud.cinder)
 
 
 @pytest.fixture
 def creator(cloud, theirs):
-    return creating.ForRequester(theirs, cloud.volumes, cloud.clock, 300)
+    return ForRequester(theirs, cloud.volumes, cloud.clock, 300)
 
 
 @pytest.fixture
 def extended(monkeypatch):
     """An image of unknown size is found to need 2 GiB, so that it is extended."""
-    monkeypatch.setattr(model, "gib_for", lambda size: 2 if size else 1)
+    monkeypatch.setattr(units, "gib_for", lambda size: 2 if size else 1)
 
 
 class TestForRequester:
     def test_the_requester_creates_and_the_store_does_the_rest(
         self, cloud, theirs, creator
     ):
-        stored = cloud.lifecycle().store(failures.upload(), creator)
+        stored = cloud.lifecycle().store(builders.upload(), creator)
         assert theirs.calls == ["create"]
         assert "create" not in cloud.volumes.calls
         cloud.lifecycle().delete(stored.volume_id)
@@ -46,7 +48,7 @@ class TestForRequester:
 
     def test_a_token_that_is_no_longer_good(self, cloud, theirs, creator, caplog):
         theirs.fail("create", errors.NotAuthenticated("HTTP 401"))
-        stored = cloud.lifecycle().store(failures.upload(), creator)
+        stored = cloud.lifecycle().store(builders.upload(), creator)
         assert cloud.cinder.get(stored.volume_id).status == "available"
         assert cloud.volumes.calls[0] == "create"
         assert "HTTP 401" in caplog.text
@@ -64,20 +66,20 @@ class TestForRequester:
     ):
         theirs.fail("create", error)
         with pytest.raises(type(error)) as caught:
-            cloud.lifecycle().store(failures.upload(), creator)
+            cloud.lifecycle().store(builders.upload(), creator)
         assert caught.value is error
-        failures.assert_nothing_is_left(cloud)
+        builders.assert_nothing_is_left(cloud)
 
     @pytest.mark.parametrize("is_done", [False, True])
     def test_a_lost_answer_leaves_nothing(self, cloud, theirs, creator, is_done):
         error = errors.CinderUnreachable("lost")
         theirs.fail("create", error, done=is_done)
         with pytest.raises(errors.CinderUnreachable) as caught:
-            cloud.lifecycle().store(failures.upload(), creator)
+            cloud.lifecycle().store(builders.upload(), creator)
         assert caught.value is error
         # The store looks for it: the requester's token may have expired meanwhile.
         assert theirs.calls == ["create"]
-        failures.assert_nothing_is_left(cloud)
+        builders.assert_nothing_is_left(cloud)
 
     @pytest.mark.parametrize(
         "error", [errors.ImageVolumeGone("HTTP 404"), errors.Refused("HTTP 403")]
@@ -85,18 +87,18 @@ class TestForRequester:
     def test_a_store_without_rights_over_it(self, cloud, theirs, creator, error):
         cloud.volumes.fail("get", error, for_good=True)
         with pytest.raises(errors.Misconfigured, match="role admin") as caught:
-            cloud.lifecycle().store(failures.upload(), creator)
+            cloud.lifecycle().store(builders.upload(), creator)
         assert str(error) in str(caught.value)
-        failures.assert_nothing_is_left(cloud)
+        builders.assert_nothing_is_left(cloud)
 
     @pytest.mark.usefixtures("extended")
-    @pytest.mark.parametrize(("name", "nth"), failures.UPLOAD_CALLS[1:])
+    @pytest.mark.parametrize(("name", "nth"), builders.UPLOAD_CALLS[1:])
     @pytest.mark.parametrize("is_done", [False, True])
     def test_each_later_step_fails(self, cloud, creator, name, nth, is_done):
-        cloud.volumes.fail(name, failures.First("first"), nth=nth, done=is_done)
-        with pytest.raises(failures.First):
-            cloud.lifecycle().store(failures.upload(), creator)
-        failures.assert_nothing_is_left(cloud)
+        cloud.volumes.fail(name, First("first"), nth=nth, done=is_done)
+        with pytest.raises(First):
+            cloud.lifecycle().store(builders.upload(), creator)
+        builders.assert_nothing_is_left(cloud)
 
 
 class TestHttp:
@@ -104,14 +106,14 @@ class TestHttp:
 
     @pytest.fixture
     def http(self, requests_mock):
-        return http_.Http(requests_mock)
+        return Http(requests_mock)
 
     @pytest.fixture
     def alice(self):
-        return requester.Requester("acme", False, "t0ken", http_.request_catalog())
+        return Requester("acme", False, "t0ken", request_catalog())
 
     def creator(self, tmp_path, who, **options):
-        settings = cinder_tests.make_settings(
+        settings = builders.make_settings(
             ontap_mount_point_base=str(tmp_path),
             ontap_image_volume_owner="project",
             **options,
@@ -120,8 +122,8 @@ class TestHttp:
 
     @pytest.fixture
     def answers(self, http):
-        answer = {"volume": {**cinder_tests.VOLUME, "status": "creating"}}
-        http.answer("GET", f"/volumes/{cinder_tests.VOLUME_ID}", json=answer)
+        answer = {"volume": {**builders.VOLUME, "status": "creating"}}
+        http.answer("GET", f"/volumes/{builders.VOLUME_ID}", json=answer)
         return http.answer("POST", "/volumes", json=answer)
 
     def test_the_requesters_token_and_the_stores_beside_it(
@@ -139,7 +141,7 @@ class TestHttp:
     def test_an_endpoint_of_ones_own(self, tmp_path, http, answers, alice, name):
         made = http.mock.post(
             "http://elsewhere.example.com/v3/acme/volumes",
-            json={"volume": cinder_tests.VOLUME},
+            json={"volume": builders.VOLUME},
         )
         who = dataclasses.replace(alice, catalog=())
         template = f"http://elsewhere.example.com/v3/%({name})s"
@@ -159,7 +161,7 @@ class TestHttp:
         assert "no token" in caplog.text
 
     def test_a_refused_token(self, tmp_path, http, alice, caplog):
-        answer = {"json": {"volume": cinder_tests.VOLUME}}
+        answer = {"json": {"volume": builders.VOLUME}}
         http.answer(
             "POST", "/volumes", {"status_code": 401}, {"status_code": 401}, answer
         )
@@ -176,20 +178,17 @@ class TestHttp:
             self.creator(tmp_path, alice).create(NEW)
 
     def test_lists_reach_all_projects(self, tmp_path, http):
-        settings = cinder_tests.make_settings(ontap_image_volume_owner="project")
-        volumes = cinder_tests.client.CinderClient(
-            settings, cinder_tests.identity.session_for(settings)
-        )
+        volumes = builders.make_client(ontap_image_volume_owner="project")
         for path in ("/volumes/detail", "/snapshots", "/attachments"):
             key = path.strip("/").partition("/")[0]
             http.answer("GET", path, json={key: []})
         volumes.find("image-1")
-        volumes.has_snapshots(cinder_tests.VOLUME_ID)
-        volumes.attachments(cinder_tests.VOLUME_ID)
+        volumes.has_snapshots(builders.VOLUME_ID)
+        volumes.attachments(builders.VOLUME_ID)
         assert [each.qs["all_tenants"] for each in http.requests()] == [["1"]] * 3
 
     def test_by_default_the_store_creates(self, tmp_path, http, answers, alice):
-        settings = cinder_tests.make_settings(ontap_mount_point_base=str(tmp_path))
+        settings = builders.make_settings(ontap_mount_point_base=str(tmp_path))
         backend.build(settings).creator_for(alice).create(NEW)
         (created,) = http.requests()
         assert created.headers["X-Auth-Token"] == "token-of-glance"

@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.tests.fakes import glance
-from glance_ontap_store.transfer import digests
+from glance_ontap_store.tests.fakes.glance import RecordingVerifier
+from glance_ontap_store.transfer.digests import Digests
 
 
 class TestDigests:
     @given(st.lists(st.binary(max_size=300)))
     def test_pieces_are_as_good_as_the_whole(self, pieces):
-        verifier = glance.RecordingVerifier()
-        found = digests.Digests("sha512", verifier)
+        verifier = RecordingVerifier()
+        found = Digests("sha512", verifier)
         for piece in pieces:
             found.update(piece)
         whole = b"".join(pieces)
@@ -29,9 +29,9 @@ class TestDigests:
             expected = hashlib.new(algorithm, b"image")
         except ValueError:
             with pytest.raises(errors.UnknownHash, match=algorithm):
-                digests.Digests(algorithm)
+                Digests(algorithm)
             return
-        found = digests.Digests(algorithm)
+        found = Digests(algorithm)
         found.update(b"image")
         assert found.algorithm == algorithm
         if expected.digest_size:
@@ -43,7 +43,7 @@ class TestDigests:
         ("algorithm", "bits"), [("shake_128", 256), ("shake_256", 512)]
     )
     def test_shake_has_its_full_strength(self, algorithm, bits):
-        found = digests.Digests(algorithm)
+        found = Digests(algorithm)
         found.update(b"image")
         assert len(found.multihash()) * 4 == bits
         whole = hashlib.new(algorithm, b"image").hexdigest(bits // 8)
@@ -51,15 +51,15 @@ class TestDigests:
 
     def test_a_digest_fits_into_cinders_metadata(self):
         for algorithm in sorted(hashlib.algorithms_guaranteed):
-            assert len(digests.Digests(algorithm).multihash()) <= 255
+            assert len(Digests(algorithm).multihash()) <= 255
 
     @pytest.mark.parametrize("algorithm", ["md6", "", "sha512 "])
     def test_unknown(self, algorithm):
         with pytest.raises(errors.UnknownHash, match="hashing_algorithm"):
-            digests.Digests(algorithm)
+            Digests(algorithm)
 
     def test_digests_can_be_asked_for_twice(self):
-        found = digests.Digests("sha256")
+        found = Digests("sha256")
         found.update(b"image")
         assert found.multihash() == found.multihash()
         assert found.checksum() == found.checksum()

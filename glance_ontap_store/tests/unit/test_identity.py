@@ -3,15 +3,15 @@ import dataclasses
 import pytest
 
 from glance_ontap_store import identity
+from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes import openstack_http
-from glance_ontap_store.tests.unit import test_cinder_client as cinder_tests
 
 URL = f"{openstack_http.CINDER}/v3/volumes"
 
 
 @pytest.fixture
 def settings():
-    return cinder_tests.make_settings()
+    return builders.make_settings()
 
 
 def sessions(*given):

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.lab import cli
-from glance_ontap_store.tests.lab import errors
-from glance_ontap_store.tests.lab import ini
-from glance_ontap_store.tests.lab import layout
-from glance_ontap_store.tests.lab import packages
-from glance_ontap_store.tests.lab import requestlog
+from lab import cli
+from lab import ini
+from lab import layout
+from lab import packages
+from lab import requestlog
+from lab.errors import Unusable
+from lab.requestlog import RequestLog
 
 CONFIG = """\
 [DEFAULT]
@@ -142,7 +143,7 @@ class TestRequestLog:
             start("200 OK", [])
             return [b"1", b"2"]
 
-        answer = requestlog.RequestLog(app, str(log))({"wsgi.input": None}, print)
+        answer = RequestLog(app, str(log))({"wsgi.input": None}, print)
         assert next(iter(answer)) == b"1"
         answer.close()  # type: ignore[attr-defined]
         answer.close()  # type: ignore[attr-defined]
@@ -169,7 +170,7 @@ class TestPackages:
             "which",
             lambda name, path=None: "/usr/bin/apt-get" if name == "apt-get" else None,
         )
-        with pytest.raises(errors.Unusable, match=r"sudo apt-get install .* xfsprogs"):
+        with pytest.raises(Unusable, match=r"sudo apt-get install .* xfsprogs"):
             packages.ensure(broker=False)
 
     def test_the_guard_against_services_is_removed(

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from glance_ontap_store.attach import leases as leases_
+from glance_ontap_store.attach.leases import Leases
 
 
 class Volume:
@@ -26,7 +26,7 @@ class Volume:
 
 
 def test_opened_by_the_first_and_closed_by_the_last():
-    leases, volume = leases_.Leases(), Volume()
+    leases, volume = Leases(), Volume()
     with contextlib.ExitStack() as last:
         with leases.share("v", volume.opened) as first:
             assert last.enter_context(leases.share("v", volume.opened)) is first
@@ -36,13 +36,13 @@ def test_opened_by_the_first_and_closed_by_the_last():
 
 
 def test_volumes_are_apart():
-    leases, one, two = leases_.Leases(), Volume(), Volume()
+    leases, one, two = Leases(), Volume(), Volume()
     with leases.share("1", one.opened), leases.share("2", two.opened) as opened:
         assert opened is two
 
 
 def test_an_error_of_opening_is_the_openers_and_the_next_tries_again():
-    leases, volume = leases_.Leases(), Volume()
+    leases, volume = Leases(), Volume()
 
     @contextlib.contextmanager
     def refused():
@@ -56,7 +56,7 @@ def test_an_error_of_opening_is_the_openers_and_the_next_tries_again():
 
 
 def test_an_error_of_closing_is_the_last_readers():
-    leases, volume = leases_.Leases(), Volume()
+    leases, volume = Leases(), Volume()
 
     @contextlib.contextmanager
     def stuck():
@@ -72,7 +72,7 @@ def test_an_error_of_closing_is_the_last_readers():
 
 
 def test_many_threads_never_overlap():
-    leases, volume = leases_.Leases(), Volume()
+    leases, volume = Leases(), Volume()
     start = threading.Barrier(8)
     failures = []
 

@@ -7,23 +7,27 @@ import uuid
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import lifecycle
-from glance_ontap_store import model
-from glance_ontap_store.tests.fakes import device as device_
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store import units
+from glance_ontap_store.cinder import api
+from glance_ontap_store.images import record as record_
+from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.tests.fakes.device import MemoryDevice
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.fakes.glance import Sparse
 
-GIB = model.GIB
+GIB = units.GIB
 
 
 def upload(content=1000, announced=None, **changes):
     if isinstance(content, int):
-        content = glance.Pattern(content)
-    return lifecycle.Upload(
+        content = Pattern(content)
+    return Upload(
         **{
             "image_id": "image-1",
             "owner": "acme",
-            "reader": glance.OnePass(content),
+            "reader": OnePass(content),
             "size": content.size if announced is None else announced,
             "hash_algo": "sha256",
             **changes,
@@ -55,10 +59,10 @@ class TestUnknownSize:
 
         And it zeroed what lay before. 1 GiB and a byte, of zeros but for marks.
         """
-        content = glance.Sparse(
+        content = Sparse(
             GIB + 1, {0: b"first", GIB - 3: b"across", GIB // 2: b"middle"}
         )
-        attacher = MemoryAttacher(device_.MemoryDevice(GIB))
+        attacher = MemoryAttacher(MemoryDevice(GIB))
         images = cloud.lifecycle(attacher=attacher)
         stored = images.store(upload(content, announced=0, hash_algo="md5"))
         assert stored.size == GIB + 1
@@ -73,17 +77,17 @@ class TestUnknownSize:
 
     @pytest.mark.parametrize("is_thin", [True, False])
     def test_zeros_are_written_only_if_the_operator_wants_them(self, cloud, is_thin):
-        device = faulty.Faulty(device_.MemoryDevice(GIB))
+        device = Faulty(MemoryDevice(GIB))
         images = cloud.lifecycle(attacher=MemoryAttacher(device), thin_upload=is_thin)
-        images.store(upload(glance.Sparse(10_000, {})))
+        images.store(upload(Sparse(10_000, {})))
         assert ("write_at" not in device.calls) is is_thin
         assert device.length() == GIB
 
     def test_no_room_to_grow_leaves_nothing(self, cloud, monkeypatch):
-        attacher = MemoryAttacher(device_.MemoryDevice())
+        attacher = MemoryAttacher(MemoryDevice())
         images = cloud.lifecycle(attacher=attacher)
         cloud.cinder.quota_gib = 1
-        monkeypatch.setattr(model, "gib_for", lambda size: 2 if size else 1)
+        monkeypatch.setattr(units, "gib_for", lambda size: 2 if size else 1)
         with pytest.raises(errors.NoSpace):
             images.store(upload(10, announced=0))
         cloud.clock.sleep(60)
@@ -100,16 +104,16 @@ class TestRecord:
         """What a crash leaves says whose it is."""
         seen = []
 
-        class Looking(glance.OnePass):
+        class Looking(OnePass):
             def read(self, size):
                 (volume,) = cloud.cinder.find("image-image-1")
-                seen.append(model.Record.parse(volume.metadata))
+                seen.append(record_.Record.parse(volume.metadata))
                 return super().read(size)
 
-        cloud.lifecycle().store(upload(reader=Looking(glance.Pattern(1000))))
+        cloud.lifecycle().store(upload(reader=Looking(Pattern(1000))))
         assert seen
         for record in seen:
-            assert record.state == model.FILLING
+            assert record.state == record_.FILLING
             assert record.image_id == "image-1"
             assert record.owner == "acme"
             assert record.store == "fv1"
@@ -163,7 +167,7 @@ class TestVolumeTypes:
     @pytest.mark.parametrize("gib", [1, 3, 4])
     def test_a_flexvol_that_is_full(self, cloud, gib):
         images = cloud.lifecycle(volume_type="ontap-fv3")
-        cloud.cinder.create(model.NewVolume("other", 3, "ontap-fv3", {}))
+        cloud.cinder.create(api.NewVolume("other", 3, "ontap-fv3", {}))
         with pytest.raises(errors.NoSpace, match="No weighed backends"):
             images.store(upload(announced=gib * GIB))
         cloud.clock.sleep(60)
@@ -197,7 +201,7 @@ class TestReading:
         assert cloud.volumes.calls.count("attach") == 1
         streams[0].close()
         for stream in streams[1:]:
-            assert b"".join(stream) == glance.Pattern(1000).at(0, 1000)
+            assert b"".join(stream) == Pattern(1000).at(0, 1000)
         assert cloud.volumes.calls.count("detach") == 1
         assert cloud.holdings() == before
 
@@ -206,7 +210,7 @@ class TestReading:
         stored = images.store(upload(1000))
         for _time in range(2):
             stream, _size = images.read(stored.volume_id, 0, None)
-            assert b"".join(stream) == glance.Pattern(1000).at(0, 1000)
+            assert b"".join(stream) == Pattern(1000).at(0, 1000)
 
     def test_upstream_two_readers_need_no_multiattach_type(self, cloud):
         """Another process reads from a clone, and takes it away."""
@@ -216,8 +220,8 @@ class TestReading:
         second, size = cloud.lifecycle().read(stored.volume_id, 0, None)
         assert size == 1000
         assert len(cloud.volumes.find(f"reading-{stored.volume_id}")) == 1
-        assert b"".join(second) == glance.Pattern(1000).at(0, 1000)
-        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(second) == Pattern(1000).at(0, 1000)
+        assert b"".join(first) == Pattern(1000).at(0, 1000)
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
@@ -241,7 +245,7 @@ class TestReading:
         cloud.volumes.fail("create", errors.CinderUnreachable("none"), done=is_done)
         cloud.clock.at(30, first.close)
         second, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
-        assert b"".join(second) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(second) == Pattern(1000).at(0, 1000)
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
@@ -253,19 +257,19 @@ class TestReading:
         with pytest.raises(errors.ImageVolumeInUse):
             cloud.lifecycle().read(stored.volume_id, 0, None)
         assert cloud.holdings() == before
-        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(first) == Pattern(1000).at(0, 1000)
 
     def test_readers_share_a_multiattach_volume(self, cloud):
         images = cloud.lifecycle(volume_type="multiattach")
         stored = images.store(upload())
         first, _size = images.read(stored.volume_id, 0, None)
         second, _size = images.read(stored.volume_id, 500, None)
-        assert b"".join(first) == glance.Pattern(1000).at(0, 1000)
-        assert b"".join(second) == glance.Pattern(1000).at(500, 500)
+        assert b"".join(first) == Pattern(1000).at(0, 1000)
+        assert b"".join(second) == Pattern(1000).at(500, 500)
 
     def test_a_raw_image_may_hold_a_qcow2_file(self, cloud):
         """Of format qcow2 in Glance: its bytes are served as they are."""
-        content = glance.Sparse(1000, {0: b"QFI\xfb"})
+        content = Sparse(1000, {0: b"QFI\xfb"})
         images = cloud.lifecycle()
         stored = images.store(upload(content))
         opened, _size = images.read(stored.volume_id, 0, None)
@@ -277,7 +281,7 @@ class TestReading:
     def test_a_volume_of_cinders_own(self, cloud, volume_type, is_served):
         """Only Cinder knows whether the volume is qcow2, or what it holds is."""
         made = cloud.cinder.create(
-            model.NewVolume("x", 1, volume_type, {"image_owner": "acme"})
+            api.NewVolume("x", 1, volume_type, {"image_owner": "acme"})
         )
         cloud.clock.sleep(60)
         with open(cloud.cinder.path_of(made.id), "r+b") as file:
@@ -415,7 +419,7 @@ class TestFullFlexVol:
 
 def test_a_faulty_wrapper_fails_as_planned():
     """The tests of failures rest on it."""
-    device = faulty.Faulty(device_.MemoryDevice())
+    device = Faulty(MemoryDevice())
     device.fail("write_at", KeyError(), nth=2, done=True)
     device.write_at(0, b"a")
     with pytest.raises(KeyError):

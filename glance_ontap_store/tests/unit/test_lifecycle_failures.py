@@ -10,13 +10,16 @@ import os
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import lifecycle
-from glance_ontap_store import model
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import glance
-
-# A "GiB" cannot be small, so that an upload extends only where this says so.
-SIZE = 5000
+from glance_ontap_store import units
+from glance_ontap_store.images import record
+from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.tests.builders import SIZE
+from glance_ontap_store.tests.builders import UPLOAD_CALLS
+from glance_ontap_store.tests.builders import assert_nothing_is_left
+from glance_ontap_store.tests.builders import upload
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
 
 
 class First(errors.Broken):
@@ -26,24 +29,7 @@ class First(errors.Broken):
 @pytest.fixture(autouse=True)
 def extended(monkeypatch):
     """An image of unknown size is found to need 2 GiB, so that it is extended."""
-    monkeypatch.setattr(model, "gib_for", lambda size: 2 if size else 1)
-
-
-def upload():
-    return lifecycle.Upload(
-        image_id="image-1",
-        owner="acme",
-        reader=glance.OnePass(glance.Pattern(SIZE)),
-        size=0,
-        hash_algo="sha256",
-    )
-
-
-def assert_nothing_is_left(cloud):
-    cloud.clock.sleep(3600)
-    assert cloud.holdings() == set()
-    assert not list(cloud.cinder.find("image-image-1"))
-    assert not cloud.cinder.orphans
+    monkeypatch.setattr(units, "gib_for", lambda size: 2 if size else 1)
 
 
 class FaultyAttacher:
@@ -65,7 +51,7 @@ class FaultyAttacher:
             yield self._wrap(opened)
 
     def _wrap(self, opened):
-        device = faulty.Faulty(opened)
+        device = Faulty(opened)
         device.calls = self.device_calls
         for plan in self.plans:
             device.fail(*plan)
@@ -80,20 +66,6 @@ def attacher(cloud):
 @pytest.fixture
 def images(cloud, attacher):
     return cloud.lifecycle(attacher=attacher)
-
-
-UPLOAD_CALLS = [
-    ("create", 1),
-    ("get", 1),
-    ("get", 2),
-    ("attach", 1),
-    ("complete", 1),
-    ("detach", 1),
-    ("extend", 1),
-    ("get", 3),
-    ("set_readonly", 1),
-    ("set_metadata", 1),
-]
 
 
 class TestUpload:
@@ -207,7 +179,7 @@ class TestUpload:
         assert cloud.mounter.mounted()
         cloud.mounter.keeps = False
         stream, _size = images.read(stored.volume_id, 0, None)
-        assert b"".join(stream) == glance.Pattern(SIZE).at(0, SIZE)
+        assert b"".join(stream) == Pattern(SIZE).at(0, SIZE)
         assert not cloud.mounter.mounted()
 
 
@@ -235,7 +207,7 @@ class TestCleanUpThatFails:
         with pytest.raises(First):
             images.store(upload())
         (volume,) = cloud.cinder.find("image-image-1")
-        assert model.Record.parse(volume.metadata).state == model.FILLING
+        assert record.Record.parse(volume.metadata).state == record.FILLING
 
     def test_a_lost_create_whose_volume_cannot_be_looked_for(self, cloud, images):
         cloud.volumes.fail("create", errors.CinderUnreachable("first"), done=True)
@@ -282,16 +254,12 @@ class TestInterrupted:
     def test_not_only_exceptions_undo(self, cloud, images, error):
         """A worker that is told to stop, and a greenlet that is killed."""
 
-        class Stopped(glance.OnePass):
+        class Stopped(OnePass):
             def read(self, size):
                 raise error
 
         with pytest.raises(type(error)):
-            images.store(
-                lifecycle.Upload(
-                    "image-1", "acme", Stopped(glance.Pattern(5)), 0, "md5"
-                )
-            )
+            images.store(Upload("image-1", "acme", Stopped(Pattern(5)), 0, "md5"))
         assert_nothing_is_left(cloud)
 
 
@@ -355,7 +323,7 @@ class TestDownload:
         """The reader has the image; the operator is told."""
         cloud.volumes.fail("detach", errors.CinderUnreachable("second"))
         stream, _size = images.read(stored.volume_id, 0, None)
-        assert b"".join(stream) == glance.Pattern(SIZE).at(0, SIZE)
+        assert b"".join(stream) == Pattern(SIZE).at(0, SIZE)
         assert "second" in caplog.text
         assert not cloud.mounter.mounted()
 

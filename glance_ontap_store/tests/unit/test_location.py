@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import location
+from glance_ontap_store.location import Location
+from glance_ontap_store.location import StoreLocation
 
 ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
 
@@ -22,16 +23,16 @@ class TestLocation:
         ],
     )
     def test_read(self, uri, store_id):
-        assert location.Location.parse(uri) == location.Location(ID, store_id)
+        assert Location.parse(uri) == Location(ID, store_id)
 
     @given(st.uuids(), st.none() | st.from_regex(r"\A[A-Za-z0-9_.-]{1,30}\Z"))
     def test_what_is_written_is_read(self, volume_id, store_id):
-        written = location.Location(str(volume_id), store_id)
-        assert location.Location.parse(str(written)) == written
+        written = Location(str(volume_id), store_id)
+        assert Location.parse(str(written)) == written
 
     def test_the_last_segment_is_the_volume(self):
         """Cinder takes it for the id of the volume to clone."""
-        assert str(location.Location(ID, "fv1")).rpartition("/")[2] == ID
+        assert str(Location(ID, "fv1")).rpartition("/")[2] == ID
 
     @pytest.mark.parametrize(
         "uri",
@@ -57,12 +58,12 @@ class TestLocation:
     )
     def test_refused(self, uri):
         with pytest.raises(errors.BadLocation):
-            location.Location.parse(uri)
+            Location.parse(uri)
 
     @given(st.text() | st.text().map(lambda text: f"cinder://{text}"))
     def test_any_text_is_a_location_or_a_bad_one(self, uri):
         try:
-            found = location.Location.parse(uri)
+            found = Location.parse(uri)
         except errors.BadLocation:
             return
         assert found.volume_id in uri.lower()
@@ -70,7 +71,7 @@ class TestLocation:
 
 class TestStoreLocation:
     def parse(self, uri, backend="fv1"):
-        parsed = location.StoreLocation({}, None, backend_group=backend)
+        parsed = StoreLocation({}, None, backend_group=backend)
         parsed.parse_uri(uri)
         return parsed
 
@@ -88,5 +89,5 @@ class TestStoreLocation:
         assert self.parse(f"cinder://{ID}", None).get_uri() == f"cinder://{ID}"
 
     def test_made_of_specs(self):
-        made = location.StoreLocation({"volume_id": ID}, None, backend_group="fv1")
+        made = StoreLocation({"volume_id": ID}, None, backend_group="fv1")
         assert made.get_uri() == f"cinder://fv1/{ID}"

@@ -6,9 +6,15 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
+from glance_ontap_store import location
+from glance_ontap_store import units
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images import image_volume
+from glance_ontap_store.images import record as record_
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.units import ByteRange
 
-GIB = model.GIB
+GIB = units.GIB
 sizes = st.integers(min_value=0, max_value=10 * GIB)
 
 
@@ -26,11 +32,11 @@ class TestGibFor:
         ],
     )
     def test_boundaries(self, size, gib):
-        assert model.gib_for(size) == gib
+        assert units.gib_for(size) == gib
 
     @given(sizes)
     def test_it_is_the_smallest_that_holds_the_image(self, size):
-        gib = model.gib_for(size)
+        gib = units.gib_for(size)
         assert gib >= 1
         assert gib * GIB >= size
         assert gib == 1 or (gib - 1) * GIB < size
@@ -45,7 +51,7 @@ class TestByteRange:
     def test_it_is_what_slicing_bytes_gives(self, offset, length, size):
         image = bytes(index % 251 for index in range(size))
         end = None if length is None else offset + length
-        wanted = model.ByteRange.clipped(offset, length, size)
+        wanted = ByteRange.clipped(offset, length, size)
         assert wanted.length == len(image[offset:end])
         assert wanted.length == 0 or wanted.offset + wanted.length <= size
         assert image[wanted.offset : wanted.offset + wanted.length] == image[offset:end]
@@ -53,17 +59,17 @@ class TestByteRange:
     @pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1), (-5, -5)])
     def test_negative_numbers_are_refused(self, offset, length):
         with pytest.raises(errors.BadLocation):
-            model.ByteRange.clipped(offset, length, 10)
+            ByteRange.clipped(offset, length, 10)
 
 
 text = st.text(string.printable, min_size=1, max_size=20)
 records = st.builds(
-    model.Record,
+    Record,
     image_id=st.none() | text,
     owner=st.none() | text,
     size=st.none() | st.integers(min_value=0),
     store=st.none() | text,
-    state=st.none() | st.sampled_from([model.FILLING, model.SEALED]),
+    state=st.none() | st.sampled_from([record_.FILLING, record_.SEALED]),
     writer=st.none() | text,
     write_id=st.none() | text,
     hash_algo=st.none() | text,
@@ -75,16 +81,16 @@ class TestRecord:
     @given(records)
     def test_written_metadata_is_read_back(self, record):
         metadata = record.to_metadata()
-        assert model.Record.parse(metadata) == record
+        assert Record.parse(metadata) == record
         assert all(isinstance(value, str) for value in metadata.values())
 
     @given(records)
     def test_keys_of_others_are_ignored(self, record):
         metadata = {**record.to_metadata(), "purpose": "x", "readonly": "True"}
-        assert model.Record.parse(metadata) == record
+        assert Record.parse(metadata) == record
 
     def test_the_keys_that_cinder_and_upstream_know(self):
-        record = model.Record(image_id="i", owner="o", size=0)
+        record = Record(image_id="i", owner="o", size=0)
         assert record.to_metadata() == {
             "glance_image_id": "i",
             "image_owner": "o",
@@ -94,16 +100,16 @@ class TestRecord:
     @pytest.mark.parametrize("size", ["", "x", "-1", "1.5", "0x10", " 1", "1\n"])
     def test_a_size_that_is_none_is_an_error(self, size):
         with pytest.raises(errors.Broken, match="image_size"):
-            model.Record.parse({"image_size": size})
+            Record.parse({"image_size": size})
 
     @pytest.mark.parametrize(
         ("record", "is_image"),
         [
-            (model.Record(), False),
-            (model.Record(size=5), False),
-            (model.Record(image_id="i"), True),
-            (model.Record(owner="o"), True),
-            (model.Record(image_id="", owner=""), False),
+            (Record(), False),
+            (Record(size=5), False),
+            (Record(image_id="i"), True),
+            (Record(owner="o"), True),
+            (Record(image_id="", owner=""), False),
         ],
     )
     def test_what_marks_an_image(self, record, is_image):
@@ -117,16 +123,16 @@ def volume(record=None, **changes):
         "size_gib": 1,
         "metadata": (record or SEALED).to_metadata(),
     }
-    return model.Volume(**{**known, **changes})
+    return Volume(**{**known, **changes})
 
 
-SEALED = model.Record(
-    image_id="image", owner="acme", size=100, store="fv1", state=model.SEALED
+SEALED = Record(
+    image_id="image", owner="acme", size=100, store="fv1", state=record_.SEALED
 )
-FILLING = model.Record(
-    image_id="image", owner="acme", store="fv1", state=model.FILLING, writer="host-7"
+FILLING = Record(
+    image_id="image", owner="acme", store="fv1", state=record_.FILLING, writer="host-7"
 )
-CINDERS = model.Record(owner="acme")
+CINDERS = Record(owner="acme")
 
 
 class TestImageVolume:
@@ -139,24 +145,22 @@ class TestImageVolume:
             pytest.param(volume(CINDERS), GIB, False, id="uploaded by Cinder"),
             pytest.param(volume(CINDERS, size_gib=3), 3 * GIB, False, id="3 GiB"),
             pytest.param(
-                volume(model.Record(image_id="i", owner="o", size=7)),
+                volume(Record(image_id="i", owner="o", size=7)),
                 7,
                 False,
                 id="upstream's",
             ),
             pytest.param(
-                volume(model.Record(image_id="i", size=0, state=model.SEALED)),
+                volume(Record(image_id="i", size=0, state=record_.SEALED)),
                 0,
                 True,
                 id="empty",
             ),
-            pytest.param(
-                volume(model.Record(image_id="i", size=GIB)), GIB, False, id="full"
-            ),
+            pytest.param(volume(Record(image_id="i", size=GIB)), GIB, False, id="full"),
         ],
     )
     def test_served(self, found, size, is_ours):
-        image = model.image_volume(found, "fv1")
+        image = image_volume.image_volume(found, "fv1")
         assert image.size == size
         assert image.is_ours is is_ours
         assert image.id == found.id
@@ -182,22 +186,22 @@ class TestImageVolume:
                 volume(encrypted=True), errors.Broken, "encrypted", id="encrypted"
             ),
             pytest.param(
-                volume(model.Record(image_id="i", size=GIB + 1)),
+                volume(Record(image_id="i", size=GIB + 1)),
                 errors.Broken,
                 "metadata says",
                 id="larger than the volume",
             ),
             pytest.param(
-                volume(model.Record()), errors.Refused, "not an image", id="no image"
+                volume(Record()), errors.Refused, "not an image", id="no image"
             ),
             pytest.param(
-                volume(model.Record(image_id="i", store="fv2")),
+                volume(Record(image_id="i", store="fv2")),
                 errors.Refused,
                 "not an image",
                 id="another store's",
             ),
             pytest.param(
-                volume(model.Record(store="fv1", state=model.SEALED)),
+                volume(Record(store="fv1", state=record_.SEALED)),
                 errors.Refused,
                 "not an image",
                 id="no owner and no image",
@@ -206,22 +210,22 @@ class TestImageVolume:
     )
     def test_not_served(self, found, error, says):
         with pytest.raises(error, match=says):
-            model.image_volume(found, "fv1")
+            image_volume.image_volume(found, "fv1")
 
     def test_a_refusal_does_not_tell_what_the_volume_is(self):
         found = volume(
             metadata={"purpose": "payroll"}, status="error", volume_type="gold"
         )
         with pytest.raises(errors.Refused) as caught:
-            model.image_volume(found, "fv1")
+            image_volume.image_volume(found, "fv1")
         for secret in ("payroll", "error", "gold"):
             assert secret not in str(caught.value)
 
     def test_a_store_without_an_id_takes_images_without_a_store(self):
-        image = model.Record(image_id="i", size=1)
-        assert model.image_volume(volume(image), None).size == 1
+        image = Record(image_id="i", size=1)
+        assert image_volume.image_volume(volume(image), None).size == 1
         with pytest.raises(errors.Refused):
-            model.image_volume(volume(SEALED), None)
+            image_volume.image_volume(volume(SEALED), None)
 
 
 class TestBelongsTo:
@@ -242,19 +246,19 @@ class TestBelongsTo:
         ],
     )
     def test_of_a_store_with_a_volume_type(self, metadata, volume_type, expected):
-        volume = model.Volume("id", "available", 1, metadata, volume_type)
-        assert model.belongs_to(volume, "fv1", "type-1") is expected
+        volume = Volume("id", "available", 1, metadata, volume_type)
+        assert image_volume.belongs_to(volume, "fv1", "type-1") is expected
 
     def test_of_a_store_without_one(self):
-        volume = model.Volume("id", "available", 1, {"image_owner": "acme"}, None)
-        assert model.belongs_to(volume, "fv1", None) is False
+        volume = Volume("id", "available", 1, {"image_owner": "acme"}, None)
+        assert image_volume.belongs_to(volume, "fv1", None) is False
 
 
 class TestParseVolumeId:
     @given(st.uuids())
     def test_a_uuid_is_kept(self, value):
-        assert model.parse_volume_id(str(value)) == str(value)
-        assert model.parse_volume_id(str(value).upper()) == str(value)
+        assert location.parse_volume_id(str(value)) == str(value)
+        assert location.parse_volume_id(str(value).upper()) == str(value)
 
     @pytest.mark.parametrize(
         "text",
@@ -271,12 +275,12 @@ class TestParseVolumeId:
     )
     def test_other_text_is_refused(self, text):
         with pytest.raises(errors.BadLocation):
-            model.parse_volume_id(text)
+            location.parse_volume_id(text)
 
     @given(st.text())
     def test_nothing_else_comes_out(self, text):
         try:
-            found = model.parse_volume_id(text)
+            found = location.parse_volume_id(text)
         except errors.BadLocation:
             return
         assert found == str(uuid.UUID(text))

@@ -6,7 +6,7 @@ from oslo_config import generator
 import pytest
 
 from glance_ontap_store import opts
-from glance_ontap_store import store
+from glance_ontap_store.store import Store
 
 
 @pytest.mark.parametrize("option", opts.OPTIONS, ids=lambda option: option.name)
@@ -55,7 +55,7 @@ def test_oslo_config_generator_prints_every_option(tmp_path):
 
 def test_glance_finds_the_driver():
     (found,) = metadata.entry_points(group="glance_store.drivers", name="ontap")
-    assert found.load() is store.Store
+    assert found.load() is Store
 
 
 def test_the_generator_of_glance_lists_the_options():

@@ -8,14 +8,18 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.tests.fakes import device as device_
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.device import MemoryDevice
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.fakes.glance import RecordingVerifier
 from glance_ontap_store.transfer import buffers
-from glance_ontap_store.transfer import digests as digests_
 from glance_ontap_store.transfer import pipeline
-from glance_ontap_store.transfer import sink as sink_
 from glance_ontap_store.transfer import threads
+from glance_ontap_store.transfer.buffers import Buffer
+from glance_ontap_store.transfer.digests import Digests
+from glance_ontap_store.transfer.sink import PAGE
+from glance_ontap_store.transfer.sink import Sink
 
 
 def full_length(size):
@@ -24,12 +28,12 @@ def full_length(size):
 
 
 def fill(way, device, content, announced=None, thin=True, **reader):
-    digests = digests_.Digests("sha256")
+    digests = Digests("sha256")
     way(
-        glance.OnePass(content, **reader),
+        OnePass(content, **reader),
         content.size if announced is None else announced,
         digests,
-        sink_.Sink(device, full_length, thin=thin),
+        Sink(device, full_length, thin=thin),
     )
     return digests
 
@@ -45,8 +49,8 @@ class TestEachWay:
     def test_the_device_holds_the_image_and_then_zeros(
         self, way, size, most, is_known, length_before
     ):
-        device = device_.MemoryDevice(length_before)
-        content = glance.Pattern(size)
+        device = MemoryDevice(length_before)
+        content = Pattern(size)
         digests = fill(way, device, content, size if is_known else 0, most=most)
         assert device.length() == full_length(size)
         image = content.at(0, size)
@@ -55,19 +59,19 @@ class TestEachWay:
         assert digests.multihash() == hashlib.sha256(image).hexdigest()
 
     def test_it_is_durable_at_the_end(self, way):
-        device = device_.MemoryDevice()
-        fill(way, device, glance.Pattern(1500))
+        device = MemoryDevice()
+        fill(way, device, Pattern(1500))
         assert device.is_synced
 
     @pytest.mark.parametrize(("size", "announced"), [(10, 20), (20, 10), (0, 1)])
     def test_another_length_than_announced(self, way, size, announced):
         with pytest.raises(errors.WrongLength):
-            fill(way, device_.MemoryDevice(), glance.Pattern(size), announced)
+            fill(way, MemoryDevice(), Pattern(size), announced)
 
     def test_no_byte_after_the_announced_ones_is_written(self, way):
-        device = device_.MemoryDevice()
+        device = MemoryDevice()
         with pytest.raises(errors.WrongLength):
-            fill(way, device, glance.Pattern(1000), 600, most=500)
+            fill(way, device, Pattern(1000), 600, most=500)
         assert device.length() <= 600
 
     @pytest.mark.parametrize("method", ["write_at", "set_length", "sync"])
@@ -80,26 +84,26 @@ class TestEachWay:
         ],
     )
     def test_the_devices_errors(self, way, method, code, expected):
-        device = faulty.Faulty(device_.MemoryDevice(name="volume-7"))
+        device = Faulty(MemoryDevice(name="volume-7"))
         device.fail(method, OSError(code, "no"))
         with pytest.raises(expected, match="volume-7"):
-            fill(way, device, glance.Pattern(1500))
+            fill(way, device, Pattern(1500))
 
     def test_the_readers_own_oserror_is_no_error_of_the_device(self, way):
         """An OSError of Glance's socket must not be told as a write error."""
         with pytest.raises(ConnectionResetError):
             fill(
                 way,
-                device_.MemoryDevice(),
-                glance.Pattern(1500),
+                MemoryDevice(),
+                Pattern(1500),
                 breaks_at=0,
                 error=ConnectionResetError(),
             )
 
     def test_upstream_unknown_size_keeps_what_was_written_before(self, way):
         """Each step of 1 GiB zeroed the bytes before it; the checksum hid it."""
-        device = device_.MemoryDevice(1000)
-        content = glance.Pattern(3500)
+        device = MemoryDevice(1000)
+        content = Pattern(3500)
         fill(way, device, content, announced=0, most=300)
         assert device.read_at(0, 3500) == content.at(0, 3500)
 
@@ -108,7 +112,7 @@ class Taps:
     """A device that fails when it is to write a certain byte."""
 
     def __init__(self, fails_at):
-        self.inner = device_.MemoryDevice(name="volume-7")
+        self.inner = MemoryDevice(name="volume-7")
         self._fails_at = fails_at
 
     def __getattr__(self, name):
@@ -137,7 +141,7 @@ class Bytes:
 
 PIECES = st.lists(
     st.tuples(
-        st.integers(min_value=1, max_value=3 * sink_.PAGE),
+        st.integers(min_value=1, max_value=3 * PAGE),
         st.one_of(st.just(b"\0"), st.binary(min_size=1, max_size=3)),
     ),
     max_size=8,
@@ -150,19 +154,17 @@ class TestBothWays:
     @staticmethod
     def outcome(way, data, announced, breaks_at, fails_at, **most):
         device = Taps(fails_at)
-        verifier = glance.RecordingVerifier()
-        digests = digests_.Digests("sha256", verifier)
-        reader = glance.OnePass(
-            Bytes(data), breaks_at=breaks_at, error=ClientGone(), **most
-        )
+        verifier = RecordingVerifier()
+        digests = Digests("sha256", verifier)
+        reader = OnePass(Bytes(data), breaks_at=breaks_at, error=ClientGone(), **most)
         before = threading.active_count()
         try:
             way(
                 reader,
                 announced,
                 digests,
-                sink_.Sink(device, full_length, thin=True),
-                block_size=2 * sink_.PAGE,
+                Sink(device, full_length, thin=True),
+                block_size=2 * PAGE,
             )
         except (errors.StoreError, ClientGone) as error:
             return type(error)
@@ -181,10 +183,10 @@ class TestBothWays:
 
     @given(
         PIECES,
-        st.integers(min_value=1, max_value=5 * sink_.PAGE),
+        st.integers(min_value=1, max_value=5 * PAGE),
         st.sampled_from([0, None, -1, 1]),
-        st.none() | st.integers(min_value=0, max_value=20 * sink_.PAGE),
-        st.none() | st.integers(min_value=0, max_value=20 * sink_.PAGE),
+        st.none() | st.integers(min_value=0, max_value=20 * PAGE),
+        st.none() | st.integers(min_value=0, max_value=20 * PAGE),
     )
     def test_bytes_digests_and_errors(self, data, most, wrong_by, breaks_at, fails_at):
         announced = 0 if wrong_by is None else max(0, len(data) + wrong_by)
@@ -231,7 +233,7 @@ class TestThreads:
         """It would wait for the garbage collector in a cycle through a traceback."""
 
         def count():
-            return sum(isinstance(each, buffers.Buffer) for each in gc.get_objects())
+            return sum(isinstance(each, Buffer) for each in gc.get_objects())
 
         gc.collect()
         gc.disable()
@@ -248,12 +250,12 @@ class TestThreads:
         monkeypatch.setattr(threads, "are_real", lambda: are_real)
         used = set()
 
-        class Device(device_.MemoryDevice):
+        class Device(MemoryDevice):
             def write_at(self, offset, data):
                 used.add(threading.current_thread())
                 super().write_at(offset, data)
 
-        fill(pipeline.run, Device(), glance.Pattern(1000))
+        fill(pipeline.run, Device(), Pattern(1000))
         assert (used == {threading.current_thread()}) is not are_real
 
 
@@ -275,7 +277,7 @@ def fill_reader(reader):
     pipeline.fill_threaded(
         reader,
         0,
-        digests_.Digests("sha256"),
-        sink_.Sink(device_.MemoryDevice(), full_length, thin=True),
+        Digests("sha256"),
+        Sink(MemoryDevice(), full_length, thin=True),
         block_size=5000,
     )

@@ -1,21 +1,21 @@
 import pytest
 
-from glance_ontap_store import requester
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.tests.fakes.glance import Context
 
 
 def parsed(**given):
-    return requester.Requester.from_context(glance.Context(**given))
+    return Requester.from_context(Context(**given))
 
 
 def test_glance_itself():
-    found = requester.Requester.from_context(None)
-    assert found == requester.Requester(is_trusted=True)
+    found = Requester.from_context(None)
+    assert found == Requester(is_trusted=True)
 
 
 def test_nobody():
-    assert parsed(project_id=None) == requester.Requester()
-    assert not requester.Requester().is_trusted
+    assert parsed(project_id=None) == Requester()
+    assert not Requester().is_trusted
 
 
 def test_a_member():

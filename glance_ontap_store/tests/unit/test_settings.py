@@ -4,7 +4,10 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store import opts
-from glance_ontap_store import settings
+from glance_ontap_store.settings import ApplicationCredential
+from glance_ontap_store.settings import Catalog
+from glance_ontap_store.settings import Password
+from glance_ontap_store.settings import Settings
 
 PASSWORD = {
     "ontap_store_auth_address": "https://keystone.example.com/v3",
@@ -23,7 +26,7 @@ def read(given, store_id="fv1"):
     values = {option.name: option.default for option in opts.OPTIONS}
     unknown = set(given) - set(values)
     assert not unknown
-    return settings.Settings.from_options({**values, **given}, store_id)
+    return Settings.from_options({**values, **given}, store_id)
 
 
 def mistakes(given):
@@ -37,10 +40,10 @@ class TestRight:
         found = read(PASSWORD)
         assert found.store_id == "fv1"
         assert found.volume_type is None
-        assert found.credential == settings.Password(
+        assert found.credential == Password(
             "glance", "Default", "s3cret", "images", "Default"
         )
-        assert found.catalog == settings.Catalog("volumev3", None, "internalURL")
+        assert found.catalog == Catalog("volumev3", None, "internalURL")
         assert found.region_name is None
         assert found.verify is True
         assert found.http_retries == 3
@@ -49,7 +52,7 @@ class TestRight:
         assert found.mount_point_base == "/var/lib/glance/ontap-mnt"
 
     def test_application_credential(self):
-        assert read(APPLICATION).credential == settings.ApplicationCredential(
+        assert read(APPLICATION).credential == ApplicationCredential(
             "ac-id", "ac-s3cret"
         )
 
@@ -78,17 +81,15 @@ class TestRight:
                 "ontap_rootwrap_config": "/opt/rootwrap.conf",
             }
         )
-        assert found == settings.Settings(
+        assert found == Settings(
             store_id="fv1",
             volume_type="ontap-fv1",
             auth_url="https://keystone.example.com/v3",
-            credential=settings.Password(
-                "glance", "users", "s3cret", "images", "projects"
-            ),
+            credential=Password("glance", "users", "s3cret", "images", "projects"),
             allowed_projects=frozenset({"acme", "globex"}),
             owned_by_project=True,
             endpoint_template="http://cinder.example.com/v3/%(project_id)s",
-            catalog=settings.Catalog("block-storage", "cinder", "publicURL"),
+            catalog=Catalog("block-storage", "cinder", "publicURL"),
             region_name="north",
             verify=str(ca_file),
             http_retries=0,

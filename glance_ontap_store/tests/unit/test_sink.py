@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.tests.fakes import device as device_
-from glance_ontap_store.tests.fakes import faulty
+from glance_ontap_store.tests.fakes.device import MemoryDevice
+from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.transfer import sink as sink_
 
 PAGE = sink_.PAGE
@@ -17,7 +17,7 @@ def full_length(size):
     return max(1, -(-size // 1_000_000)) * 1_000_000
 
 
-class Recording(device_.MemoryDevice):
+class Recording(MemoryDevice):
     def __init__(self, *args):
         super().__init__(*args)
         self.written = []
@@ -100,7 +100,7 @@ class TestThin:
         assert device.written == [(0, PAGE), (2 * PAGE, 2 * PAGE + 1)]
 
     def test_a_device_that_cannot_be_asked(self):
-        device = faulty.Faulty(device_.MemoryDevice(name="volume-7"))
+        device = Faulty(MemoryDevice(name="volume-7"))
         device.fail("is_blank", OSError(errno.EIO, "no"))
         with pytest.raises(errors.Broken, match="volume-7"):
             put(device)
@@ -165,7 +165,7 @@ class TestDurable:
     def test_any_sync_that_fails_fails_the_upload(self, monkeypatch, nth):
         """The kernel tells of a lost write once: the next sync would succeed."""
         monkeypatch.setattr(sink_, "_SYNC_EACH", PAGE)
-        device = faulty.Faulty(device_.MemoryDevice(name="volume-7"))
+        device = Faulty(MemoryDevice(name="volume-7"))
         device.fail("sync", OSError(errno.EIO, "lost"), nth=nth)
         with pytest.raises(errors.Broken, match=r"volume-7.*lost"):
             put(device, b"x" * PAGE, b"x" * PAGE)

@@ -3,19 +3,21 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer.source import BoundedReader
 
 lengths = st.integers(min_value=0, max_value=300)
 chunk_sizes = st.integers(min_value=1, max_value=100)
 
 
 def reader(length, most=2**30):
-    return glance.OnePass(glance.Pattern(length), most=most)
+    return OnePass(Pattern(length), most=most)
 
 
 def chunks(reader, announced, size=source.CHUNK):
-    stream = source.Stream(reader, announced)
+    stream = BoundedReader(reader, announced)
     return iter(lambda: stream.read(size), b"")
 
 
@@ -24,7 +26,7 @@ class TestStream:
     def test_the_whole_stream_in_order(self, length, size, most, is_known):
         announced = length if is_known else 0
         found = list(chunks(reader(length, most), announced, size))
-        assert b"".join(found) == glance.Pattern(length).at(0, length)
+        assert b"".join(found) == Pattern(length).at(0, length)
         assert all(0 < len(chunk) <= size for chunk in found)
 
     @given(
@@ -54,9 +56,7 @@ class TestStream:
         class ClientGone(Exception):
             pass
 
-        broken = glance.OnePass(
-            glance.Pattern(100), breaks_at=50, most=25, error=ClientGone()
-        )
+        broken = OnePass(Pattern(100), breaks_at=50, most=25, error=ClientGone())
         passed = []
         with pytest.raises(ClientGone):
             for chunk in chunks(broken, 100):
@@ -77,8 +77,8 @@ class TestStream:
 
     def test_the_end_is_the_end_however_often_asked(self):
         """Some readers fail when they are read after their end, as OnePass does."""
-        stream = source.Stream(reader(5), 5)
+        stream = BoundedReader(reader(5), 5)
         assert [stream.read(10) for _ in range(4)] == [
-            glance.Pattern(5).at(0, 5),
+            Pattern(5).at(0, 5),
             *[b""] * 3,
         ]

@@ -9,12 +9,13 @@ from glance_store import multi_backend
 from oslo_config import cfg
 import pytest
 
-from glance_ontap_store import backend
 from glance_ontap_store import errors
 from glance_ontap_store import opts
-from glance_ontap_store import store as store_
-from glance_ontap_store.tests.fakes import cloud as cloud_
-from glance_ontap_store.tests.fakes import glance
+from glance_ontap_store.store import Store
+from glance_ontap_store.tests.fakes.cloud import PROJECT_OPTIONS
+from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
 
 
 @pytest.fixture
@@ -22,13 +23,13 @@ def options(cloud, tmp_path):
     """Two ontap stores and a file store, as in a glance-api.conf."""
     return {
         "fv1": {
-            **cloud_.PROJECT_OPTIONS,
+            **PROJECT_OPTIONS,
             "ontap_volume_type": "ontap-fv1",
             "ontap_mount_point_base": cloud.base,
             "weight": 7,
         },
         "fv2": {
-            **cloud_.PROJECT_OPTIONS,
+            **PROJECT_OPTIONS,
             "ontap_store_user_name": "glance-2",
             "ontap_volume_type": "ontap-fv2",
             "ontap_mount_point_base": cloud.base,
@@ -51,7 +52,7 @@ def load(cloud, options, enabled=ENABLED):
 def add(store, size=1000, context=None, image_id=None):
     uri, *_rest = store.add(
         image_id or str(uuid.uuid4()),
-        glance.OnePass(glance.Pattern(size)),
+        OnePass(Pattern(size)),
         size,
         "sha256",
         context=context,
@@ -84,7 +85,7 @@ class TestManyStores:
         found = location.get_location_from_uri_and_backend(
             uri, "fv2", conf=stores["fv2"].conf
         )
-        assert b"".join(stores["fv2"].get(found)[0]) == glance.Pattern(1000).at(0, 1000)
+        assert b"".join(stores["fv2"].get(found)[0]) == Pattern(1000).at(0, 1000)
         with pytest.raises(exceptions.BadStoreUri):
             location.get_location_from_uri_and_backend(
                 uri, "fv1", conf=stores["fv1"].conf
@@ -96,7 +97,7 @@ class TestManyStores:
         uri = add(stores["fv1"])
         assert multi_backend.get_size_from_uri_and_backend(uri, "fv1") == 1000
         stream, size = multi_backend.get(uri, "fv1", offset=990, chunk_size=5)
-        assert (b"".join(stream), size) == (glance.Pattern(1000).at(990, 5), 5)
+        assert (b"".join(stream), size) == (Pattern(1000).at(990, 5), 5)
         multi_backend.delete(uri, "fv1")
         with pytest.raises(exceptions.NotFound):
             multi_backend.delete(uri, "fv1")
@@ -105,7 +106,7 @@ class TestManyStores:
         stores = load(cloud, options)
         answer = multi_backend.store_add_to_backend_with_multihash(
             str(uuid.uuid4()),
-            glance.OnePass(glance.Pattern(10)),
+            OnePass(Pattern(10)),
             10,
             "sha512",
             stores["fv1"],
@@ -153,7 +154,7 @@ class TestFiftyStores:
     def options(self, cloud):
         return {
             f"s{number}": {
-                **cloud_.PROJECT_OPTIONS,
+                **PROJECT_OPTIONS,
                 "ontap_volume_type": "ontap-fv1",
                 "ontap_mount_point_base": cloud.base,
             }
@@ -207,11 +208,9 @@ class TestClosedToOthers:
 
     @pytest.mark.parametrize("project_id", ["acme", "initech"])
     def test_projects_that_may(self, stores, project_id):
-        assert add(stores["fv1"], context=glance.Context(project_id))
+        assert add(stores["fv1"], context=Context(project_id))
 
-    @pytest.mark.parametrize(
-        "context", [glance.Context("globex"), glance.Context(None), None]
-    )
+    @pytest.mark.parametrize("context", [Context("globex"), Context(None), None])
     def test_others_are_refused_before_anything_is_asked(self, cloud, stores, context):
         with pytest.raises(exceptions.Forbidden, match="'fv1' does not take"):
             add(stores["fv1"], context=context)
@@ -219,9 +218,9 @@ class TestClosedToOthers:
         assert add(stores["fv2"], context=context)
 
     def test_others_read_what_glance_lets_them(self, stores):
-        uri = add(stores["fv1"], context=glance.Context("acme"))
-        stream, size = multi_backend.get(uri, "fv1", context=glance.Context("globex"))
-        assert b"".join(stream) == glance.Pattern(size).at(0, size)
+        uri = add(stores["fv1"], context=Context("acme"))
+        stream, size = multi_backend.get(uri, "fv1", context=Context("globex"))
+        assert b"".join(stream) == Pattern(size).at(0, size)
 
 
 class TestOwner:
@@ -230,12 +229,12 @@ class TestOwner:
 
     def test_a_member_owns_what_it_uploads(self, cloud, options):
         store = load(cloud, options)["fv1"]
-        assert self.owner_of(cloud, add(store, context=glance.Context())) == "acme"
+        assert self.owner_of(cloud, add(store, context=Context())) == "acme"
 
     def test_an_administrator_uploads_for_others(self, cloud, options):
         options["fv1"]["ontap_allowed_projects"] = "acme"
         store = load(cloud, options)["fv1"]
-        admin = glance.Context("admins", is_admin=True)
+        admin = Context("admins", is_admin=True)
         image_id = str(uuid.uuid4())
         cloud.owners.told[image_id] = "acme"
         uri = add(store, context=admin, image_id=image_id)
@@ -285,7 +284,7 @@ class TestNotConfigured:
         assert asked is False
 
     def test_a_store_that_nobody_configured(self, cloud, options):
-        found = store_.Store(cloud.configure(ENABLED, options), backend="fv1")
+        found = Store(cloud.configure(ENABLED, options), backend="fv1")
         with pytest.raises(exceptions.BadStoreConfiguration, match="never configured"):
             found.get_size(
                 location.get_location_from_uri_and_backend(
@@ -298,11 +297,11 @@ class TestOneStore:
     """glance_store's old way: one store, options in ``[glance_store]``."""
 
     def test_options_of_the_one_group(self, cloud, monkeypatch):
-        monkeypatch.setattr(backend, "build", cloud.build)
+        monkeypatch.setattr(Store, "build", staticmethod(cloud.build))
         conf = cfg.ConfigOpts()
-        found = store_.Store(conf)
+        found = Store(conf)
         conf([])
-        for name, value in cloud_.PROJECT_OPTIONS.items():
+        for name, value in PROJECT_OPTIONS.items():
             conf.set_override(name, value, group="glance_store")
         found.configure()
         (settings,) = cloud.built

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.tests.fakes import device as device_
-from glance_ontap_store.tests.fakes import faulty
-from glance_ontap_store.tests.fakes import glance
-from glance_ontap_store.transfer import stream as stream_
+from glance_ontap_store.tests.fakes.device import MemoryDevice
+from glance_ontap_store.tests.fakes.faulty import Faulty
+from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.transfer.stream import ImageStream
+from glance_ontap_store.units import ByteRange
 
 
 def device_of(size):
-    device = device_.MemoryDevice(name="volume-7")
-    device.write_at(0, glance.Pattern(size).at(0, size))
+    device = MemoryDevice(name="volume-7")
+    device.write_at(0, Pattern(size).at(0, size))
     return device
 
 
@@ -27,8 +27,8 @@ class Opened:
         self.released = 0
         self.let_go = threading.Event()
         self._error = error
-        self.stream = stream_.ImageStream(
-            device, model.ByteRange(offset, length), self._release, piece
+        self.stream = ImageStream(
+            device, ByteRange(offset, length), self._release, piece
         )
 
     def _release(self):
@@ -45,7 +45,7 @@ class TestReading:
         st.integers(min_value=1, max_value=120),
     )
     def test_it_gives_what_slicing_bytes_gives(self, offset, length, piece):
-        image = glance.Pattern(600).at(0, 600)
+        image = Pattern(600).at(0, 600)
         opened = Opened(device_of(600), offset, length, piece)
         found = list(opened.stream)
         assert b"".join(found) == image[offset : offset + length]
@@ -58,7 +58,7 @@ class TestReading:
         assert b"".join(Opened(device, 0, 100).stream) == device.read_at(0, 100)
 
     def test_nothing_is_read_before_it_is_asked_for(self):
-        device = faulty.Faulty(device_of(100))
+        device = Faulty(device_of(100))
         opened = Opened(device)
         assert device.calls == []
         next(opened.stream)
@@ -89,7 +89,7 @@ class TestFailing:
         assert opened.released == 1
 
     def test_an_error_of_the_device(self):
-        class Failing(device_.MemoryDevice):
+        class Failing(MemoryDevice):
             def read_at(self, offset, length):
                 if offset == 20:
                     raise OSError(5, "Input/output error")
@@ -157,7 +157,7 @@ class TestClosing:
             with lock:
                 let_go.set()
 
-        stream = stream_.ImageStream(device_of(9), model.ByteRange(0, 9), release)
+        stream = ImageStream(device_of(9), ByteRange(0, 9), release)
         with lock:
             del stream
             gc.collect()
@@ -172,7 +172,7 @@ class TestClosing:
 
     def test_a_failed_constructor_is_forgotten_quietly(self):
         with pytest.raises(TypeError):
-            stream_.ImageStream()
+            ImageStream()
         gc.collect()
 
     def test_another_thread_closes_while_one_reads(self):
@@ -180,7 +180,7 @@ class TestClosing:
         is_reading, may_go_on = threading.Event(), threading.Event()
         order = []
 
-        class Slow(device_.MemoryDevice):
+        class Slow(MemoryDevice):
             def read_at(self, offset, length):
                 is_reading.set()
                 assert may_go_on.wait(60)
@@ -189,8 +189,8 @@ class TestClosing:
 
         device = Slow(20)
         device.write_at(0, b"x" * 20)
-        stream = stream_.ImageStream(
-            device, model.ByteRange(0, 20), lambda: order.append("release"), 10
+        stream = ImageStream(
+            device, ByteRange(0, 20), lambda: order.append("release"), 10
         )
         got = []
         reader = threading.Thread(target=lambda: got.extend(stream))

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store import model
-from glance_ontap_store.cinder import service
 from glance_ontap_store.cinder import waiting
-from glance_ontap_store.tests.fakes import clock as clock_
+from glance_ontap_store.cinder.api import Fault
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.tests.fakes.clock import FakeClock
 
 
 class TestIntervals:
@@ -22,19 +23,19 @@ class TestIntervals:
 
 class TestUntil:
     def test_what_is_done_needs_no_wait(self):
-        clock = clock_.FakeClock()
+        clock = FakeClock()
         before = clock.monotonic()
         assert waiting.until(clock, 0, lambda: True)
         assert clock.monotonic() == before
 
     def test_asked_once_without_time(self):
         asked = []
-        assert not waiting.until(clock_.FakeClock(), 0, lambda: bool(asked.append(1)))
+        assert not waiting.until(FakeClock(), 0, lambda: bool(asked.append(1)))
         assert len(asked) == 1
 
     @given(st.floats(min_value=0.01, max_value=1000))
     def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
-        clock = clock_.FakeClock()
+        clock = FakeClock()
         end = clock.monotonic() + timeout_s
         moments = []
         assert not waiting.until(
@@ -47,7 +48,7 @@ class TestUntil:
         st.floats(min_value=0, max_value=100), st.floats(min_value=0.01, max_value=100)
     )
     def test_done_in_time_is_seen(self, happens_after_s, timeout_s):
-        clock = clock_.FakeClock()
+        clock = FakeClock()
         moment = clock.monotonic() + happens_after_s
         found = waiting.until(clock, timeout_s, lambda: clock.monotonic() >= moment)
         if happens_after_s < timeout_s * 0.999:
@@ -70,31 +71,31 @@ class OneVolume:
         self.asked_at_s.append(self._clock.monotonic() - self._begun)
         passed = int(self._clock.monotonic() - self._begun)
         status = self._statuses[min(passed, len(self._statuses) - 1)]
-        return model.Volume(volume_id, status, 3, volume_type="ontap-fv1")
+        return Volume(volume_id, status, 3, volume_type="ontap-fv1")
 
     def last_fault(self, volume_id):
         return self._fault
 
 
-CREATING = model.Volume("v-1", "creating", 3)
+CREATING = Volume("v-1", "creating", 3)
 
 
 def settled(*statuses, timeout_s=100, fault=None):
-    clock = clock_.FakeClock()
+    clock = FakeClock()
     volumes = OneVolume(clock, *statuses, fault=fault)
     return waiting.settled(volumes, clock, CREATING, 0.2, timeout_s)
 
 
 class TestSettled:
     def test_it_is_not_asked_before_it_can_be_over_and_once_if_it_is_then(self):
-        clock = clock_.FakeClock()
+        clock = FakeClock()
         volumes = OneVolume(clock, "available")
         waiting.settled(volumes, clock, CREATING, 0.4, 100)
         assert volumes.asked_at_s == [pytest.approx(0.4)]
 
     @given(st.floats(min_value=0.05, max_value=50))
     def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
-        clock = clock_.FakeClock()
+        clock = FakeClock()
         volumes = OneVolume(clock, "creating")
         with pytest.raises(errors.Broken, match="still 'creating'"):
             waiting.settled(volumes, clock, CREATING, 0.2, timeout_s)
@@ -116,13 +117,13 @@ class TestSettled:
         assert "no message" in str(caught.value)
 
     def test_the_fault_is_told(self):
-        fault = service.Fault("VOLUME_VOLUME_001_001", "The array said no.")
+        fault = Fault("VOLUME_VOLUME_001_001", "The array said no.")
         with pytest.raises(errors.Broken, match="The array said no"):
             settled("creating", "error", fault=fault)
 
     @pytest.mark.parametrize("code", ["003", "006"])
     def test_lack_of_room_is_lack_of_space(self, code):
-        fault = service.Fault(f"VOLUME_VOLUME_001_{code}", "No weighed backends.")
+        fault = Fault(f"VOLUME_VOLUME_001_{code}", "No weighed backends.")
         with pytest.raises(errors.NoSpace, match="No weighed backends") as caught:
             settled("creating", "error", fault=fault)
         assert "ontap_volume_type" in str(caught.value)
@@ -131,7 +132,7 @@ class TestSettled:
 
 class TestSystemClock:
     def test_it_goes_on(self):
-        clock = waiting.SystemClock()
+        clock = SystemClock()
         before = clock.monotonic()
         clock.sleep(0)
         assert clock.monotonic() >= before

@@ -21,12 +21,12 @@ import pytest
 from werkzeug.test import Client
 from werkzeug.test import TestResponse
 
-from glance_ontap_store.tests.ontapsim.faults import FaultTable
-from glance_ontap_store.tests.ontapsim.flexvol import DirectoryFlexVol
-from glance_ontap_store.tests.ontapsim.requestlog import RequestLog
-from glance_ontap_store.tests.ontapsim.server import make_wsgi
-from glance_ontap_store.tests.ontapsim.state import Array
-from glance_ontap_store.tests.ontapsim.state import User
+from lab.ontapsim.faults import FaultTable
+from lab.ontapsim.flexvol import DirectoryFlexVol
+from lab.ontapsim.requestlog import RequestLog
+from lab.ontapsim.server import make_wsgi
+from lab.ontapsim.state import Array
+from lab.ontapsim.state import User
 
 GIB = 1 << 30
 USERS = tuple(

@@ -17,9 +17,10 @@ import threading
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import flexvol
-from glance_ontap_store.tests.ontapsim.flexvol import BLOCK_BYTES
-from glance_ontap_store.tests.ontapsim.flexvol import BlockRange
+from lab.ontapsim import flexvol
+from lab.ontapsim.flexvol import BLOCK_BYTES
+from lab.ontapsim.flexvol import BlockRange
+from lab.ontapsim.flexvol import Cancelled
 
 MIB = 1 << 20
 
@@ -124,7 +125,7 @@ class FlexVolContract:
             if copied:
                 stop.set()
 
-        with pytest.raises(flexvol.Cancelled):
+        with pytest.raises(Cancelled):
             flexvol.copy_file(source, copy, stop_at_the_first_chunk, stop)
         assert 0 < copy.stat().st_size < source.stat().st_size
 

@@ -15,12 +15,14 @@ import socket
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import faults
+from lab.ontapsim import faults
+from lab.ontapsim.faults import BadFault
+from lab.ontapsim.faults import FaultTable
 
 
 @pytest.fixture
 def table():
-    return faults.FaultTable()
+    return FaultTable()
 
 
 def test_a_fault_strikes_as_often_as_it_says(table):
@@ -71,7 +73,7 @@ def test_latencies_add_up_and_the_oldest_of_the_others_strikes(table):
     ],
 )
 def test_a_fault_that_is_not_understood_is_refused(table, body):
-    with pytest.raises(faults.BadFault):
+    with pytest.raises(BadFault):
         table.add(body)
     assert not table.list()
 

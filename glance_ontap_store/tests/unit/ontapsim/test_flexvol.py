@@ -13,10 +13,10 @@
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim.flexvol import DirectoryFlexVol
-from glance_ontap_store.tests.ontapsim.flexvol import unshared_bytes
 from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.flexvol_contract import FlexVolContract
+from lab.ontapsim.flexvol import DirectoryFlexVol
+from lab.ontapsim.flexvol import unshared_bytes
 
 
 class TestDirectoryFlexVol(FlexVolContract):

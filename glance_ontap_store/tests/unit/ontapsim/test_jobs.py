@@ -16,9 +16,9 @@ import threading
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim.errors import OntapError
-from glance_ontap_store.tests.ontapsim.flexvol import Cancelled
-from glance_ontap_store.tests.ontapsim.jobs import JobTable
+from lab.ontapsim.errors import OntapError
+from lab.ontapsim.flexvol import Cancelled
+from lab.ontapsim.jobs import JobTable
 
 LONG_S = 60
 

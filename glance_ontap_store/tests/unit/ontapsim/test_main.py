@@ -16,13 +16,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from glance_ontap_store.tests.ontapsim import __main__ as main
+from lab.ontapsim import __main__
 
 COMMON = ["--root", "r", "--users-file", "u.json"]
 
 
 def test_what_the_lab_calls():
-    found = main.parse_arguments(
+    found = __main__.parse_arguments(
         [
             *COMMON,
             *("--svm", "svm1", "--flexvol", "fv1:24GiB", "--flexvol", "fv3:3GiB"),
@@ -47,7 +47,7 @@ def test_what_the_lab_calls():
 )
 def test_what_it_does_not_take(wrong, capsys):
     with pytest.raises(SystemExit):
-        main.parse_arguments([*COMMON, *wrong])
+        __main__.parse_arguments([*COMMON, *wrong])
     assert wrong[0] in capsys.readouterr().err
 
 
@@ -55,13 +55,13 @@ def test_users(tmp_path):
     path = tmp_path / "users.json"
     users = [{"name": "a", "password": "p"}, {"name": "b", "password": "q"}]
     path.write_text(json.dumps([users[0], {**users[1], "role": "readonly"}]))
-    first, second = main.read_users(path)
+    first, second = __main__.read_users(path)
     assert (first.name, first.role) == ("a", "admin")
     assert (second.password, second.role) == ("q", "readonly")
     assert "q" not in repr(second).replace("readonly", "")
     path.write_text(json.dumps([{**users[0], "role": "king"}]))
     with pytest.raises(ValueError, match="role of a"):
-        main.read_users(path)
+        __main__.read_users(path)
 
 
 def test_the_ready_file_appears_whole(tmp_path):
@@ -70,7 +70,7 @@ def test_the_ready_file_appears_whole(tmp_path):
     simulator = SimpleNamespace(
         url="http://127.0.0.1:1", port=1, ca_file=None, flexvols={"fv1": tmp_path}
     )
-    main.write_ready(path, simulator)
+    __main__.write_ready(path, simulator)
     facts = json.loads(path.read_text())
     assert facts["url"] == "http://127.0.0.1:1"
     assert facts["ca_file"] is None

@@ -18,12 +18,12 @@ import socket
 import pytest
 import requests
 
-from glance_ontap_store.tests.ontapsim.flexvol import DirectoryFlexVol
-from glance_ontap_store.tests.ontapsim.server import Settings
-from glance_ontap_store.tests.ontapsim.server import Simulator
-from glance_ontap_store.tests.ontapsim.state import User
 from glance_ontap_store.tests.unit.ontapsim.library_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.library_contract import LibraryContract
+from lab.ontapsim.flexvol import DirectoryFlexVol
+from lab.ontapsim.server import Settings
+from lab.ontapsim.server import Simulator
+from lab.ontapsim.state import User
 
 
 @dataclass

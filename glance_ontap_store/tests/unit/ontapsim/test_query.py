@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from glance_ontap_store.tests.ontapsim import query
-from glance_ontap_store.tests.ontapsim.errors import OntapError
+from lab.ontapsim import query
+from lab.ontapsim.errors import OntapError
+from lab.ontapsim.query import Collection
 
 RECORDS = [
     {
@@ -30,7 +31,7 @@ RECORDS = [
     }
     for n in range(1, 6)
 ]
-VOLUMES = query.Collection("/storage/volumes", RECORDS, optional=("qos.policy.name",))
+VOLUMES = Collection("/storage/volumes", RECORDS, optional=("qos.policy.name",))
 
 
 def names(text: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Volumes that are files on an NFS export."""

@@ -1,0 +1,1 @@
+"""Judges the facts that a survey found."""

@@ -1,0 +1,1 @@
+"""Facts about the stores, this host, Keystone and Cinder, as values."""

@@ -1,0 +1,192 @@
+"""The operator's glance-api.conf and cinder.conf, read and parsed.
+
+Both are read with oslo.config, as the services read them, into a registry of
+their own: the options of Glance and Cinder that matter here are declared below,
+so that neither has to be installed beside this command.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import glob
+import os
+from typing import Any
+
+from oslo_config import cfg
+
+from glance_ontap_store import errors
+from glance_ontap_store import opts
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.survey.facts import CinderBackend
+from glance_ontap_store.survey.facts import CinderStoreConfig
+from glance_ontap_store.survey.facts import GlanceConfig
+from glance_ontap_store.survey.facts import StoreConfig
+
+SHARED = "backend_defaults"
+TYPE = "ontap"
+UPSTREAM_TYPE = "cinder"
+
+_GLANCE = [
+    cfg.DictOpt("enabled_backends", default={}),
+    cfg.BoolOpt("show_image_direct_url", default=False),
+    cfg.BoolOpt("show_multiple_locations", default=False),
+]
+_UPSTREAM = [
+    cfg.StrOpt("cinder_volume_type"),
+    cfg.StrOpt("cinder_mount_point_base", default="/var/lib/glance/mnt"),
+]
+_CINDER = [
+    cfg.ListOpt("enabled_backends", default=[]),
+    cfg.ListOpt("allowed_direct_url_schemes", default=[]),
+]
+_CINDER_BACKEND = [
+    cfg.StrOpt("volume_driver"),
+    cfg.StrOpt("volume_backend_name"),
+    cfg.StrOpt("netapp_storage_protocol"),
+    cfg.BoolOpt("nfs_qcow2_volumes"),
+]
+
+
+def read(
+    files: Sequence[str], directories: Sequence[str], project: str
+) -> cfg.ConfigOpts:
+    """The files, parsed.
+
+    :raises errors.Misconfigured: one cannot be read
+    """
+    conf = cfg.ConfigOpts()
+    arguments = [f"--config-dir={each}" for each in directories]
+    try:
+        conf(arguments, project=project, default_config_files=list(files))
+    except cfg.Error as error:
+        raise errors.Misconfigured(f"{error}") from error
+    except OSError as error:
+        raise errors.Misconfigured(f"{error.filename}: {error.strerror}") from error
+    return conf
+
+
+def secrets_of(conf: cfg.ConfigOpts) -> list[str]:
+    """Values of all options whose name says that they are secret.
+
+    In whatever section they are, and whoever declares them: for `masked`.
+    """
+    return [
+        value
+        for path in conf.config_file + _files_of(conf.config_dir)
+        for section in _sections(path).values()
+        for name, values in section.items()
+        if name.endswith(("password", "secret"))
+        for value in values
+        if len(value) > 3
+    ]
+
+
+def _files_of(directories: Sequence[str] | None) -> list[str]:
+    return sorted(
+        path
+        for each in directories or ()
+        for path in glob.glob(os.path.join(each, "*.conf"))
+    )
+
+
+def _sections(path: str) -> dict[str, dict[str, list[str]]]:
+    sections: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(path, sections).parse()
+    return sections
+
+
+def glance_config(
+    conf: cfg.ConfigOpts, files: Sequence[str], directories: Sequence[str]
+) -> GlanceConfig:
+    """What glance-api.conf says about the stores."""
+    conf.register_opts(_GLANCE)
+    conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
+    conf.register_opt(cfg.StrOpt("helper_command"), group="privsep_ontap")
+    enabled: Mapping[str, str] = conf.enabled_backends
+    return GlanceConfig(
+        files=tuple(files),
+        directories=tuple(directories),
+        stores=tuple(
+            _store(conf, each) for each, kind in enabled.items() if kind == TYPE
+        ),
+        cinder_stores=tuple(
+            _upstream_store(conf, each)
+            for each, kind in enabled.items()
+            if kind == UPSTREAM_TYPE
+        ),
+        lock_path=conf.oslo_concurrency.lock_path or None,
+        show_image_direct_url=conf.show_image_direct_url,
+        show_multiple_locations=conf.show_multiple_locations,
+        helper_command=conf.privsep_ontap.helper_command or None,
+    )
+
+
+def _store(conf: cfg.ConfigOpts, store_id: str) -> StoreConfig:
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    _register(conf, opts.OPTIONS, store_id)
+    for option in opts.OPTIONS:
+        try:
+            values[option.name] = _value(conf, store_id, option.dest)
+        except (cfg.ConfigFileValueError, ValueError) as error:
+            mistakes.append(str(error))
+    if mistakes:
+        return StoreConfig(store_id, None, tuple(mistakes))
+    try:
+        found = Settings.from_options(values, store_id)
+    except errors.Misconfigured as error:
+        return StoreConfig(store_id, None, (str(error),))
+    return StoreConfig(store_id, found)
+
+
+def _upstream_store(conf: cfg.ConfigOpts, store_id: str) -> CinderStoreConfig:
+    _register(conf, _UPSTREAM, store_id)
+    return CinderStoreConfig(
+        store_id,
+        _value(conf, store_id, "cinder_volume_type"),
+        _value(conf, store_id, "cinder_mount_point_base"),
+    )
+
+
+def _register(conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str) -> None:
+    """Declare options in *group*, and in the one that all groups fall back to."""
+    conf.register_opts(options, group=SHARED)
+    conf.register_opts(options, group=group)
+    for option in options:
+        # Nothing of its own: see _value.
+        conf.set_default(option.dest, None, group=group)
+
+
+def _value(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
+    own = getattr(conf[group], name)
+    return getattr(conf[SHARED], name) if own is None else own
+
+
+def cinder_backends(conf: cfg.ConfigOpts) -> tuple[CinderBackend, ...]:
+    """The enabled back ends of cinder.conf."""
+    conf.register_opts(_CINDER)
+    return tuple(_backend(conf, each) for each in conf.enabled_backends)
+
+
+def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
+    _register(conf, _CINDER_BACKEND, section)
+    return CinderBackend(
+        section=section,
+        driver=_value(conf, section, "volume_driver"),
+        # Cinder's own default is the driver's name: no type asks for that.
+        backend_name=_value(conf, section, "volume_backend_name"),
+        protocol=_value(conf, section, "netapp_storage_protocol"),
+        qcow2=bool(_value(conf, section, "nfs_qcow2_volumes")),
+    )
+
+
+def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """What Cinder is told to look at an image's location for."""
+    conf.register_opts(_CINDER)
+    return tuple(conf.allowed_direct_url_schemes)
+
+
+def masked(text: str, secrets: Sequence[str]) -> str:
+    """*text* without any of the *secrets*."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

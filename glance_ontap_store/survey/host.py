@@ -1,0 +1,176 @@
+"""What this host has: programs, packages, directories, the way to root.
+
+Everything is looked at with the eyes of the user who runs the command.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import configparser
+import contextlib
+from importlib import metadata
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from glance_ontap_store.survey.answer import Answer
+from glance_ontap_store.survey.answer import Reason
+from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.facts import GlanceConfig
+from glance_ontap_store.survey.facts import Host
+
+# mount(8) finds its helpers there, whatever PATH says.
+_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin")
+PROGRAMS = ("mount", "umount", "mount.nfs", "sudo", "glance-rootwrap")
+# As pip knows them.
+PACKAGES = (
+    "glance",
+    "glance_store",
+    "os-brick",
+    "oslo.privsep",
+    "oslo.rootwrap",
+    "python-cinderclient",
+)
+# What glance-api runs as, where packages set it up.
+_SERVICE_USER = "glance"
+CONTEXTS = (
+    "glance_ontap_store.attach.privilege.context",
+    "os_brick.privileged.default",
+)
+
+
+def look(glance: GlanceConfig) -> Host:
+    """This host, as far as the stores need it."""
+    settings = [each.settings for each in glance.stores if each.settings]
+    directories = {each.mount_point_base for each in settings}
+    if glance.lock_path:
+        directories.add(glance.lock_path)
+    configs = sorted({each.rootwrap_config for each in settings})
+    return Host(
+        user=pwd.getpwuid(os.geteuid()).pw_name,
+        is_root=os.geteuid() == 0,
+        programs={name: _program(name) for name in PROGRAMS},
+        packages={name: _version(name) for name in PACKAGES},
+        directories={path: unusable(path) for path in sorted(directories)},
+        rootwrap={path: _rootwrap(path, glance) for path in configs},
+        sudo=_sudo(configs),
+    )
+
+
+def _program(name: str) -> str | None:
+    # A virtual environment's programs need not be on the PATH.
+    places = [
+        *os.environ.get("PATH", "").split(os.pathsep),
+        os.path.dirname(sys.executable),
+        *_SYSTEM,
+    ]
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+def _version(package: str) -> str | None:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
+
+
+def unusable(path: str) -> str | None:
+    """Why *path* cannot be made a directory to write in; None if it can.
+
+    Nothing is made that was not there.
+    """
+    existing = path
+    while not os.path.lexists(existing) and existing != os.path.dirname(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        return f"{existing} is not a directory"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} cannot be written by this user"
+    try:
+        # access(2) knows nothing of a file system that is mounted read-only in
+        # some kinds of containers: a file without a name leaves nothing.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return f"{existing} cannot be written: {error.strerror}"
+    return None
+
+
+def _rootwrap(path: str, glance: GlanceConfig) -> Answer[str | None]:
+    """Why glance-rootwrap would not start the helpers; None if it would.
+
+    Rootwrap itself is asked, for the commands that oslo.privsep runs.
+    """
+    try:
+        from oslo_rootwrap import wrapper
+    except ImportError:
+        return "oslo.rootwrap is not installed"
+    parser = configparser.RawConfigParser()
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        config = wrapper.RootwrapConfig(parser)
+        filters = wrapper.load_filters(config.filters_path)
+    except PermissionError as error:
+        # Root may read it, and it is root who runs rootwrap.
+        return Unknown(Reason.UNREADABLE, f"{error.filename} cannot be read by you")
+    except OSError as error:
+        return f"{error.filename} cannot be read: {error.strerror}"
+    except (configparser.Error, ValueError, TypeError) as error:
+        return f"it cannot be parsed: {error}"
+    for context in CONTEXTS:
+        try:
+            wrapper.match_filter(filters, _helper(glance, context), config.exec_dirs)
+        except wrapper.NoFilterMatched:
+            return f"no filter in {', '.join(config.filters_path)} lets {context} start"
+        except wrapper.FilterMatchNotExecutable:
+            return (
+                "privsep-helper is in none of its exec_dirs"
+                f" ({', '.join(config.exec_dirs)})"
+            )
+    return None
+
+
+def _helper(glance: GlanceConfig, context: str) -> list[str]:
+    """The command that oslo.privsep has rootwrap run (priv_context.py)."""
+    command = ["privsep-helper"]
+    for path in glance.files:
+        command += ["--config-file", path]
+    for path in glance.directories:
+        command += ["--config-dir", path]
+    socket = "/tmp/tmp0/privsep.sock"  # noqa: S108 - a name, never made
+    return [*command, "--privsep_context", context, "--privsep_sock_path", socket]
+
+
+def _sudo(configs: Iterable[str]) -> Answer[bool]:
+    """Whether Glance's user may run glance-rootwrap as root without a password."""
+    sudo = _program("sudo")
+    if sudo is None:
+        return Unknown(Reason.MISSING, "there is no sudo")
+    command = [sudo, "-n", "-l"]
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam(_SERVICE_USER)
+        except KeyError:
+            return Unknown(
+                Reason.NOT_GIVEN,
+                f"the command runs as root, and there is no user {_SERVICE_USER!r}",
+            )
+        command += ["-U", _SERVICE_USER]
+    for config in configs:
+        asked = [*command, "glance-rootwrap", config, "privsep-helper"]
+        try:
+            answer = subprocess.run(
+                asked, capture_output=True, check=False, env=_environment(), timeout=30
+            )
+        except subprocess.TimeoutExpired:
+            # It asks a directory service, say.
+            return Unknown(Reason.UNREACHABLE, "sudo did not answer within 30 s")
+        if answer.returncode != 0:
+            return False
+    return True
+
+
+def _environment() -> Mapping[str, str]:
+    return {**os.environ, "LC_ALL": "C"}

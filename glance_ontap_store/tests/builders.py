@@ -1,0 +1,85 @@
+"""Values and objects that several test modules need."""
+
+from glance_ontap_store import identity
+from glance_ontap_store import opts
+from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
+
+VOLUME_ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
+
+OTHER_ID = "5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22"
+
+ATTACHMENT_ID = "9a0f1a6e-5f65-4a76-9a43-0f1d2c3b4a55"
+
+CONNECTOR = {"host": "glance-1", "ip": "192.0.2.10"}
+
+# As Cinder answers; api-ref/source/v3 of Cinder.
+VOLUME = {
+    "id": VOLUME_ID,
+    "name": "image-1",
+    "status": "available",
+    "size": 3,
+    "metadata": {"image_owner": "acme"},
+    "volume_type": "ontap-fv1",
+    "encrypted": False,
+    "attachments": [],
+    "multiattach": False,
+    "bootable": "false",
+    "links": [],
+}
+
+
+def make_settings(**changes):
+    values = {option.name: option.default for option in opts.OPTIONS}
+    values.update(
+        ontap_store_auth_address=AUTH_URL,
+        ontap_store_user_name="glance",
+        ontap_store_password="s3cret",
+        ontap_store_project_name="images",
+        ontap_os_region_name="north",
+    )
+    return Settings.from_options({**values, **changes}, "fv1")
+
+
+def make_client(**changes):
+    given = make_settings(**changes)
+    return CinderClient(given, identity.session_for(given))
+
+
+# A "GiB" cannot be small, so that an upload extends only where this says so.
+SIZE = 5000
+
+
+def upload():
+    return Upload(
+        image_id="image-1",
+        owner="acme",
+        reader=OnePass(Pattern(SIZE)),
+        size=0,
+        hash_algo="sha256",
+    )
+
+
+def assert_nothing_is_left(cloud):
+    cloud.clock.sleep(3600)
+    assert cloud.holdings() == set()
+    assert not list(cloud.cinder.find("image-image-1"))
+    assert not cloud.cinder.orphans
+
+
+UPLOAD_CALLS = [
+    ("create", 1),
+    ("get", 1),
+    ("get", 2),
+    ("attach", 1),
+    ("complete", 1),
+    ("detach", 1),
+    ("extend", 1),
+    ("get", 3),
+    ("set_readonly", 1),
+    ("set_metadata", 1),
+]

@@ -1,0 +1,79 @@
+"""Images as the functional tests look at them: their volumes and files."""
+
+from collections.abc import Iterator
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional.pattern import GIB
+from glance_ontap_store.tests.functional.pattern import Pattern
+
+
+def image_volumes(admin: Any, image_id: str) -> list[Any]:
+    """The image-volumes of an image, whoever's they are."""
+    found = admin.block_storage.volumes(all_projects=True, name=f"image-{image_id}")
+    return list(found)
+
+
+def image_volume(admin: Any, image_id: str) -> Any:
+    (volume,) = image_volumes(admin, image_id)
+    return volume
+
+
+def backing_file(lab: Any, volume: Any) -> Path:
+    """Where the volume's bytes lie, by its host attribute ``host@backend#pool``."""
+    flexvol = volume.host.rpartition("/")[2]
+    return Path(lab.flexvol(flexvol)) / f"volume-{volume.id}"
+
+
+def assert_stored(lab: Any, admin: Any, image: Any, data: Pattern) -> None:
+    """The image is what *data* was, in Glance, in Cinder and on the FlexVol."""
+    assert image.status == "active"
+    assert image.size == data.size
+    assert image.checksum == data.md5.hexdigest()
+    assert image.hash_value == data.sha512.hexdigest()
+    volume = image_volume(admin, image.id)
+    assert volume.size == max(1, -(-data.size // GIB))
+    assert volume.metadata["image_size"] == str(data.size)
+    assert volume.metadata["ontap_state"] == "sealed"
+    assert volume.status == "available"
+    assert not volume.attachments
+    path = backing_file(lab, volume)
+    assert path.stat().st_size == volume.size * GIB
+    assert pattern.first_difference(path, data.size) is None
+
+
+def data_reads(lab: Any, image_id: str) -> list[int]:
+    """Bytes of each download of the image that Glance has answered."""
+    return [
+        request["response_bytes"]
+        for request in lab.glance_requests()
+        if request["method"] == "GET" and request["path"].endswith(f"/{image_id}/file")
+    ]
+
+
+def start_import(cloud: Any, image_id: str, method: str, store: str) -> None:
+    answer = cloud.image.post(
+        f"/images/{image_id}/import",
+        json={"method": {"name": method}, "stores": [store]},
+    )
+    assert answer.status_code == 202, answer.text
+
+
+@contextlib.contextmanager
+def reserved(admin: Any, volume_id: str) -> Iterator[None]:
+    """While it is held, somebody else has the volume."""
+    attachment = admin.block_storage.post(
+        "/attachments",
+        json={
+            "attachment": {"volume_uuid": volume_id, "connector": None, "mode": "ro"}
+        },
+        microversion="3.54",
+    ).json()["attachment"]
+    try:
+        yield
+    finally:
+        admin.block_storage.delete(
+            f"/attachments/{attachment['id']}", microversion="3.54"
+        )

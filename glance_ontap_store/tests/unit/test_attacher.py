@@ -1,0 +1,86 @@
+"""Attaching; with the lifecycle, its failures are in test_lifecycle_failures."""
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.tests.fakes.cloud import TYPES
+
+
+@pytest.fixture
+def volume_id(cloud):
+    made = cloud.cinder.create(NewVolume("x", 1, "ontap-fv2", {}))
+    cloud.clock.sleep(60)
+    return made.id
+
+
+class TestWritable:
+    def test_attached_while_it_is_open(self, cloud, volume_id):
+        with cloud.attacher().writable(volume_id) as opened:
+            assert cloud.cinder.get(volume_id).status == "in-use"
+            opened.write_at(0, b"abc")
+        assert cloud.cinder.get(volume_id).status == "available"
+        with open(cloud.cinder.path_of(volume_id), "rb") as file:
+            assert file.read(3) == b"abc"
+
+    def test_the_options_that_cinder_mounts_with(self, cloud, volume_id):
+        with cloud.attacher().writable(volume_id):
+            export = TYPES["ontap-fv2"].export
+            assert cloud.mounter.options[export] == "vers=4.1"
+
+    def test_a_busy_volume_is_not_waited_for(self, cloud, volume_id):
+        before = cloud.clock.monotonic()
+        with cloud.attacher().writable(volume_id):
+            with pytest.raises(errors.ImageVolumeInUse):
+                with cloud.attacher().writable(volume_id):
+                    pass
+        assert cloud.clock.monotonic() == before
+
+    def test_a_volume_that_holds_qcow2_is_not_overwritten(self, cloud, volume_id):
+        path = cloud.cinder.path_of(volume_id)
+        with open(path, "r+b") as file:
+            file.write(b"QFI\xfbuser's")
+        with pytest.raises(errors.Misconfigured, match="qcow2"):
+            with cloud.attacher().writable(volume_id) as opened:
+                opened.write_at(0, b"image")
+        with open(path, "rb") as file:
+            assert file.read(10) == b"QFI\xfbuser's"
+        assert cloud.cinder.get(volume_id).status == "available"
+
+
+class TestReadable:
+    @pytest.mark.parametrize("wait_s", [0, 30])
+    def test_waited_for_as_long_as_said(self, cloud, volume_id, wait_s):
+        with cloud.attacher().readable(volume_id, True, 120):
+            before = cloud.clock.monotonic()
+            with pytest.raises(errors.ImageVolumeInUse):
+                with cloud.attacher().readable(volume_id, True, wait_s):
+                    pass
+            assert cloud.clock.monotonic() - before == pytest.approx(wait_s)
+
+    @pytest.mark.parametrize("known_raw", [True, False])
+    @pytest.mark.parametrize("begin", [b"QFI\xfb", b"boot"])
+    def test_cinder_is_asked_about_qcow2_only_where_it_may_be(
+        self, cloud, volume_id, known_raw, begin
+    ):
+        with open(cloud.cinder.path_of(volume_id), "r+b") as file:
+            file.write(begin)
+        with cloud.attacher().readable(volume_id, known_raw, 120) as opened:
+            assert opened.read_at(0, 4) == begin
+        is_asked = "volume_format" in cloud.volumes.calls
+        assert is_asked == (not known_raw and begin != b"boot")
+
+    def test_another_error_is_not_waited_for(self, cloud, volume_id):
+        before = cloud.clock.monotonic()
+        cloud.volumes.fail("attach", errors.Refused("no"))
+        with pytest.raises(errors.Refused):
+            with cloud.attacher().readable(volume_id, True, 120):
+                pass
+        assert cloud.clock.monotonic() == before
+
+    def test_a_failed_detach_after_all_went_well_comes_out(self, cloud, volume_id):
+        cloud.volumes.fail("detach", errors.CinderUnreachable("no answer"))
+        with pytest.raises(errors.CinderUnreachable, match="no answer"):
+            with cloud.attacher().readable(volume_id, True, 120):
+                pass
+        assert not cloud.mounter.mounted()

@@ -1,0 +1,51 @@
+"""How findings look: whole lines for programs, folded ones on a terminal."""
+
+import io
+
+import pytest
+
+from glance_ontap_store.cli.formatter import LinesFormatter
+
+COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
+ROWS = [
+    ("error", "fv1", "quota", "The quota is full. " * 9, "Raise it."),
+    ("info", "cinder", "deep-clone", "It was cloned.", ""),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def emitted(stream, columns=COLUMNS, rows=ROWS):
+    LinesFormatter().emit_list(columns, rows, stream, None)
+    return stream.getvalue().splitlines()
+
+
+def test_a_line_for_each_finding():
+    first, second = emitted(io.StringIO())
+    assert first.startswith("error  fv1     quota       The quota is full.")
+    assert first.endswith("Raise it.")
+    assert second == "info   cinder  deep-clone  It was cloned."
+
+
+def test_a_terminal_gets_lines_that_fit(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = emitted(Terminal())
+    assert lines[0] == "error  fv1     quota"
+    assert max(map(len, lines)) <= 60
+    assert "    Raise it." in lines
+    assert lines[-1] == "    It was cloned."
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_nothing_is_nothing(stream):
+    assert emitted(stream(), rows=[]) == []
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_chosen_columns_alone(stream):
+    rows = [("error", "quota"), ("info", "deep-clone")]
+    lines = emitted(stream(), ("Severity", "Code"), rows)
+    assert [each.split() for each in lines] == [list(row) for row in rows]

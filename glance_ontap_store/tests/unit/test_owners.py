@@ -1,0 +1,142 @@
+"""Asking Glance whose an image is."""
+
+import pytest
+import requests
+
+from glance_ontap_store import errors
+from glance_ontap_store import identity
+from glance_ontap_store.images import owners as owners_
+from glance_ontap_store.images.owners import Owners
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes.openstack_http import GLANCE
+from glance_ontap_store.tests.fakes.openstack_http import Http
+from glance_ontap_store.tests.fakes.openstack_http import request_catalog
+
+IMAGE_ID = "6a4f0f3e-8f57-4f0e-9c1c-6f1d2b3c4d5e"
+URL = f"{GLANCE}/v2/images/{IMAGE_ID}"
+
+
+@pytest.fixture
+def http(requests_mock):
+    return Http(requests_mock)
+
+
+@pytest.fixture
+def owners():
+    settings = builders.make_settings()
+    return Owners(settings, identity.session_for(settings))
+
+
+def admin(**changes):
+    return Requester(
+        **{
+            "project_id": "admins",
+            "is_trusted": True,
+            "token": "t0ken",
+            "catalog": request_catalog(),
+            **changes,
+        }
+    )
+
+
+def test_a_member_owns_the_image_and_nobody_is_asked(http, owners):
+    member = admin(project_id="acme", is_trusted=False)
+    assert owners.owner_of(IMAGE_ID, member) == "acme"
+    assert http.mock.request_history == []
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v2", "/v2/"])
+def test_glance_tells_an_administrator(http, owners, path):
+    asked = http.mock.get(URL, json={"owner": "acme"})
+    catalog = request_catalog(image=f"{GLANCE}{path}")
+    assert owners.owner_of(IMAGE_ID, admin(catalog=catalog)) == "acme"
+    assert asked.last_request.headers["X-Auth-Token"] == "t0ken"
+    assert asked.last_request.headers["X-Service-Token"] == "token-of-glance"
+    assert asked.last_request.timeout == owners_.TIMEOUT_S
+
+
+def test_an_image_without_an_owner(http, owners):
+    http.mock.get(URL, json={"owner": None})
+    assert owners.owner_of(IMAGE_ID, admin()) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        pytest.param({"status_code": 404}, "404", id="no such image"),
+        pytest.param({"status_code": 401}, "401", id="refused"),
+        pytest.param({"status_code": 503}, "503", id="overloaded"),
+        pytest.param({"text": "<html>"}, "JSON", id="a page"),
+        pytest.param({"json": {}}, "owner", id="no owner in it"),
+        pytest.param({"json": []}, "list indices", id="a list"),
+        pytest.param(
+            {"exc": requests.exceptions.ReadTimeout()}, "timed out", id="no answer"
+        ),
+        pytest.param(
+            {"exc": requests.exceptions.ConnectTimeout()}, "timed out", id="gone"
+        ),
+    ],
+)
+def test_what_glance_does_not_tell_is_the_uploaders(
+    http, owners, caplog, answer, cause
+):
+    http.mock.get(URL, **answer)
+    assert owners.owner_of(IMAGE_ID, admin()) == "admins"
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    text = record.getMessage()
+    assert IMAGE_ID in text
+    assert cause in text
+    assert "t0ken" not in text
+
+
+@pytest.mark.parametrize("changes", [{"token": None}, {"catalog": ()}])
+def test_nothing_to_ask_with(http, owners, caplog, changes):
+    assert owners.owner_of(IMAGE_ID, admin(**changes)) == "admins"
+    assert "WARNING" in caplog.text
+    assert http.mock.request_history == []
+
+
+def test_the_catalog_has_no_such_region(http):
+    settings = builders.make_settings(ontap_os_region_name="west")
+    owners = Owners(settings, identity.session_for(settings))
+    with pytest.raises(errors.Misconfigured, match=r"'west'.*ontap_os_region_name"):
+        owners.ask(IMAGE_ID, admin())
+
+
+class TestDeletion:
+    MEMBER = {"project_id": "acme", "is_trusted": False}
+
+    def record(self, **changes):
+        return Record(**{"image_id": IMAGE_ID, "owner": "globex", **changes})
+
+    @pytest.mark.parametrize("owner", ["acme", None])
+    def test_of_ones_own(self, http, owners, owner):
+        assert owners.may_delete(self.record(owner=owner), admin(**self.MEMBER))
+        assert http.mock.request_history == []
+
+    def test_by_an_administrator(self, http, owners):
+        assert owners.may_delete(self.record(), admin())
+        assert http.mock.request_history == []
+
+    def test_an_image_that_was_given_to_the_requester(self, http, owners):
+        http.mock.get(URL, json={"owner": "acme"})
+        assert owners.may_delete(self.record(), admin(**self.MEMBER))
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param({"json": {"owner": "globex"}}, id="a public image"),
+            pytest.param({"status_code": 404}, id="a private image"),
+            pytest.param({"exc": requests.exceptions.ReadTimeout()}, id="no answer"),
+        ],
+    )
+    def test_of_another_project(self, http, owners, answer):
+        http.mock.get(URL, **answer)
+        assert not owners.may_delete(self.record(), admin(**self.MEMBER))
+
+    def test_of_an_image_that_nobody_names(self, http, owners):
+        record = self.record(image_id=None)
+        assert not owners.may_delete(record, admin(**self.MEMBER))
+        assert http.mock.request_history == []

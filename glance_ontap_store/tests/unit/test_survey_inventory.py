@@ -1,0 +1,124 @@
+"""What a volume is to list and usage, and what sums are made of."""
+
+import dataclasses
+
+import pytest
+
+from glance_ontap_store import units
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images import record as record_
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.survey import cinder
+from glance_ontap_store.survey import inventory
+from glance_ontap_store.survey.cinder import ListedVolume
+from glance_ontap_store.survey.inventory import Row
+from glance_ontap_store.survey.inventory import Sum
+
+SEALED = Record(
+    image_id="image-1", owner="acme", size=1000, store="fv1", state=record_.SEALED
+)
+
+
+def seen(record=SEALED, metadata=None, **changes):
+    given = record.to_metadata() if metadata is None else metadata
+    volume = Volume("v1", "available", 2, given, "ontap-fv1")
+    known = ListedVolume(volume, "h@b#a:/fv1", "service", "volume-v1")
+    return dataclasses.replace(known, **changes)
+
+
+def row(*arguments, **changes):
+    return inventory.row(seen(*arguments, **changes), "fv1", "ontap-fv1")
+
+
+def test_a_sealed_volume():
+    assert row() == Row(
+        store="fv1",
+        image_id="image-1",
+        owner="acme",
+        volume_id="v1",
+        pool="h@b#a:/fv1",
+        size_gib=2,
+        image_size=1000,
+        state="sealed",
+        status="available",
+        file="volume-v1",
+    )
+
+
+def test_an_upload_has_no_size_yet():
+    filling = dataclasses.replace(SEALED, state=record_.FILLING, size=None)
+    found = row(filling)
+    assert (found.state, found.image_size) == ("filling", None)
+
+
+def test_what_cinder_registered_is_as_long_as_its_volume():
+    found = row(Record(image_id="image-1", owner="acme"))
+    assert (found.state, found.image_size) == (inventory.BY_CINDER, 2 * units.GIB)
+
+
+def test_a_temporary_clone_is_no_image():
+    found = row(Record(store="fv1", state=record_.READING))
+    assert found.state == "reading"
+    assert not found.is_image
+
+
+def test_a_size_that_is_no_number_is_said():
+    found = row(metadata={**SEALED.to_metadata(), "image_size": "large"})
+    assert (found.state, found.image_size) == (inventory.UNREADABLE, None)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"purpose": "database"},
+        dataclasses.replace(SEALED, store="fv2").to_metadata(),
+        {**dataclasses.replace(SEALED, store="fv2").to_metadata(), "image_size": "x"},
+        {"image_size": "x"},
+        # Upstream's store writes a size.
+        {"glance_image_id": "i", "image_owner": "acme", "image_size": "5"},
+    ],
+    ids=["bare", "a user's", "another store's", "broken", "odd", "upstream's"],
+)
+def test_what_is_not_the_stores(metadata):
+    assert row(metadata=metadata) is None
+
+
+def some_row(**changes):
+    return dataclasses.replace(row(), **changes)
+
+
+def test_sums_by_project():
+    rows = [
+        some_row(),
+        some_row(volume_id="v2", owner="globex"),
+        some_row(volume_id="v3", image_size=24),
+        some_row(volume_id="v4", state=record_.READING, image_size=None),
+    ]
+    allocated = {"v1": 512, "v2": 1024, "v3": 512}
+    assert inventory.summed(
+        rows, "project", lambda each: allocated.get(each.volume_id)
+    ) == [
+        Sum("acme", 2, 1024, 4, 1024),
+        Sum("globex", 1, 1000, 2, 1024),
+    ]
+
+
+def test_one_unknown_makes_the_sum_unknown():
+    rows = [some_row(), some_row(volume_id="v2", image_size=None)]
+    (found,) = inventory.summed(rows, "store", lambda each: None)
+    assert found == Sum("fv1", 2, None, 4, None)
+
+
+def test_a_pool_that_is_not_known_comes_last():
+    rows = [some_row(pool=None), some_row(pool="p2"), some_row(pool="p1")]
+    found = inventory.summed(rows, "pool", lambda each: 0)
+    assert [each.key for each in found] == ["p1", "p2", None]
+
+
+def test_each_volume_once():
+    first, second = seen(), seen(file="volume-v2")
+    other = dataclasses.replace(
+        second, volume=dataclasses.replace(second.volume, id="v2")
+    )
+    assert list(cinder.all_seen((first, other), (second,))) == [first, other]

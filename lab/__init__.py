@@ -1,0 +1,21 @@
+"""Real Keystone, Glance and Cinder over the ONTAP simulator, on one machine.
+
+``python -m lab up`` keeps a lab running,
+``... run CMD ARGS`` runs a command inside one. See :mod:`.cli`.
+
+What is where:
+
+=================  ========================================================
+``cli``            the command: options, packages, the outer process
+``packages``       missing system programs, and how to get them
+``namespace``      the private mount and process namespace, and its end
+``layout``         directories, ports and passwords of one lab
+``keystone`` ...   one module a service: its configuration, its processes
+``services``       one process: start, wait until it answers, stop
+``supervisor``     all of them: order of start, control socket, facts file
+``client``         what tests inside the lab use (:class:`.client.Lab`)
+``requestlog``     the WSGI filter that writes the request logs
+=================  ========================================================
+
+The lab never imports the driver: Glance does, from its configuration.
+"""

@@ -1,0 +1,217 @@
+"""Cinder: configuration, database, its processes, volume types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import secrets
+import time
+
+from keystoneauth1 import exceptions
+from keystoneauth1 import session
+
+from lab import databases
+from lab import ini
+from lab import keystone
+from lab import paste
+from lab import rabbitmq
+from lab import rootwrap
+from lab import simulator
+from lab.errors import ServiceFailed
+from lab.layout import FLEXVOLS
+from lab.layout import HOST
+from lab.layout import SVM
+from lab.layout import Layout
+from lab.layout import environment_bin
+from lab.services import POLL_S
+from lab.services import Service
+from lab.services import answers
+from lab.services import run_step
+from lab.services import tail
+
+CONFIG = "/etc/cinder/cinder.conf"
+BACKEND = "ontap"
+EMBEDDED = "cinder"
+STOCK = ("cinder-api", "cinder-scheduler", "cinder-volume")
+
+
+def write_config(lab: Layout) -> None:
+    data = lab.data / "cinder"
+    directory = lab.configs / "cinder"
+    transport = "fake:/"
+    if lab.broker:
+        secret = lab.passwords["rabbit"]
+        transport = f"rabbit://{rabbitmq.USER}:{secret}@{HOST}:{lab.ports['amqp']}/"
+    ini.write(
+        directory / "cinder.conf",
+        {
+            "DEFAULT": {
+                "host": "lab",
+                "my_ip": HOST,
+                "transport_url": transport,
+                "auth_strategy": "keystone",
+                "api_paste_config": "/etc/cinder/api-paste.ini",
+                "rootwrap_config": "/etc/cinder/rootwrap.conf",
+                "state_path": data,
+                "osapi_volume_listen": HOST,
+                "osapi_volume_listen_port": lab.ports["cinder"],
+                "osapi_volume_workers": 1,
+                "enabled_backends": BACKEND,
+                "default_volume_type": "ontap",
+                "allowed_direct_url_schemes": "cinder",
+                "glance_api_servers": lab.url("glance"),
+                "glance_num_retries": 1,
+                "quota_volumes": 10000,
+                "quota_snapshots": 10000,
+                "quota_gigabytes": 1000000,
+                "use_stderr": True,
+                # The first reports of a backend come at once, not after a
+                # random while.
+                "periodic_fuzzy_delay": 0,
+            },
+            "database": {
+                "connection": databases.url(lab.data / "cinder.sqlite"),
+                "sqlite_synchronous": False,
+            },
+            "keystone_authtoken": keystone.authtoken(lab, "cinder"),
+            "glance": keystone.credentials(lab, "cinder"),
+            "service_user": {
+                **keystone.credentials(lab, "cinder"),
+                "send_service_user_token": True,
+            },
+            "oslo_concurrency": {"lock_path": data / "locks"},
+            # So that a test can have a volume type that encrypts.
+            "key_manager": {
+                "backend": "cinder.keymgr.conf_key_mgr.ConfKeyManager",
+                "fixed_key": secrets.token_hex(32),
+            },
+            "coordination": {"backend_url": f"file://{data}/coordination"},
+            BACKEND: {
+                "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
+                "volume_backend_name": BACKEND,
+                "netapp_storage_family": "ontap_cluster",
+                "netapp_storage_protocol": "nfs",
+                "netapp_server_hostname": HOST,
+                "netapp_server_port": lab.ports["ontap"],
+                "netapp_transport_type": "http",
+                "netapp_login": simulator.ADMIN,
+                "netapp_password": lab.passwords["ontap"],
+                "netapp_vserver": SVM,
+                "netapp_use_legacy_client": False,
+                "netapp_allow_zapi_fallback": False,
+                "nfs_shares_config": "/etc/cinder/nfs_shares",
+                "nfs_mount_point_base": data / "mnt",
+                "nas_secure_file_operations": False,
+                "nas_secure_file_permissions": False,
+            },
+        },
+    )
+    (directory / "nfs_shares").write_text(
+        "".join(f"{HOST}:/{name}\n" for name in FLEXVOLS), encoding="utf-8"
+    )
+    (directory / "api-paste.ini").write_text(
+        paste.with_request_log(
+            rootwrap.SHIPPED / "cinder" / "api-paste.ini", lab.requests("cinder")
+        ),
+        encoding="utf-8",
+    )
+    for path in (rootwrap.SHIPPED / "cinder").glob("*.json"):
+        (directory / path.name).write_bytes(path.read_bytes())
+    rootwrap.install(
+        rootwrap.SHIPPED / "cinder",
+        directory,
+        sorted((rootwrap.SHIPPED / "os-brick" / "rootwrap.d").glob("*.filters")),
+    )
+    for name in ("locks", "coordination", "mnt", "conversion"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+    lab.requests("cinder").touch()
+
+
+def prepare(lab: Layout, environment: dict[str, str]) -> bool:
+    """Database; whether the schema was ready-made."""
+    manage = [str(environment_bin() / "cinder-manage"), "--config-file", CONFIG]
+    return databases.prepare(
+        "cinder",
+        lab.data / "cinder.sqlite",
+        lambda: run_step(
+            "cinder", [*manage, "db", "sync"], environment, lab.log("cinder-setup")
+        ),
+    )
+
+
+def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
+    """One process in the embedded flavour, the three of Cinder in the stock one."""
+
+    def api_answers(_: Service) -> bool:
+        return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
+
+    def driver_is_up(service: Service) -> bool:
+        return service.log_count("Driver initialization completed successfully") > 0
+
+    def listens(service: Service) -> bool:
+        return service.log_count("Starting cinder-scheduler node") > 0
+
+    def make(name: str, ready: Callable[[Service], bool], argv: list[str]) -> Service:
+        return Service(name, argv, environment, lab.log(name), ready)
+
+    if not lab.broker:
+        python = str(environment_bin() / "python3")
+        module = "lab.embedded_cinder"
+        return [make(EMBEDDED, api_answers, [python, "-m", module, CONFIG])]
+    ready = {
+        "cinder-api": api_answers,
+        "cinder-volume": driver_is_up,
+        "cinder-scheduler": listens,
+    }
+    return [
+        make(
+            name,
+            ready[name],
+            [str(environment_bin() / name), "--config-file", CONFIG],
+        )
+        for name in STOCK
+    ]
+
+
+def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -> None:
+    """Returns when the scheduler knows every FlexVol.
+
+    :raises ServiceFailed: not in time; with the volume service's log
+    """
+    deadline = time.monotonic() + timeout_s
+    while (known := _pools(lab, admin)) != expected_pools():
+        if time.monotonic() > deadline:
+            name = "cinder-volume" if lab.broker else EMBEDDED
+            reason = f"its scheduler knows only the pools {sorted(known)}"
+            raise ServiceFailed(name, reason, tail(lab.log(name)))
+        time.sleep(POLL_S)
+
+
+def _pools(lab: Layout, admin: session.Session) -> set[str]:
+    """The pools that the scheduler knows; empty while it cannot say.
+
+    Asked before the scheduler listens, the question is lost and Cinder's API
+    waits a minute for the answer: so we do not.
+    """
+    url = f"{lab.url('cinder')}/{admin.get_project_id()}/scheduler-stats/get_pools"
+    try:
+        found = admin.get(url, timeout=3, connect_retries=0).json()["pools"]
+    except exceptions.ClientException:
+        return set()
+    return {pool["name"] for pool in found}
+
+
+def expected_pools() -> set[str]:
+    """One for each FlexVol."""
+    return {f"lab@{BACKEND}#{HOST}:/{name}" for name in FLEXVOLS}
+
+
+def create_volume_types(lab: Layout, admin: session.Session) -> None:
+    """``ontap``, one type pinned to each FlexVol, and store ``own``'s."""
+    url = f"{lab.url('cinder')}/{admin.get_project_id()}/types"
+    types: dict[str, dict[str, str]] = {"ontap": {}}
+    for name in FLEXVOLS:
+        types[f"ontap-{name}"] = {"pool_name": f"{HOST}:/{name}"}
+    types["ontap-own"] = types["ontap-fv2"]
+    for name, pin in types.items():
+        specs = {"volume_backend_name": BACKEND, **pin}
+        admin.post(url, json={"volume_type": {"name": name, "extra_specs": specs}})

@@ -1,0 +1,209 @@
+"""The lab's command line: ``up`` and ``run CMD ARGS...``.
+
+The command runs itself again inside private namespaces (:mod:`.namespace`);
+what the inner one is to do travels in one environment variable.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import json
+import os
+from pathlib import Path
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+
+from lab import namespace
+from lab import packages
+from lab import progress
+from lab.errors import Unusable
+from lab.layout import STORES
+from lab.namespace import Reaper
+
+PROGRAM = "python -m glance_ontap_store.tests.lab"
+_INSIDE = "GLANCE_ONTAP_LAB_INSIDE"
+_PREFIX = "glance-ontap-lab-"
+_IN_MEMORY = ("tmpfs", "ramfs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a lab; the exit code of the command run in it, or of the lab."""
+    inside = os.environ.pop(_INSIDE, None)
+    if inside is not None:
+        return namespace.as_first_process(lambda: _inside(json.loads(inside)))
+    options = _parse(argv)
+    progress.started()
+    try:
+        _require_root()
+        packages.ensure(options.broker)
+        return _outside(options)
+    except Unusable as exc:
+        print(f"lab: {exc}", file=sys.stderr)
+        return 2
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Real Keystone, Glance and Cinder over an ONTAP simulator, on "
+        "127.0.0.1, in namespaces of their own. Nothing is left when it ends.",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--broker",
+        action="store_true",
+        help="the stock flavour: unmodified cinder-api, cinder-scheduler and "
+        "cinder-volume processes over RabbitMQ",
+    )
+    common.add_argument(
+        "--dir",
+        type=Path,
+        help="directory for the lab's logs and data, new or empty; kept at the end "
+        "(default: a temporary one, removed at the end)",
+    )
+    common.add_argument(
+        "--keep", action="store_true", help="keep the temporary directory"
+    )
+    common.add_argument(
+        "--stores",
+        default=",".join(STORES),
+        help="Glance's stores, the default one first (%(default)s)",
+    )
+    commands = parser.add_subparsers(dest="do", required=True, metavar="up | run")
+    commands.add_parser("up", parents=[common], help="keep a lab running until ctrl-C")
+    run = commands.add_parser(
+        "run",
+        parents=[common],
+        help="run a command inside a lab, and end with its exit code",
+        usage=f"{PROGRAM} run [--broker] [--dir DIR] [--keep] [--stores A,B] CMD ...",
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
+    options = parser.parse_args(argv)
+    options.stores = tuple(options.stores.split(","))
+    unknown = sorted(set(options.stores) - set(STORES))
+    if unknown:
+        parser.error(f"unknown stores: {', '.join(unknown)}")
+    if options.do == "run":
+        if options.command[:1] == ["--"]:
+            del options.command[0]
+        if not options.command:
+            parser.error("run: which command?")
+    return options
+
+
+def _require_root() -> None:
+    if os.geteuid() == 0:
+        return
+    again = shlex.join([sys.executable, *sys.orig_argv[1:]])
+    raise Unusable(
+        "mounting the FlexVols' loop files needs root (in a mount namespace of its "
+        "own: the machine's own mounts stay as they are). Please run it as root:\n"
+        f"  sudo {again}\n"
+        "or, under tox, `sudo` in front of the tox command."
+    )
+
+
+def _outside(options: argparse.Namespace) -> int:
+    """Makes the directories, runs the inner command, has everything removed."""
+    root = _root_directory(options.dir)
+    # privsep's sockets must lie below /tmp (the shipped filters), and a socket's
+    # path must be short.
+    scratch = root / "tmp"
+    if not str(scratch).startswith("/tmp/") or len(str(scratch)) > 60:
+        scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+    keep = bool(options.keep or options.dir)
+    reaper = Reaper(always=[scratch], unless_kept=[] if options.dir else [root])
+    order = {
+        "root": str(root),
+        "scratch": str(scratch),
+        "broker": options.broker,
+        "stores": options.stores,
+        "do": options.do,
+        "command": getattr(options, "command", []),
+    }
+    code = namespace.run_in_namespace(
+        [sys.executable, "-m", __package__],
+        dict(os.environ) | {_INSIDE: json.dumps(order)},
+        pid_file=root / "namespace.pid",
+        reaper=reaper,
+        keep=keep,
+    )
+    if keep:
+        progress.say("lab", f"logs and data are kept in {root}")
+    return code
+
+
+def _root_directory(wanted: Path | None) -> Path:
+    if wanted is None:
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_temporary_base())).resolve()
+    wanted.mkdir(parents=True, exist_ok=True)
+    if any(wanted.iterdir()):
+        raise Unusable(f"--dir {wanted}: not empty; choose another directory")
+    return wanted.resolve()
+
+
+def _temporary_base() -> str:
+    """The user's choice, else /tmp; else /var/tmp where /tmp is memory: a lab
+    may hold many GiB."""
+    base = tempfile.gettempdir()
+    if os.environ.get("TMPDIR"):
+        return base
+    kind = subprocess.run(
+        ["stat", "-f", "-c", "%T", base], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return "/var/tmp" if kind in _IN_MEMORY else base
+
+
+def _inside(order: dict[str, object]) -> int:
+    """The namespace's work: start the lab, then wait or run the command."""
+    # Not at the top: the outer command needs none of it and starts at once.
+    from lab import layout
+    from lab import supervisor
+    from lab.layout import Layout
+    from lab.supervisor import Supervisor
+
+    lab = layout.plan(
+        Path(str(order["root"])),
+        Path(str(order["scratch"])),
+        bool(order["broker"]),
+        tuple(order["stores"]),  # type: ignore[arg-type]  # a list of str
+    )
+    progress.say("lab", f"starting, {lab.flavour} flavour, in {lab.root}")
+    command = [str(word) for word in order["command"]]  # type: ignore[attr-defined]
+
+    def work(lab: Layout, running: Supervisor) -> int:
+        progress.say("lab", "all services are up")
+        environment = supervisor.command_environment(lab)
+        if order["do"] == "run":
+            return _run(command, environment)
+        print(supervisor.describe_use(lab), flush=True)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        return 0
+
+    return supervisor.run(lab, work)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """The command's exit code, as a shell gives it. Ctrl-C goes to the command."""
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except FileNotFoundError:
+        # Looked up with the lab's PATH, not with ours.
+        print(f"lab: {command[0]}: command not found", file=sys.stderr)
+        return 127
+    except PermissionError as exc:
+        print(f"lab: {exc}", file=sys.stderr)
+        return 126
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            continue
+        return code if code >= 0 else 128 - code

@@ -1,0 +1,271 @@
+"""The demo itself; runs inside the lab (see `__main__`)."""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from typing import Any
+
+import openstack
+from openstack import connection
+
+from lab.demo import blocks
+from lab.demo import screen
+from lab.demo.blocks import Span
+from lab.demo.screen import Progress
+
+MIB = 1024**2
+GIB = 1024**3
+MANY = 20
+
+EXPLANATION = """\
+Times are those of this machine, with a simulated array. "Through hosts" is the image
+data in Glance's request log. "New on array" are blocks of the step's files that the
+image-volume does not have, as the file system reports them (FIEMAP)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write the results there too")
+    parser.add_argument(
+        "--size-gib", type=int, default=2, help="size of the image (default: 2)"
+    )
+
+
+def make_image(path: str, size: int) -> str:
+    """A raw image, a quarter of it random data and the rest holes; its sha512."""
+    piece = 64 * MIB
+    with open(path, "wb") as file:
+        for offset in range(0, size, 4 * piece):
+            file.seek(offset)
+            file.write(os.urandom(piece))
+        file.truncate(size)
+    digest = hashlib.sha512()
+    with open(path, "rb") as file:
+        while data := file.read(4 * MIB):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+class Counted:
+    """A file whose reading can be watched, with the length that requests wants."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed in close
+        self._size = os.path.getsize(path)
+        self.done = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(min(size, 4 * MIB) if size > 0 else 4 * MIB)
+        self.done += len(data)
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read():
+            yield data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Show:
+    """The steps, each measured on the file systems and in Glance's request log."""
+
+    def __init__(self, facts: dict[str, Any], image: str, digest: str) -> None:
+        self._flexvols: dict[str, str] = facts["flexvols"]
+        self._requests: str = facts["glance_requests"]
+        self._image = image
+        self._digest = digest
+        self._cloud: connection.Connection = openstack.connect(cloud="alice")
+        self._progress = Progress()
+        self._sent_before = 0
+        self.steps: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        image_id, image_volume = self.upload()
+        source = blocks.extents(image_volume)
+        self.volumes(image_id, "A volume on fv1", "fv1", 1, source)
+        self.volumes(image_id, f"{MANY} volumes on fv1 at once", "fv1", MANY, source)
+        self.volumes(image_id, "A volume on fv2", "fv2", 1, [])
+
+    def upload(self) -> tuple[str, str]:
+        """Upload the image to store fv1; its id and the image-volume's file."""
+        cloud = self._cloud
+        image = cloud.image.create_image(
+            name="demo",
+            disk_format="raw",
+            container_format="bare",
+            allow_duplicates=True,
+        )
+        size = os.path.getsize(self._image)
+        before = set(os.listdir(self._flexvols["fv1"]))
+        with contextlib.closing(Counted(self._image)) as data:
+            with self._measured(
+                "Upload to fv1",
+                lambda: f"{screen.human(data.done)} of {screen.human(size)}",
+            ) as step:
+                cloud.image.put(
+                    f"/images/{image.id}/file",
+                    data=data,
+                    headers={
+                        "Content-Type": "application/octet-stream",
+                        "X-Image-Meta-Store": "fv1",
+                    },
+                    raise_exc=True,
+                )
+        stored = cloud.image.get_image(image.id)
+        if stored.hash_value != self._digest:
+            raise SystemExit("Glance's multihash is not that of the image.")
+        (name,) = set(os.listdir(self._flexvols["fv1"])) - before
+        path = os.path.join(self._flexvols["fv1"], name)
+        self._wait_for_log(image.id)
+        self._finish(step, [path], [])
+        step["path"] = "upload"
+        return image.id, path
+
+    def volumes(
+        self,
+        image_id: str,
+        name: str,
+        flexvol: str,
+        count: int,
+        source: list[Span],
+    ) -> None:
+        """Make *count* volumes at once on *flexvol*."""
+        cloud = self._cloud
+        size_gib = -(-os.path.getsize(self._image) // GIB)
+        waiting: dict[str, str] = {}
+        with self._measured(
+            name,
+            lambda: f"{list(waiting.values()).count('available')} of {count} available",
+        ) as step:
+            for number in range(count):
+                made = cloud.block_storage.create_volume(
+                    name=f"demo-{flexvol}-{number}",
+                    size=size_gib,
+                    image_id=image_id,
+                    volume_type=f"ontap-{flexvol}",
+                )
+                waiting[made.id] = made.status
+            self._wait(waiting)
+        paths = [
+            os.path.join(self._flexvols[flexvol], f"volume-{volume_id}")
+            for volume_id in waiting
+        ]
+        self._finish(step, paths, source)
+        # What Glance sent is the difference between a clone and a stream.
+        step["path"] = "stream" if step["bytes_through_hosts"] else "clone"
+
+    def _wait(self, waiting: dict[str, str]) -> None:
+        deadline = time.monotonic() + 600
+        while set(waiting.values()) != {"available"}:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"Volumes do not become available: {waiting}")
+            time.sleep(0.1)
+            for volume in self._cloud.block_storage.volumes(details=True):
+                if volume.id in waiting:
+                    waiting[volume.id] = volume.status
+            if any(status.startswith("error") for status in waiting.values()):
+                raise SystemExit(f"Cinder could not make the volumes: {waiting}")
+
+    @contextlib.contextmanager
+    def _measured(
+        self, name: str, state: Callable[[], str]
+    ) -> Iterator[dict[str, Any]]:
+        """Time a step; `_finish` adds the rest."""
+        step: dict[str, Any] = {"name": name, "seconds": 0, "path": ""}
+        self._sent_before = self._image_data_through_glance()
+        began = time.monotonic()
+        with self._progress.doing(name, state):
+            yield step
+        step["seconds"] = round(time.monotonic() - began, 3)
+
+    def _finish(
+        self,
+        step: dict[str, Any],
+        files: list[str],
+        source: list[Span],
+    ) -> None:
+        """Add what the file systems say of the step's *files*, and Glance's log.
+
+        Glance logs a request a moment after it has answered: the log is read last.
+        """
+        compared = 0
+        with self._progress.doing(
+            "comparing contents", lambda: f"{compared} of {len(files)} files"
+        ):
+            used = [span for file in files for span in blocks.extents(file)]
+            step["new_bytes_on_array"] = blocks.not_in(used, source)
+            step["bytes_shared_with_image"] = (
+                blocks.total(used) - step["new_bytes_on_array"]
+            )
+            step["content_ok"] = True
+            for file in files:
+                if blocks.first_difference(file, self._image) is not None:
+                    step["content_ok"] = False
+                compared += 1
+        step["bytes_through_hosts"] = (
+            self._image_data_through_glance() - self._sent_before
+        )
+        self.steps.append(step)
+
+    def _wait_for_log(self, image_id: str) -> None:
+        deadline = time.monotonic() + 60
+        while not any(
+            request["path"].endswith(f"/{image_id}/file")
+            for request in self._glance_requests()
+        ):
+            if time.monotonic() > deadline:
+                raise SystemExit("Glance's request log does not show the upload.")
+            time.sleep(0.1)
+
+    def _glance_requests(self) -> Iterator[dict[str, Any]]:
+        with open(self._requests, encoding="utf-8") as log:
+            for line in log:
+                yield json.loads(line)
+
+    def _image_data_through_glance(self) -> int:
+        """Bytes of image data in and out of Glance's API so far, by its log."""
+        return sum(
+            request["request_bytes"] + request["response_bytes"]
+            for request in self._glance_requests()
+            if request["path"].endswith("/file")
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    add_arguments(parser)
+    parsed = parser.parse_args()
+    with open(os.environ["LAB_FACTS"], encoding="utf-8") as file:
+        facts = json.load(file)
+    with tempfile.TemporaryDirectory(prefix="demo-") as directory:
+        image = os.path.join(directory, "image.raw")
+        with Progress().doing(
+            f"Making an image of {parsed.size_gib} GiB, a quarter of it random data",
+            lambda: "",
+        ):
+            digest = make_image(image, parsed.size_gib * GIB)
+        show = Show(facts, image, digest)
+        show.run()
+    print()
+    print(screen.table(show.steps))
+    print(EXPLANATION)
+    if parsed.json:
+        with open(parsed.json, "w", encoding="utf-8") as file:
+            json.dump({"steps": show.steps}, file, indent=2)
+            file.write("\n")
+    if not all(step["content_ok"] for step in show.steps):
+        sys.exit("A volume's content is not the image's.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Glance: configuration with all stores, database, process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import subprocess
+
+from lab import databases
+from lab import ini
+from lab import keystone
+from lab import paste
+from lab import rootwrap
+from lab import uwsgi
+from lab.ini import Value
+from lab.layout import REGION
+from lab.layout import Layout
+from lab.layout import environment_bin
+from lab.services import Service
+from lab.services import run_step
+
+CONFIG = "/etc/glance/glance-api.conf"
+WORKERS = 2
+THREADS = 6
+FILE_STORE_SIZE = "16G"
+OUR_FILTERS = Path(__file__).parents[3] / "etc/glance/rootwrap.d"
+
+
+def write_config(lab: Layout) -> None:
+    data = lab.data / "glance"
+    types = {"peer": "cinder", "file": "file"}
+    enabled = [f"{store}:{types.get(store, 'ontap')}" for store in lab.stores]
+    sections: dict[str, dict[str, Value]] = {
+        "DEFAULT": {
+            "enabled_backends": enabled,
+            "enabled_import_methods": "[glance-direct,web-download,copy-image]",
+            "worker_self_reference_url": lab.url("glance"),
+            "show_multiple_locations": False,
+            "use_stderr": True,
+            "log_file": "",
+        },
+        "database": {
+            "connection": databases.url(lab.data / "glance.sqlite"),
+            "sqlite_synchronous": False,
+        },
+        "glance_store": {"default_backend": lab.stores[0]},
+        "os_glance_staging_store": {"filesystem_store_datadir": data / "staging"},
+        "os_glance_tasks_store": {"filesystem_store_datadir": data / "tasks"},
+        "keystone_authtoken": keystone.authtoken(lab, "glance"),
+        "paste_deploy": {
+            "flavor": "keystone",
+            "config_file": "/etc/glance/glance-api-paste.ini",
+        },
+        "oslo_concurrency": {"lock_path": data / "locks"},
+        # web-download from a test's own server on any port.
+        "import_filtering_opts": {
+            "allowed_ports": "[]",
+            "allowed_hosts": "[127.0.0.1]",
+        },
+    }
+    for store in lab.stores:
+        sections[store] = _store(lab, store)
+    directory = lab.configs / "glance"
+    ini.write(directory / "glance-api.conf", sections)
+    # Ready to be switched on: image_import_plugins = [image_conversion]. Read
+    # before glance-api.conf, which wins.
+    ini.write(
+        directory / "glance-image-import.conf",
+        {
+            "image_import_opts": {"image_import_plugins": "[no_op]"},
+            "image_conversion": {"output_format": "raw"},
+        },
+    )
+    (directory / "glance-api-paste.ini").write_text(
+        paste.with_request_log(
+            rootwrap.SHIPPED / "glance" / "glance-api-paste.ini",
+            lab.requests("glance"),
+        ),
+        encoding="utf-8",
+    )
+    rootwrap.install(
+        rootwrap.SHIPPED / "glance", directory, sorted(OUR_FILTERS.glob("*.filters"))
+    )
+    for name in ("staging", "tasks", "locks", "file", "ontap-mnt", "cinder-mnt"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+    lab.requests("glance").touch()
+
+
+def _store(lab: Layout, store: str) -> dict[str, Value]:
+    """One store's section."""
+    data = lab.data / "glance"
+    if store == "file":
+        return {"filesystem_store_datadir": data / "file"}
+    user = f"image-{store}"
+    if store == "peer":
+        return {
+            "cinder_volume_type": "ontap-fv1",
+            "cinder_catalog_info": "volumev3::internalURL",
+            "cinder_store_auth_address": lab.url("keystone"),
+            "cinder_store_user_name": user,
+            "cinder_store_password": lab.passwords[user],
+            "cinder_store_project_name": "service",
+            "cinder_os_region_name": REGION,
+            "cinder_mount_point_base": data / "cinder-mnt",
+            "rootwrap_config": "/etc/glance/rootwrap.conf",
+        }
+    owner = {"ontap_image_volume_owner": "project"} if store == "own" else {}
+    return {
+        **owner,
+        "ontap_volume_type": f"ontap-{store}",
+        "ontap_store_auth_address": lab.url("keystone"),
+        "ontap_store_user_name": user,
+        "ontap_store_password": lab.passwords[user],
+        "ontap_store_project_name": "service",
+        "ontap_os_region_name": REGION,
+        "ontap_mount_point_base": data / "ontap-mnt",
+        "ontap_rootwrap_config": "/etc/glance/rootwrap.conf",
+    }
+
+
+def prepare(lab: Layout, environment: dict[str, str]) -> bool:
+    """Database and the file store's file system; whether the schema was
+    ready-made."""
+    _mount_file_store(lab)
+    manage = [str(environment_bin() / "glance-manage"), "--config-file", CONFIG]
+    return databases.prepare(
+        "glance",
+        lab.data / "glance.sqlite",
+        lambda: run_step(
+            "glance", [*manage, "db", "sync"], environment, lab.log("glance-setup")
+        ),
+    )
+
+
+def _mount_file_store(lab: Layout) -> None:
+    """The upstream file store on a file system of the FlexVols' kind."""
+    image = lab.data / "glance-file-store.xfs"
+    with image.open("wb"):
+        pass
+    for command in (
+        ["truncate", "-s", FILE_STORE_SIZE, str(image)],
+        ["mkfs.xfs", "-q", "-K", "-m", "reflink=1", str(image)],
+        ["mount", "-n", "-o", "loop", str(image), str(lab.data / "glance" / "file")],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def service(lab: Layout, environment: dict[str, str]) -> Service:
+    return Service(
+        name="glance",
+        argv=uwsgi.command(
+            "glance.wsgi.api:application", lab.ports["glance"], WORKERS, THREADS
+        ),
+        environment=environment,
+        log=lab.log("glance"),
+        ready=uwsgi.ready(f"{lab.url('glance')}/v2/", WORKERS, (200, 401)),
+    )

@@ -1,0 +1,53 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A stand-in for ONTAP's REST API over FlexVols that really share blocks.
+
+Each FlexVol is its own XFS (``reflink=1``) on a loop file. A file clone is one
+FICLONE ioctl: inside a FlexVol it shares blocks, across FlexVols the kernel
+refuses it, and a FlexVol without room is a file system without room. File copy
+is a job that really reads and writes.
+
+Each thing that is imitated names its page of NetApp's "ONTAP REST API"
+documentation ("page:" in the docstrings). Two clients that nobody here wrote
+hold it to that: Cinder's NetApp NFS driver, and the ``netapp-ontap`` library.
+
+It neither imports the driver of this project nor is imported by it, else both
+would share one misunderstanding. A test holds this.
+
+**Not modelled**
+
+* the NFS protocol: a FlexVol is a directory, and whoever mounts it shares the
+  page cache with the "array" (no close-to-open, root squash, stale handles,
+  export policies);
+* SAN and NVMe (LUNs and namespaces are empty collections), FlexGroups,
+  SnapMirror (an empty collection), SVM peers (likewise), ZAPI;
+* more than one node, failover, moving a FlexVol, shrinking or taking one
+  offline, FlexClone of a whole FlexVol;
+* deduplication, compression, snapshot reserve, space guarantees: every FlexVol
+  is thin, and ``space.used`` is what the file system says, which counts shared
+  blocks once. XFS keeps some tens of MiB for itself, ONTAP keeps another amount;
+* snapshots are reflink copies of a FlexVol's files, one after the other: not one
+  instant for a file that is written meanwhile;
+* clone splits, clone tokens, throttling, QoS enforcement (policies are only kept);
+* the moment at which ONTAP reports an error: here what names an unknown volume
+  fails at once, what concerns a file's path fails the job;
+* error codes of file clone and file copy, which NetApp does not publish. Where no
+  source is known, ``errors.py`` says how the code was derived;
+* HTTP/1.1 keep-alive (each request is one connection), client certificates,
+  OAuth, roles other than ``admin``, ``readonly``, ``vsadmin`` and ``none``.
+
+Anything else under ``/api`` is answered 501 with an error of ONTAP's shape, and
+logged at ERROR: a test that needs it should fail, and name it.
+
+Run it with ``python -m lab.ontapsim --help``; from Python
+use :mod:`~lab.ontapsim.process`.
+"""

@@ -1,0 +1,145 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""One request as a handler sees it, and what it may answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from lab.ontapsim import errors
+from lab.ontapsim import query as query_module
+from lab.ontapsim.errors import OntapError
+from lab.ontapsim.jobs import Job
+from lab.ontapsim.jobs import JobControl
+from lab.ontapsim.jobs import Work
+from lab.ontapsim.query import Collection
+from lab.ontapsim.query import Query
+from lab.ontapsim.state import Array
+
+# How long a request that starts a quick job (clone, delete) waits for it before it
+# answers 202. Cinder's driver polls a job every 2 s: without this a clone of a
+# millisecond would often cost it two seconds.
+QUICK_JOB_GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class JobFault:
+    """What a switched-on fault does to the job of a request."""
+
+    kind: str  # "stuck" or "failed"
+    code: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer with a JSON body."""
+
+    body: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request after parsing. ``svm`` is that of X-Dot-SVM-Name, or None."""
+
+    array: Array
+    method: str
+    path: str  # without "/api", decoded, single slashes
+    query: Query
+    body: dict[str, Any]
+    svm: str | None = None
+    job_fault: JobFault | None = None
+
+    def collection(
+        self,
+        records: list[dict[str, Any]],
+        keys: tuple[str, ...] = ("uuid", "name"),
+        optional: tuple[str, ...] = (),
+        query: Query | None = None,
+    ) -> Reply:
+        """Answer GET of a collection."""
+        collection = Collection(self.path, records, keys, optional)
+        return Reply(query_module.answer(collection, query or self.query))
+
+    def instance(self, record: dict[str, Any], optional: tuple[str, ...] = ()) -> Reply:
+        """Answer GET of one object: everything, or the fields asked for."""
+        fields = self.query.fields
+        if not fields:
+            return Reply(record)
+        keys = ("uuid", "name", "id")
+        collection = Collection(self.path, [record], keys, optional)
+        query_module.select(collection, Query(fields=fields))
+        return Reply(query_module.project(record, fields, keys))
+
+    def required(self, *path: str) -> Any:
+        """Return a value of the body.
+
+        :raises OntapError: 400, it is not there
+        """
+        value: Any = self.body
+        for name in path:
+            if not isinstance(value, dict) or name not in value:
+                raise errors.missing_value(".".join(path))
+            value = value[name]
+        return value
+
+    def start_job(
+        self,
+        work: Work,
+        description: str | None = None,
+        grace_s: float = QUICK_JOB_GRACE_S,
+        created: str | None = None,
+    ) -> Reply:
+        """Start a job and answer 202, or what it came to if it is soon done.
+
+        Page: "Synchronous and asynchronous operations". With ``return_timeout`` in
+        the query the answer waits that long, and is 200 or 201 if the job has
+        succeeded, or its error. ``created`` is the location of what it makes.
+        """
+        fault = self.job_fault
+        if fault is not None and fault.kind == "failed":
+            work = _failing(fault)
+        held = fault is not None and fault.kind == "stuck"
+        text = description or f"{self.method} /api{self.path}"
+        job = self.array.jobs.start(text, self.svm, work, hold=held)
+        wait_s = max(self.query.return_timeout_s, 0 if held else grace_s)
+        if wait_s:
+            job = self.array.jobs.wait(job.uuid, wait_s)
+        headers = {"Location": f"/api{created}"} if created else {}
+        body = {"job": job_link(job)}
+        if not self.query.return_timeout_s or not job.is_final:
+            return Reply(body, 202, headers)
+        if job.state == "failure":
+            raise OntapError(500, job.code, job.message, job.target)
+        return Reply(body, 201 if self.method == "POST" else 200, headers)
+
+
+def is_true(text: str | None) -> bool:
+    """Tell what an option of a query says; clients write "true" and "True"."""
+    return (text or "false").lower() == "true"
+
+
+def job_link(job: Job) -> dict[str, Any]:
+    """Return how an answer refers to a job."""
+    href = f"/api/cluster/jobs/{job.uuid}"
+    return {"uuid": job.uuid, "_links": {"self": {"href": href}}}
+
+
+def _failing(fault: JobFault) -> Work:
+    def work(control: JobControl) -> None:
+        raise OntapError(500, fault.code, fault.message)
+
+    return work

@@ -1,0 +1,229 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Faults that a test switches on: latency, errors, lost connections, bad jobs.
+
+They are set over ``/_sim/faults``, outside ``/api``, without a login. A fault is a
+JSON object::
+
+    {"action": "error", "path": "^/api/storage/file/clone$", "method": "POST",
+     "count": 1, "status": 503, "code": "1", "message": "busy"}
+
+``path`` and ``method`` are regular expressions (searched in the path with single
+slashes and without the query; both default to everything). ``count`` is how often
+it strikes (default: until deleted). Actions:
+
+``latency``     waits ``latency_s`` seconds, then goes on;
+``error``       answers ``status`` (default 500) with ``code`` and ``message``;
+``reset``       closes the connection with a TCP reset, without an answer;
+``job_stuck``   the job that the request starts stays running and does nothing;
+``job_failed``  that job fails with ``code`` and ``message``.
+
+Several may match one request: their latencies add up, and of the others the oldest
+strikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import replace
+import json
+import logging
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+from lab.ontapsim.call import JobFault
+from lab.ontapsim.errors import OntapError
+
+LOG = logging.getLogger(__name__)
+
+JOB_FAULT_KEY = "ontapsim.job_fault"
+ACTIONS = frozenset({"latency", "error", "reset", "job_stuck", "job_failed"})
+
+
+class BadFault(ValueError):
+    """A fault that cannot be understood; the text says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that is switched on. ``hits`` counts how often it has struck."""
+
+    id: str
+    action: str
+    path: str = ""
+    method: str = ""
+    count: int | None = None
+    latency_s: float = 0.0
+    status: int = 500
+    code: str = "262250"
+    message: str = "fault switched on by a test"
+    hits: int = 0
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether it strikes this request."""
+        if self.count is not None and self.hits >= self.count:
+            return False
+        return bool(re.search(self.path, path) and re.search(self.method, method))
+
+
+def parse(fault_id: str, body: object) -> Fault:
+    """Return the fault of a JSON body.
+
+    :raises BadFault: an unknown name, a missing action, a value of another kind
+    """
+    if not isinstance(body, dict):
+        raise BadFault("a fault is a JSON object")
+    settable = {name: kind for name, kind in _KINDS.items() if name in body}
+    unknown = sorted(set(body) - set(settable))
+    if unknown:
+        raise BadFault(f"unknown: {', '.join(unknown)}")
+    if body.get("action") not in ACTIONS:
+        raise BadFault(f"action must be one of {', '.join(sorted(ACTIONS))}")
+    for name, kinds in settable.items():
+        if not isinstance(body[name], kinds) or isinstance(body[name], bool):
+            raise BadFault(f"{name}: {body[name]!r}")
+    for name in ("path", "method"):
+        try:
+            re.compile(body.get(name, ""))
+        except re.error as error:
+            raise BadFault(f"{name}: {error}") from error
+    return Fault(id=fault_id, **{**body, "code": str(body.get("code", Fault.code))})
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "action": (str,),
+    "path": (str,),
+    "method": (str,),
+    "count": (int, type(None)),
+    "latency_s": (int, float),
+    "status": (int,),
+    "code": (str, int),
+    "message": (str,),
+}
+
+
+class FaultTable:
+    """The faults that are switched on. The lock guards the dict, in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: dict[str, Fault] = {}
+        self._next = 1
+
+    def add(self, body: object) -> Fault:
+        """Switch a fault on.
+
+        :raises BadFault: it cannot be understood
+        """
+        with self._lock:
+            fault = parse(str(self._next), body)
+            self._next += 1
+            self._faults[fault.id] = fault
+            return fault
+
+    def remove(self, fault_id: str | None = None) -> None:
+        """Switch one fault off, or all of them."""
+        with self._lock:
+            if fault_id is None:
+                self._faults.clear()
+            else:
+                self._faults.pop(fault_id, None)
+
+    def list(self) -> list[dict[str, Any]]:
+        """Return the faults as JSON."""
+        with self._lock:
+            return [asdict(fault) for fault in self._faults.values()]
+
+    def strike(self, method: str, path: str) -> tuple[float, Fault | None]:
+        """Return the latency and the fault for a request, and count them as hits."""
+        latency_s = 0.0
+        chosen: Fault | None = None
+        with self._lock:
+            for fault in list(self._faults.values()):
+                if not fault.matches(method, path):
+                    continue
+                if fault.action == "latency":
+                    latency_s += fault.latency_s
+                elif chosen is None:
+                    chosen = fault
+                else:
+                    continue
+                self._faults[fault.id] = replace(fault, hits=fault.hits + 1)
+        return latency_s, chosen
+
+
+Wsgi = Callable[..., Iterable[bytes]]
+
+
+def with_faults(
+    app: Wsgi,
+    table: FaultTable,
+    path_of: Callable[[dict[str, Any]], str],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Wsgi:
+    """Wrap a WSGI application so that faults strike its requests.
+
+    A reset leaves as ConnectionResetError, which werkzeug takes for a client that
+    has gone; the socket is closed before.
+    """
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], path_of(environ)
+        latency_s, fault = table.strike(method, path)
+        if latency_s:
+            LOG.info("fault: %s %s waits %s s", method, path, latency_s)
+            sleep(latency_s)
+        if fault is None:
+            return app(environ, start_response)
+        LOG.info("fault %s: %s for %s %s", fault.id, fault.action, method, path)
+        if fault.action == "reset":
+            reset(environ.get("werkzeug.socket"))
+            raise ConnectionResetError("fault: reset")
+        if fault.action == "error":
+            return _answer(fault, start_response)
+        kind = fault.action.removeprefix("job_")
+        environ[JOB_FAULT_KEY] = JobFault(kind, int(fault.code), fault.message)
+        return app(environ, start_response)
+
+    return wrapped
+
+
+def _answer(fault: Fault, start_response: Any) -> Iterable[bytes]:
+    error = OntapError(fault.status, fault.code, fault.message)
+    body = json.dumps(error.body()).encode()
+    headers = [
+        ("Content-Type", "application/hal+json"),
+        ("Content-Length", str(len(body))),
+    ]
+    start_response(f"{fault.status} Fault", headers)
+    return [body]
+
+
+def reset(connection: socket.socket | None) -> None:
+    """Close a connection at once: lingering for 0 s makes the kernel send RST.
+
+    The descriptor is taken out of the socket object first, since files made of it
+    would keep it open.
+    """
+    if connection is None:
+        return
+    linger = struct.pack("ii", 1, 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    os.close(connection.detach())

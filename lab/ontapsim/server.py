@@ -1,0 +1,215 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The whole simulator: FlexVols, applications and the HTTP server, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from dataclasses import field
+import fcntl
+import logging
+from pathlib import Path
+import ssl
+import threading
+from typing import Any
+
+from werkzeug.serving import ThreadedWSGIServer
+from werkzeug.serving import WSGIRequestHandler
+from werkzeug.serving import make_server
+
+from lab.ontapsim import certificate
+from lab.ontapsim.control import create_control
+from lab.ontapsim.faults import FaultTable
+from lab.ontapsim.faults import with_faults
+from lab.ontapsim.flexvol import FlexVol
+from lab.ontapsim.flexvol import LoopFlexVol
+from lab.ontapsim.requestlog import RequestLog
+from lab.ontapsim.requestlog import with_log
+from lab.ontapsim.routes import create_app
+from lab.ontapsim.routes import normal_path
+from lab.ontapsim.state import Array
+from lab.ontapsim.state import User
+
+LOG = logging.getLogger(__name__)
+
+Wsgi = Callable[..., Iterable[bytes]]
+
+# How soon a server notices that it should stop.
+_SHUTDOWN_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a simulator is made of. ``flexvols``: name and size in bytes.
+
+    Each is exported as ``ADDRESS:/NAME``. Port 0 takes a free one.
+    """
+
+    root: Path
+    users: tuple[User, ...]
+    svm: str = "svm1"
+    flexvols: tuple[tuple[str, int], ...] = ()
+    address: str = "127.0.0.1"
+    port: int = 0
+    tls: bool = False
+    request_log: Path | None = None
+    make_flexvol: Callable[[Path, str, int], FlexVol] = field(default=LoopFlexVol)
+
+
+class Simulator:
+    """A running simulator. Use it in a ``with``; leaving unmounts everything.
+
+    What it holds is released last in, first out: the server stops answering, jobs
+    end, FlexVols are unmounted, the lock on ``root`` goes last.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.faults = FaultTable()
+        self.array: Array
+        self.log: RequestLog
+        self.ca_file: Path | None = None
+        self._server: ThreadedWSGIServer
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Simulator:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        root = self.settings.root
+        root.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_sole_user(root))
+        self.log = RequestLog(self.settings.request_log)
+        stack.callback(self.log.close)
+        self.array = self._make_array()
+        stack.callback(self.array.close)
+        for name, size_bytes in self.settings.flexvols:
+            svm = self.settings.svm
+            self.array.add_volume(svm, name, size_bytes, junction=f"/{name}")
+        self._server = self._make_server()
+        stack.callback(self._server.server_close)
+        thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": _SHUTDOWN_POLL_S},
+            name="http",
+        )
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(self._server.shutdown)
+
+    def _make_array(self) -> Array:
+        folder = self.settings.root / "flexvols"
+
+        def make(name: str, size_bytes: int) -> FlexVol:
+            return self.settings.make_flexvol(folder, name, size_bytes)
+
+        settings = self.settings
+        return Array([settings.svm], settings.users, make, settings.address)
+
+    def _make_server(self) -> ThreadedWSGIServer:
+        settings = self.settings
+        server = make_server(
+            settings.address,
+            settings.port,
+            make_wsgi(self.array, self.faults, self.log),
+            threaded=True,
+            request_handler=_QuietHandler,
+        )
+        assert isinstance(server, ThreadedWSGIServer)
+        # Else closing waits for requests that are held up by a latency fault.
+        server.daemon_threads = True
+        if settings.tls:
+            self.ca_file = settings.root / "ca.pem"
+            _use_tls(server, certificate.make_context(settings.address, self.ca_file))
+        return server
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_port)
+
+    @property
+    def url(self) -> str:
+        """The URL without ``/api``."""
+        scheme = "https" if self.settings.tls else "http"
+        return f"{scheme}://{self.settings.address}:{self.port}"
+
+    @property
+    def flexvols(self) -> dict[str, Path]:
+        """The directory of each FlexVol by name."""
+        return {volume.name: volume.directory for volume in self.array.volumes()}
+
+
+def make_wsgi(array: Array, faults: FaultTable, log: RequestLog) -> Wsgi:
+    """Return the whole application: control plane, log, faults, API."""
+    control = create_control(faults, log)
+    api = with_log(with_faults(create_app(array), faults, _path_of), log)
+
+    def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        app = control if _path_of(environ).startswith("/_sim/") else api
+        return app(environ, start_response)
+
+    return dispatch
+
+
+def _path_of(environ: dict[str, Any]) -> str:
+    return normal_path(environ["RAW_URI"])
+
+
+def _use_tls(server: ThreadedWSGIServer, context: ssl.SSLContext) -> None:
+    """Speak TLS; the handshake runs in the connection's thread.
+
+    werkzeug's own way does it while accepting, where one silent client stops all.
+    """
+    server.ssl_context = context
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Leaves the log of requests to requestlog.py."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        level = logging.ERROR if type == "error" else logging.DEBUG
+        LOG.log(level, message, *args)
+
+
+class _sole_user:
+    """A lock on a simulator's directory, between processes of a host.
+
+    The kernel frees it when the process ends, however that happens.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "ontapsim.lock"
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            text = f"another simulator uses {self._path.parent}"
+            raise RuntimeError(text) from error
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._file.close()

@@ -1,0 +1,359 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the simulated array consists of: frozen values, and the one place they change.
+
+:class:`Array` is the only thing with state. It answers in ONTAP's words: what does
+not exist or cannot be done is an :class:`~.errors.OntapError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+import datetime
+import logging
+from pathlib import Path
+import threading
+from typing import Any
+import uuid as uuid_module
+
+from lab.ontapsim import errors
+from lab.ontapsim.errors import OntapError
+from lab.ontapsim.flexvol import FlexVol
+from lab.ontapsim.jobs import JobTable
+
+LOG = logging.getLogger(__name__)
+
+_NAMESPACE = uuid_module.UUID("6f6e7461-7073-496d-8000-000000000000")
+
+
+def stable_uuid(*parts: str) -> str:
+    """Return the same uuid for the same names, also after a restart."""
+    return str(uuid_module.uuid5(_NAMESPACE, "/".join(parts)))
+
+
+@dataclass(frozen=True)
+class User:
+    """A login. Roles: admin, readonly, vsadmin (SVM only), none."""
+
+    name: str
+    password: str = field(repr=False)
+    role: str = "admin"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster, and the ONTAP release that it claims to run."""
+
+    name: str = "ontapsim"
+    version: tuple[int, int, int] = (9, 14, 1)
+
+    @property
+    def uuid(self) -> str:
+        """The cluster's uuid."""
+        return stable_uuid("cluster", self.name)
+
+    @property
+    def release(self) -> str:
+        """The release as ONTAP writes it."""
+        return "NetApp Release {}.{}.{}".format(*self.version)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A controller."""
+
+    name: str = "ontapsim-01"
+    model: str = "AFF-A400"
+
+    @property
+    def uuid(self) -> str:
+        """The node's uuid."""
+        return stable_uuid("node", self.name)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Disks that FlexVols are cut from. All FlexVols are thin: it never fills."""
+
+    name: str = "aggr1"
+    node: str = "ontapsim-01"
+    size_bytes: int = 10 << 40
+
+    @property
+    def uuid(self) -> str:
+        """The aggregate's uuid."""
+        return stable_uuid("aggregate", self.name)
+
+
+@dataclass(frozen=True)
+class Svm:
+    """A storage VM."""
+
+    name: str
+
+    @property
+    def uuid(self) -> str:
+        """The SVM's uuid."""
+        return stable_uuid("svm", self.name)
+
+
+@dataclass(frozen=True)
+class Lif:
+    """A logical interface with its address."""
+
+    name: str
+    address: str
+    svm: str
+
+    @property
+    def uuid(self) -> str:
+        """The interface's uuid."""
+        return stable_uuid("lif", self.svm, self.name)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot of one FlexVol."""
+
+    uuid: str
+    name: str
+    create_time: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A FlexVol as it is configured. Its space is asked of ``files``."""
+
+    uuid: str
+    name: str
+    svm: str
+    aggregate: str
+    size_bytes: int
+    files: FlexVol = field(repr=False, compare=False)
+    junction: str | None = None
+    create_time: datetime.datetime = field(
+        default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).replace(
+            microsecond=0
+        )
+    )
+    comment: str = ""
+    dedupe: str = "background"
+    compression: str = "none"
+    snapshots: tuple[Snapshot, ...] = ()
+    file_qos: tuple[tuple[str, str], ...] = ()  # (path, policy name)
+
+    @property
+    def directory(self) -> Path:
+        """Where its files lie."""
+        return self.files.directory
+
+
+@dataclass(frozen=True)
+class QosPolicy:
+    """A QoS policy: kept, never enforced. ``limits`` is what the client sent."""
+
+    uuid: str
+    name: str
+    svm: str
+    limits: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConsistencyGroup:
+    """FlexVols that are snapshot together."""
+
+    uuid: str
+    name: str
+    svm: str
+    volumes: tuple[str, ...]
+
+
+MakeFlexVol = Callable[[str, int], FlexVol]
+
+
+class Array:
+    """The state of one simulated cluster with one SVM or more.
+
+    ``_lock`` guards the dicts and the set, in this process. It is held for look-ups and
+    replacements only, never while a file system works, so a long copy stops
+    nobody.
+
+    Leaving a ``with`` ends the jobs and unmounts the FlexVols.
+    """
+
+    def __init__(
+        self,
+        svms: Iterable[str],
+        users: Iterable[User],
+        make_flexvol: MakeFlexVol,
+        address: str = "127.0.0.1",
+    ) -> None:
+        self.cluster = Cluster()
+        self.node = Node()
+        self.aggregate = Aggregate(node=self.node.name)
+        self.svms = {name: Svm(name) for name in svms}
+        self.lifs = tuple(Lif(f"lif_{name}", address, name) for name in self.svms)
+        self.users = {user.name: user for user in users}
+        self.jobs = JobTable()
+        self.ems: list[dict[str, Any]] = []
+        self._make_flexvol = make_flexvol
+        self._lock = threading.Lock()
+        self._volumes: dict[str, Volume] = {}
+        self._being_made: set[str] = set()
+        self._policies: dict[str, QosPolicy] = {}
+        self._groups: dict[str, ConsistencyGroup] = {}
+
+    def __enter__(self) -> Array:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the jobs, then unmount the FlexVols. A second call does nothing."""
+        self.jobs.close()
+        with self._lock:
+            volumes, self._volumes = self._volumes, {}
+        for volume in volumes.values():
+            try:
+                volume.files.close()
+            except OSError:
+                LOG.exception("FlexVol %s does not unmount", volume.name)
+
+    # FlexVols
+
+    def volumes(self, svm: str | None = None) -> list[Volume]:
+        """Return the FlexVols, of one SVM or all."""
+        with self._lock:
+            found = list(self._volumes.values())
+        return [volume for volume in found if svm in (None, volume.svm)]
+
+    def volume(self, uuid: str, svm: str | None = None) -> Volume:
+        """Return one FlexVol.
+
+        :raises OntapError: 404, there is none, or not in this SVM
+        """
+        with self._lock:
+            volume = self._volumes.get(uuid)
+        if volume is None or svm not in (None, volume.svm):
+            raise errors.no_entry()
+        return volume
+
+    def add_volume(
+        self, svm: str, name: str, size_bytes: int, junction: str | None = None
+    ) -> Volume:
+        """Make a FlexVol and mount it. Blocks while the file system is made.
+
+        :raises OntapError: no such SVM, or the name is taken in it
+        :raises OSError: the file system could not be made
+        """
+        if svm not in self.svms:
+            raise errors.no_svm(svm)
+        self.check_volume_name(svm, name)
+        with self._lock:
+            if name in self._being_made:
+                raise errors.duplicate(name, "name")
+            self._being_made.add(name)
+        try:
+            return self._add(svm, name, size_bytes, junction)
+        finally:
+            with self._lock:
+                self._being_made.discard(name)
+
+    def _add(
+        self, svm: str, name: str, size_bytes: int, junction: str | None
+    ) -> Volume:
+        files = self._make_flexvol(name, size_bytes)
+        files.open()
+        volume = Volume(
+            uuid=stable_uuid("volume", svm, name),
+            name=name,
+            svm=svm,
+            aggregate=self.aggregate.name,
+            size_bytes=size_bytes,
+            files=files,
+            junction=junction,
+        )
+        with self._lock:
+            self._volumes[volume.uuid] = volume
+        return volume
+
+    def check_volume_name(self, svm: str, name: str) -> None:
+        """Refuse a name that is taken (917831) or that ONTAP does not allow."""
+        if not name.replace("_", "a").isalnum() or name[0].isdigit():
+            raise errors.bad_value("name", name)
+        # A directory under one root holds each FlexVol: unique in the cluster.
+        if any(volume.name == name for volume in self.volumes()):
+            message = f'Volume "{name}" already exists in SVM "{svm}".'
+            raise OntapError(409, 917831, message, "name")
+
+    def change_volume(self, uuid: str, **changes: Any) -> Volume:
+        """Replace fields of a FlexVol and return the new value."""
+        with self._lock:
+            if uuid not in self._volumes:
+                raise errors.no_entry()
+            self._volumes[uuid] = replace(self._volumes[uuid], **changes)
+            return self._volumes[uuid]
+
+    def remove_volume(self, uuid: str) -> None:
+        """Unmount a FlexVol and remove its data."""
+        volume = self.volume(uuid)
+        volume.files.destroy()
+        with self._lock:
+            self._volumes.pop(uuid, None)
+
+    # QoS policies
+
+    def policies(self, svm: str | None = None) -> list[QosPolicy]:
+        """Return the QoS policies, of one SVM or all."""
+        with self._lock:
+            found = list(self._policies.values())
+        return [policy for policy in found if svm in (None, policy.svm)]
+
+    def put_policy(self, policy: QosPolicy) -> None:
+        """Add or replace a QoS policy.
+
+        :raises OntapError: another one has its name
+        """
+        with self._lock:
+            for other in self._policies.values():
+                same = (other.svm, other.name) == (policy.svm, policy.name)
+                if same and other.uuid != policy.uuid:
+                    raise errors.duplicate(policy.name, "name")
+            self._policies[policy.uuid] = policy
+
+    def remove_policy(self, uuid: str) -> None:
+        """Remove a QoS policy; nothing happens if there is none."""
+        with self._lock:
+            self._policies.pop(uuid, None)
+
+    # Consistency groups
+
+    def groups(self, svm: str | None = None) -> list[ConsistencyGroup]:
+        """Return the consistency groups, of one SVM or all."""
+        with self._lock:
+            found = list(self._groups.values())
+        return [group for group in found if svm in (None, group.svm)]
+
+    def put_group(self, group: ConsistencyGroup) -> None:
+        """Add a consistency group."""
+        with self._lock:
+            self._groups[group.uuid] = group
+
+    def remove_group(self, uuid: str) -> None:
+        """Remove a consistency group; its FlexVols and snapshots stay."""
+        with self._lock:
+            self._groups.pop(uuid, None)

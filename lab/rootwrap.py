@@ -1,0 +1,42 @@
+"""Real rootwrap, with the filters that the packages ship."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+import re
+import shutil
+import sys
+
+from lab.layout import environment_bin
+
+# data_files of the Python packages lie below the environment's prefix.
+SHIPPED = Path(sys.prefix) / "etc"
+
+
+def install(shipped: Path, target: Path, extra_filters: Sequence[Path] = ()) -> None:
+    """Copies rootwrap.conf and filters to ``target`` (seen as /etc/...).
+
+    The only change: programs are found in the Python environment too, where
+    an operator would have them in /usr/bin.
+    """
+    text = (shipped / "rootwrap.conf").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^exec_dirs=", f"exec_dirs={environment_bin()},", text, count=1)
+    filters = target / "rootwrap.d"
+    filters.mkdir(parents=True, exist_ok=True)
+    (target / "rootwrap.conf").write_text(text, encoding="utf-8")
+    for path in [*(shipped / "rootwrap.d").glob("*.filters"), *extra_filters]:
+        shutil.copy(path, filters)
+
+
+def write_sudo(directory: Path) -> None:
+    """A ``sudo`` for services that are root already, on a private PATH."""
+    shim = directory / "sudo"
+    shim.write_text(
+        "#!/bin/sh\n"
+        "# The lab's services are root: run the command as it is.\n"
+        'while [ "${1#-}" != "$1" ]; do shift; done\n'
+        'exec "$@"\n',
+        encoding="utf-8",
+    )
+    shim.chmod(0o755)

@@ -1,0 +1,77 @@
+"""The ONTAP simulator as a service of the lab."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.layout import FLEXVOLS
+from lab.layout import HOST
+from lab.layout import SVM
+from lab.layout import Layout
+from lab.layout import environment_bin
+from lab.services import Service
+
+ADMIN = "cinder"
+
+
+def service(lab: Layout, environment: dict[str, str]) -> Service:
+    """Ready when it has written its facts; those of an earlier run are gone."""
+    root = lab.data / "ontap"
+    root.mkdir(parents=True, exist_ok=True)
+    users = lab.configs / "ontap-users.json"
+    users.touch(mode=0o600)
+    users.write_text(
+        json.dumps(
+            [
+                {"name": ADMIN, "password": lab.passwords["ontap"], "role": "admin"},
+                {
+                    "name": "viewer",
+                    "password": lab.passwords["ontap-viewer"],
+                    "role": "readonly",
+                },
+            ]
+        ),
+        encoding="utf-8",
+    )
+    lab.requests("ontap").touch()
+    ready = root / "ready.json"
+    argv = [
+        str(environment_bin() / "python3"),
+        "-m", "lab.ontapsim",
+        "--root", str(root), "--svm", SVM,
+        "--listen", f"{HOST}:{lab.ports['ontap']}",
+        "--users-file", str(users),
+        "--request-log", str(lab.requests("ontap")),
+        "--ready-file", str(ready),
+    ]  # fmt: skip
+    for name, size in FLEXVOLS.items():
+        argv += ["--flexvol", f"{name}:{size}"]
+    return Service(
+        name="ontap",
+        argv=argv,
+        environment=environment,
+        log=lab.log("ontap"),
+        ready=lambda _: bool(facts(lab)),
+        before_start=lambda: ready.unlink(missing_ok=True),
+        after_start=lambda: write_exports(lab),
+    )
+
+
+def facts(lab: Layout) -> dict[str, Any]:
+    """What the simulator says of itself; empty while it has not said it."""
+    try:
+        text = (lab.data / "ontap" / "ready.json").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def write_exports(lab: Layout) -> None:
+    """Tells the lab's mount.nfs where the FlexVols' directories are."""
+    lines = [
+        f"{HOST}:/{name}\t{directory}\n"
+        for name, directory in facts(lab)["flexvols"].items()
+    ]
+    (lab.configs / "exports").write_text("".join(lines), encoding="utf-8")

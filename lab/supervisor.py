@@ -1,0 +1,352 @@
+"""Starts all services of a lab in order, and serves requests to restart them.
+
+Runs inside the namespace. Requests come over a unix socket, one JSON object a
+connection: ``{"do": "start" | "stop" | "kill" | "restart", "service": name}``;
+the answer is ``{"pids": ...}`` or ``{"error": text}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+import json
+import os
+import socketserver
+import sys
+import threading
+import time
+from typing import Any
+
+from lab import cinder
+from lab import glance
+from lab import keystone
+from lab import namespace
+from lab import packages
+from lab import rabbitmq
+from lab import rootwrap
+from lab import services
+from lab import simulator
+from lab import sqlite_plugin
+from lab.errors import LabError
+from lab.errors import ServiceFailed
+from lab.layout import Layout
+from lab.layout import environment_bin
+from lab.progress import say
+from lab.services import Service
+
+COVERED = ("keystone", "glance", "cinder")
+# After their start the scheduler has to hear of the pools again.
+SCHEDULING = frozenset({cinder.EMBEDDED, "cinder-scheduler"})
+LOCAL = "127.0.0.1,localhost"
+
+
+class Supervisor:
+    """All services of one lab."""
+
+    def __init__(self, lab: Layout) -> None:
+        self._lab = lab
+        self._environment = service_environment(lab)
+        self.services: dict[str, Service] = {}
+
+    def start_all(self) -> None:
+        """Returns when everything answers.
+
+        :raises LabError: the first failure; what else was started goes with
+            the namespace
+        """
+        lab = self._lab
+        lab.make_directories()
+        namespace.cover_system_directories(
+            lab.root / "private", lab.configs, lab.configs / "exports", COVERED
+        )
+        rootwrap.write_sudo(lab.bin)
+        sqlite_plugin.install(lab.root / "plugins")
+        for module in (keystone, cinder, glance):
+            module.write_config(lab)
+        keystone.write_clouds(lab)
+        self._make_services()
+
+        steps = _Steps()
+        try:
+            self._start_in_order(steps)
+        finally:
+            steps.close()
+        self.write_facts()
+        self._serve()
+
+    def _make_services(self) -> None:
+        lab, environment = self._lab, self._environment
+        made = [simulator.service(lab, environment)]
+        if lab.broker:
+            made.append(rabbitmq.service(lab, environment))
+        made.append(keystone.service(lab, environment))
+        made += cinder.services(lab, environment)
+        made.append(glance.service(lab, environment))
+        self.services = {service.name: service for service in made}
+
+    def _start_in_order(self, steps: _Steps) -> None:
+        """Each step waits only for what it needs; slow ones come first."""
+        lab, environment = self._lab, self._environment
+
+        def start(*names: str) -> Callable[[], None]:
+            def run() -> None:
+                for name in names:
+                    self.services[name].start()
+                    say(name, "up")
+
+            return run
+
+        def database(module: Any) -> Callable[[], None]:
+            def run() -> None:
+                ready_made = module.prepare(lab, environment)
+                name = module.__name__.rpartition(".")[2]
+                say(name, "database ready" + ("" if ready_made else " (migrated)"))
+
+            return run
+
+        def identities() -> None:
+            admin = keystone.admin_session(lab)
+            keystone.create_identities(lab, admin)
+            say("keystone", "projects, users, catalogue ready")
+
+        def volume_types() -> None:
+            admin = keystone.admin_session(lab)
+            cinder.create_volume_types(lab, admin)
+            cinder.wait_for_pools(lab, admin)
+            pools = len(cinder.expected_pools())
+            say("cinder", f"{pools} pools, volume types ready")
+
+        keystone_database = steps.add(database(keystone))
+        ontap = steps.add(start("ontap"))
+        cinder_database = steps.add(database(cinder))
+        broker = [steps.add(start("rabbitmq"))] if lab.broker else []
+        glance_database = steps.add(database(glance))
+        keystone_up = steps.add(start("keystone"), keystone_database)
+        known = steps.add(identities, keystone_up)
+        before_cinder = [ontap, cinder_database, *broker]
+        if lab.broker:
+            cinder_up = [
+                steps.add(start("cinder-volume"), *before_cinder),
+                steps.add(start("cinder-api"), *before_cinder),
+                steps.add(start("cinder-scheduler"), *before_cinder),
+            ]
+        else:
+            cinder_up = [steps.add(start(cinder.EMBEDDED), *before_cinder)]
+        types = steps.add(volume_types, *cinder_up, known)
+        # Stores look their volume type up when Glance starts.
+        steps.add(start("glance"), glance_database, types)
+        steps.wait()
+
+    def names(self, name: str) -> list[str]:
+        """The services that ``name`` means here.
+
+        ``cinder`` is all of Cinder in both flavours, and in the embedded one
+        so is each of its parts.
+        """
+        if name in self.services:
+            return [name]
+        if name == cinder.EMBEDDED:
+            return list(cinder.STOCK)
+        if name in cinder.STOCK:
+            return [cinder.EMBEDDED]
+        raise LabError(f"no service {name!r}; there are {', '.join(self.services)}")
+
+    def control(self, do: str, name: str) -> None:
+        """Does what a request asks."""
+        chosen = [self.services[each] for each in self.names(name)]
+        if do not in ("start", "stop", "kill", "restart"):
+            raise LabError(f"cannot {do!r}")
+        for service in chosen:
+            if do == "kill":
+                service.kill()
+            elif do in ("stop", "restart"):
+                service.stop()
+        if do in ("start", "restart"):
+            with ThreadPoolExecutor(len(chosen)) as pool:
+                for done in [pool.submit(service.start) for service in chosen]:
+                    done.result()
+            if SCHEDULING.intersection(self.names(name)):
+                cinder.wait_for_pools(self._lab, keystone.admin_session(self._lab))
+        self.write_facts()
+
+    def casualties(self) -> list[str]:
+        """One text for each service that has ended by itself, with its log's end."""
+        return [
+            str(
+                ServiceFailed(
+                    service.name,
+                    f"ended with exit code {service.process.returncode}",
+                    services.tail(service.log),
+                )
+            )
+            for service in self.services.values()
+            if service.process is not None and service.process.poll() is not None
+        ]
+
+    def pids(self) -> dict[str, int | None]:
+        """Service name to pid inside the namespace; None: does not run.
+
+        The embedded Cinder also under the names of its three services.
+        """
+        found = {name: service.pid for name, service in self.services.items()}
+        if not self._lab.broker:
+            found |= dict.fromkeys(cinder.STOCK, found[cinder.EMBEDDED])
+        return found
+
+    def write_facts(self) -> None:
+        """The facts file, whole at any time."""
+        lab = self._lab
+        ontap = simulator.facts(lab)
+        facts = {
+            "flavour": lab.flavour,
+            "root": str(lab.root),
+            "stores": list(lab.stores),
+            "flexvols": ontap.get("flexvols", {}),
+            "file_store": str(lab.data / "glance" / "file"),
+            "urls": {
+                "keystone": lab.url("keystone"),
+                "glance": lab.url("glance"),
+                "cinder": lab.url("cinder"),
+                "ontap": ontap.get("url"),
+            },
+            "simulator": ontap,
+            "clouds": str(lab.clouds),
+            "logs": str(lab.logs),
+            "cinder_requests": str(lab.requests("cinder")),
+            "glance_requests": str(lab.requests("glance")),
+            "ontap_requests": str(lab.requests("ontap")),
+            "configs": str(lab.configs),
+            "control": str(lab.control),
+            "pids": self.pids(),
+        }
+        new = lab.facts.with_suffix(f".{threading.get_ident()}")
+        new.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        new.replace(lab.facts)
+
+    def _serve(self) -> None:
+        supervisor = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                try:
+                    request = json.loads(self.rfile.readline())
+                    supervisor.control(request["do"], request["service"])
+                    answer: dict[str, Any] = {"pids": supervisor.pids()}
+                except Exception as exc:
+                    answer = {"error": f"{type(exc).__name__}: {exc}"}
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+        class Server(socketserver.ThreadingUnixStreamServer):
+            daemon_threads = True
+
+        server = Server(str(self._lab.control), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class _Steps:
+    """Work with dependencies, each piece on its own thread; first failure wins."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(16)
+        self._all: list[Future[None]] = []
+
+    def add(self, work: Callable[[], None], *needs: Future[None]) -> Future[None]:
+        def run() -> None:
+            for need in needs:
+                need.result()
+            work()
+
+        added = self._pool.submit(run)
+        self._all.append(added)
+        return added
+
+    def wait(self) -> None:
+        """Until all is done or one failed, whichever comes first."""
+        while True:
+            for step in self._all:
+                if step.done():
+                    step.result()
+            if all(step.done() for step in self._all):
+                return
+            time.sleep(services.POLL_S)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _base_environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OS_", "GLANCE_ONTAP_LAB_"))
+    }
+    for name in ("no_proxy", "NO_PROXY"):
+        kept[name] = f"{LOCAL},{kept[name]}" if kept.get(name) else LOCAL
+    return kept
+
+
+def service_environment(lab: Layout) -> dict[str, str]:
+    """What services run with: our programs first, then the environment's."""
+    path = [str(lab.bin), str(environment_bin()), packages.search_path()]
+    return _base_environment() | {
+        "PATH": os.pathsep.join(path),
+        "TMPDIR": str(lab.scratch),
+        "PYTHONPATH": str(lab.root / "plugins"),
+        "PYTHONUNBUFFERED": "1",
+        "OS_GLANCE_CONFIG_DIR": "/etc/glance",
+    }
+
+
+def command_environment(lab: Layout) -> dict[str, str]:
+    """What a command inside the lab runs with."""
+    path = [str(environment_bin()), packages.search_path()]
+    return _base_environment() | {
+        "PATH": os.pathsep.join(path),
+        "OS_CLIENT_CONFIG_FILE": str(lab.clouds),
+        "OS_CLOUD": "admin",
+        "LAB_FACTS": str(lab.facts),
+    }
+
+
+def describe_use(lab: Layout) -> str:
+    """How to use a running lab from another terminal."""
+    openstack = environment_bin() / "openstack"
+    return "\n".join(
+        [
+            "",
+            f"The lab ({lab.flavour} flavour) is up; ctrl-C ends it.",
+            "In another terminal:",
+            "",
+            f"  export OS_CLIENT_CONFIG_FILE={lab.clouds} OS_CLOUD=admin",
+            f"  {openstack} image create --file SOME.raw --disk-format raw "
+            "--container-format bare my-image",
+            f"  {openstack} volume create --image my-image --size 1 my-volume",
+            f"  {openstack} volume list --all-projects",
+            "",
+            "OS_CLOUD=alice or bob: members of the projects acme and globex.",
+            f"Glance's stores, the default first: {', '.join(lab.stores)}.",
+            f"Logs and request logs: {lab.logs}",
+            "A shell that sees the FlexVols and mounts:",
+            f"  nsenter -t $(cat {lab.root / 'namespace.pid'}) -m -p "
+            f"env LAB_FACTS={lab.facts} PATH={environment_bin()}:$PATH bash",
+            "",
+        ]
+    )
+
+
+def run(lab: Layout, work: Callable[[Layout, Supervisor], int]) -> int:
+    """Starts the lab and does ``work`` in it; its exit code."""
+    supervisor = Supervisor(lab)
+    try:
+        supervisor.start_all()
+    except LabError as exc:
+        reason = str(exc)
+    except Exception as exc:
+        # Mostly a request to a service that has died meanwhile.
+        reason = "\n".join([f"{type(exc).__name__}: {exc}", *supervisor.casualties()])
+    else:
+        return work(lab, supervisor)
+    print(f"\nThe lab did not start. {reason}", file=sys.stderr)
+    print("(--keep or --dir DIR keeps all logs)", file=sys.stderr)
+    return 1

@@ -1,0 +1,49 @@
+"""How the lab runs a WSGI application under uWSGI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import sys
+
+from lab.layout import HOST
+from lab.layout import environment_bin
+from lab.services import Service
+from lab.services import answers
+
+
+def command(module: str, port: int, processes: int, threads: int) -> list[str]:
+    """The uWSGI command line for ``module`` (``package.module:callable``)."""
+    return [
+        str(environment_bin() / "uwsgi"),
+        "--http-socket", f"{HOST}:{port}",
+        "--module", module,
+        "--home", sys.prefix,
+        # sys.executable would be uwsgi: image_conversion starts Python with it.
+        "--py-sys-executable", str(environment_bin() / "python3"),
+        "--master", "--die-on-term", "--need-app", "--lazy-apps",
+        "--processes", str(processes),
+        "--threads", str(threads), "--enable-threads", "--thunder-lock",
+        "--buffer-size", "65535",
+        # Else clients that keep the connection see resets.
+        "--add-header", "Connection: close",
+        # Slow senders: the defaults of 4 s drop an upload that pauses.
+        "--socket-timeout", "600",
+        "--chunked-input-timeout", "600",
+        "--chunked-input-limit", str(16 * 1024 * 1024),
+        "--disable-logging",
+    ]  # fmt: skip
+
+
+def ready(
+    url: str, processes: int, statuses: tuple[int, ...]
+) -> Callable[[Service], bool]:
+    """Asks whether every worker has loaded the application and one answers.
+
+    The socket is open long before; a worker that fails to load ends the master.
+    """
+
+    def ask(service: Service) -> bool:
+        loaded = service.log_count(" ready in ")
+        return loaded >= processes and answers(url, statuses)
+
+    return ask
