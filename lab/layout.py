@@ -36,6 +36,9 @@ USERS = {
 }
 PORTS = ("keystone", "glance", "cinder", "ontap", "amqp", "epmd", "erlang")
 
+# The services import this package from the checkout: no wheel has it.
+CHECKOUT = Path(__file__).resolve().parent.parent
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -30,6 +30,7 @@ from lab import simulator
 from lab import sqlite_plugin
 from lab.errors import LabError
 from lab.errors import ServiceFailed
+from lab.layout import CHECKOUT
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.progress import say
@@ -292,7 +293,7 @@ def service_environment(lab: Layout) -> dict[str, str]:
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
         "TMPDIR": str(lab.scratch),
-        "PYTHONPATH": str(lab.root / "plugins"),
+        "PYTHONPATH": os.pathsep.join([str(lab.root / "plugins"), str(CHECKOUT)]),
         "PYTHONUNBUFFERED": "1",
         "OS_GLANCE_CONFIG_DIR": "/etc/glance",
     }
@@ -303,6 +304,7 @@ def command_environment(lab: Layout) -> dict[str, str]:
     path = [str(environment_bin()), packages.search_path()]
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
+        "PYTHONPATH": str(CHECKOUT),
         "OS_CLIENT_CONFIG_FILE": str(lab.clouds),
         "OS_CLOUD": "admin",
         "LAB_FACTS": str(lab.facts),
