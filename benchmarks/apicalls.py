@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests of one operation in a service's request log, polls apart."""
 
 from collections.abc import Iterable

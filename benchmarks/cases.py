@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cases: what is measured, and between what."""
 
 from collections.abc import Callable

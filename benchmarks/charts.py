@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bar charts of a run, as SVG."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Medians, spreads and ratios of repeated measurements."""
 
 from collections.abc import Mapping

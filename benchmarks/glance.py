@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Glance and Cinder as a user calls them, with a client that costs little."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time until durable, the page cache, and what the kernel says of files."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One transfer in a process of its own, which prints its peak memory.
 
 Started by the benchmark with a JSON object as its argument. Store ``null`` imports

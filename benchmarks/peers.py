@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stores called directly in this process: ours, upstream's, and limits."""
 
 from collections.abc import Callable

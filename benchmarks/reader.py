@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images that are made as they are read, cheaply and always the same."""
 
 from collections.abc import Iterator

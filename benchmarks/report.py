@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of a run: for a terminal and for the documentation."""
 
 from collections.abc import Sequence

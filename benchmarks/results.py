@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run has measured, as it is written to results.json."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes the samples of cases, interleaved, whatever goes wrong."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the project set out to reach, and whether a run reached it."""
 
 from collections.abc import Callable

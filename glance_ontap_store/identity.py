@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who the store is, or acts for, towards OpenStack's services.
 
 Each store has a session of its own: two stores with different users really

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The URL of an image-volume.
 
 Written: ``cinder://<store id>/<volume id>``, the form that Cinder can act on.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options of a store: its unit, its default and what it changes.
 
 Names follow upstream's cinder store with ``ontap_`` for ``cinder_``. They are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who asks: what the store needs to know of a request's context, parsed once."""
 
 from collections.abc import Sequence

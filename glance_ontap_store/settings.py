@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The settings of one store: read once, checked at once, never changed."""
 
 from collections.abc import Iterator

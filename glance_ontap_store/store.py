@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Glance store driver ``ontap``: Glance's contract in, our words out."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sizes in bytes and GiB, and parts of an image."""
 
 from typing import NamedTuple

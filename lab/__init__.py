@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real Keystone, Glance and Cinder over the ONTAP simulator, on one machine.
 
 ``python -m lab up`` keeps a lab running,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cinder: configuration, database, its processes, volume types."""
 
 from __future__ import annotations

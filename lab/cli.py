@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab's command line: ``up`` and ``run CMD ARGS...``.
 
 The command runs itself again inside private namespaces (:mod:`.namespace`);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs inside a lab uses this: facts, clouds, request logs, services.
 
 >>> lab = Lab.from_facts()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ready-made SQLite databases, so that a lab does not migrate each time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cinder's API, scheduler and volume service in one process.
 
 For the embedded flavour: with oslo.messaging's in-memory transport no broker

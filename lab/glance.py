@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Glance: configuration with all stores, database, process."""
 
 from __future__ import annotations

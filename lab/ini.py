@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes and edits the services' ini files."""
 
 from __future__ import annotations

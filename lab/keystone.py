@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keystone: configuration, database, process, and who there is."""
 
 from __future__ import annotations

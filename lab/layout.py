@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directories, ports and passwords of one lab: decided once, passed on."""
 
 from __future__ import annotations

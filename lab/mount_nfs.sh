@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # mount.nfs of the lab: binds a FlexVol's directory where NFS would mount it.
 # Called by mount(8) as: mount.nfs SPEC DIRECTORY [-sfnvh] [-o OPTIONS].
 # @EXPORTS@ lists the exports, one a line: SPEC, a tab, the directory.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The private mount and process namespace of a lab, and its certain end.
 
 Outside: :func:`run_in_namespace` starts ``unshare`` and waits. Whatever ends

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """System programs that the lab needs, and how to get the missing ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped api-paste.ini with the lab's request log first in the pipeline."""
 
 from pathlib import Path

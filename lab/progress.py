@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress lines on stderr: elapsed seconds, who, what."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A WSGI filter that writes one JSON line for each request.
 
 Put first in a service's paste pipeline by the lab's configuration. It learns

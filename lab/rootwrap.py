@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real rootwrap, with the filters that the packages ship."""
 
 from __future__ import annotations

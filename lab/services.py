@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One service of the lab: a process, its log, and how to know that it answers."""
 
 from __future__ import annotations

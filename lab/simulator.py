@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ONTAP simulator as a service of the lab."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A SQLAlchemy engine plugin: SQLite for several writing processes.
 
 oslo.db begins each SQLite transaction with a plain BEGIN. One that reads first

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts all services of a lab in order, and serves requests to restart them.
 
 Runs inside the namespace. Requests come over a unix socket, one JSON object a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the lab runs a WSGI application under uWSGI."""
 
 from __future__ import annotations

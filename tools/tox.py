@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Run tox, from an environment of its own that is made when it is missing.
 
 Needs Python with its venv module and nothing else: tools/tox.py -e demo

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs that nobody measured, for tests."""
 
 from benchmarks.results import Case

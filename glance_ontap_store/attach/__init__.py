@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a Cinder volume to a file or device of this host, and back."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An image-volume attached to this host: everything acquired, then all undone."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This host's connector, as os-brick finds it."""
 
 from collections.abc import Mapping

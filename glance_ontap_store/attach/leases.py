@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One attached image-volume, shared by all who read it in this process."""
 
 from collections.abc import Callable

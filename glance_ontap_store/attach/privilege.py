@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three things that need root: mount, umount, and chown of a volume's file.
 
 They run in an oslo.privsep daemon with these capabilities and nothing else;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with what Keystone, Cinder and cinder.conf say. Asks nobody."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which way a volume came from an image, and why. Decides; asks nobody."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``check --deep``: does it what users will do, and removes it again.
 
 Each store stores a small image, reads it back and deletes it. Then Glance stores

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `check` reports: a problem, how bad it is, and what to do about it."""
 
 from collections.abc import Iterable

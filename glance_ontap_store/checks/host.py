@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with glance-api.conf and with this host. Decides, asks nobody."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The requests that the store makes of Cinder.
 
 One small interface; `client` implements it over python-cinderclient, the tests

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`service.VolumeService` over python-cinderclient, its only importer."""
 
 from collections.abc import Iterator

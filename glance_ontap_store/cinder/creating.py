@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A volume created in the requester's project, and given into the store's hands."""
 
 from oslo_log import log as logging

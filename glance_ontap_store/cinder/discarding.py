@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deleting volumes that nobody must find again, whatever state they are in."""
 
 from glance_ontap_store import errors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waiting for Cinder to finish what it began."""
 
 from collections.abc import Callable

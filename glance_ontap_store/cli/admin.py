@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose credentials the operator gives: clouds.yaml and OS_*, by openstacksdk."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``glance-ontap check``: what is wrong, before users notice."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all subcommands begin with: the configuration, and who asks."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Findings for people: one line each; on a terminal, folded to its width."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``glance-ontap list`` and ``usage``: the image-volumes there are."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decides who may do what with an image-volume."""
 
 from __future__ import annotations

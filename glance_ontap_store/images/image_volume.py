@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decides whether a Cinder volume can be served as an image."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The life of an image-volume: created, filled, sealed; described, read, deleted."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose an image is, where the requester's project does not say it."""
 
 import dataclasses

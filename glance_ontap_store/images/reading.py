@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An image-volume opened for reading, also where somebody else has it attached."""
 
 from collections.abc import Iterator

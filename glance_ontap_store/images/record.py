@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The metadata of an image-volume: its keys, its states, and how it is parsed."""
 
 from collections.abc import Mapping

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Facts about the stores, this host, Keystone and Cinder, as values."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the files of image-volumes occupy, as seen over the mounted exports."""
 
 from collections.abc import Callable

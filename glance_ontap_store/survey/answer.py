@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was learned by asking, or why it was not.
 
 A question to a service has an answer or an `Unknown`; nothing that could not be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asking Cinder what the stores themselves never ask: types, quotas, pools, lists."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operator's glance-api.conf and cinder.conf, read and parsed.
 
 Both are read with oslo.config, as the services read them, into a registry of

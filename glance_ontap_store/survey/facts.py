@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `check` looks at: values only, gathered elsewhere, judged elsewhere."""
 
 from collections.abc import Mapping

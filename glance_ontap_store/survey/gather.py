@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks everybody, and puts the answers together for the judges.
 
 No question depends on another's answer unless it needs it: what cannot be asked

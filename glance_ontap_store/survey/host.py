@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this host has: programs, packages, directories, the way to root.
 
 Everything is looked at with the eyes of the user who runs the command.

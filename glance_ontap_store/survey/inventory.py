@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image-volumes as rows and sums. Decides what a volume is; asks nobody."""
 
 from collections.abc import Callable

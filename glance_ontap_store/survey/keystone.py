@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asking Keystone: logins of stores, of Cinder's user, and of an administrator."""
 
 from collections.abc import Callable

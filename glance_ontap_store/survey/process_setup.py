@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store's own parts in this process, with the way to root that Glance has."""
 
 from collections.abc import Iterator

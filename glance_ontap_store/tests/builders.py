@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values and objects that several test modules need."""
 
 from glance_ontap_store import identity

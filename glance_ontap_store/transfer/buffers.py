@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Room for an upload's bytes on their way: few blocks, used again and again."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a transfer needs of the place where an image lies."""
 
 from typing import Protocol

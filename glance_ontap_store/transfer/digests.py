@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Glance wants to know of the bytes that pass."""
 
 from collections.abc import Callable

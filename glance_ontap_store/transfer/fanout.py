@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Threads that each do something with every block of a stream."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From Glance's stream to a device, durably and in one pass."""
 
 from glance_ontap_store.transfer import buffers

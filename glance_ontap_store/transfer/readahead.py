@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bytes of an image-volume, read before they are asked for."""
 
 import collections

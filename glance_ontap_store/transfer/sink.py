@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The end of an upload: an image's bytes on a device, thin and durable."""
 
 from collections.abc import Callable

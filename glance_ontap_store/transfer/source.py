@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Glance's stream of an image, read once and no further than announced."""
 
 from typing import Protocol

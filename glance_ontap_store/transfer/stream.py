@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An image on its way to a reader."""
 
 import _thread

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether threads are worth their while here."""
 
 import sys

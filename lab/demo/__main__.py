@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start the lab and run the show in it: ``tox -e demo -- [--json FILE]``."""
 
 import argparse

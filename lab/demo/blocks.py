@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file system says about the blocks of a file."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo prints while it works, and the table at its end."""
 
 from collections.abc import Callable

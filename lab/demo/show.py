@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo itself; runs inside the lab (see `__main__`)."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration of the release notes' build."""
 
 project = "glance_ontap_store release notes"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Cinder says about how to reach an attached volume, parsed once."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An attached volume, opened: bytes at positions."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mounts NFS exports with mount(8), as os-brick drives it."""
 
 from typing import Any

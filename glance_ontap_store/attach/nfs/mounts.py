@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NFS mounts that all workers of a host share, and that nobody takes away early.
 
 One directory per export under one base, the same in every process. Who uses a

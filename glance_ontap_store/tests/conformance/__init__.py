@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contracts: classes of tests that fakes and real adapters both run.
 
 A module here is imported under its package's name, and its asserts are

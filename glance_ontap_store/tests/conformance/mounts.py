@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every `attach.nfs.mounts.Mounter` does, and `Mounts` over any of them."""
 
 from collections.abc import Iterator

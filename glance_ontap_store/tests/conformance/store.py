@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract between Glance and a store, and what this store adds to it.
 
 Run over fakes in ``unit`` and over real services in ``functional``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fakes keep the contracts that the real adapters keep."""
 
 from collections.abc import Iterator

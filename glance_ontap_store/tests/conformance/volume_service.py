@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every `cinder.service.VolumeService` does."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cinder with its state in memory and its volumes as files.
 
 What it models was read in cinder/volume/api.py: which status permits what, that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time that passes only when somebody sleeps."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A whole Glance host over fakes: glance_store's own stores, and what they use."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directories that stand for the NFS exports of FlexVols."""
 
 import os

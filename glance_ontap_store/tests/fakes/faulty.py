@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Anything, with calls that fail when a test wants them to."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of pytest for the fakes; a conftest.py imports them."""
 
 from collections.abc import Iterator

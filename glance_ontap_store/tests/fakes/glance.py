@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Glance hands to a store: one-pass readers, verifiers, contexts."""
 
 from collections.abc import Iterator

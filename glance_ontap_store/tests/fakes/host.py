@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This host, without os-brick."""
 
 from collections.abc import Mapping

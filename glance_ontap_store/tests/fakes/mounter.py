@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mounts without root: a mount point is a symbolic link into another file system."""
 
 import os

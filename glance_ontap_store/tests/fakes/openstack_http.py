@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keystone's and Cinder's HTTP, for the clients that speak it."""
 
 from typing import Any

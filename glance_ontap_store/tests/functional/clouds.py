@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a user of the cloud does with images and volumes, and cleans up again."""
 
 from collections.abc import Callable

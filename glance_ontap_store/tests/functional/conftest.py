@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab that the session runs in, and its users.
 
 Run with ``tox -e functional``: one lab for all tests.

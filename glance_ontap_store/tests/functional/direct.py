@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store in the test's own process, over the lab's Cinder, Keystone and array."""
 
 from collections.abc import Iterator

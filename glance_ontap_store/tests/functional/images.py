@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images as the functional tests look at them: their volumes and files."""
 
 from collections.abc import Iterator

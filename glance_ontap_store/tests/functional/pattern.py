@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image data that is made as it is read, and compared without being kept."""
 
 from collections.abc import Iterator

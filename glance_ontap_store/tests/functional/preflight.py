@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """glance-ontap as an operator runs it, over copies of the lab's configuration."""
 
 from collections.abc import Iterator

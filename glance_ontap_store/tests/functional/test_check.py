@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """glance-ontap check, over the lab broken in one way at a time."""
 
 from collections.abc import Callable

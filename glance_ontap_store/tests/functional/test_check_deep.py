@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """glance-ontap check --deep: what it says is what Cinder did, and nothing stays."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real adapters keep the contracts that the fakes keep."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images of the store through Glance's API, in the lab."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """glance-ontap list and usage, over images of several projects."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bob against alice: what he tries with her images and volumes, and learns."""
 
 from collections.abc import Iterator

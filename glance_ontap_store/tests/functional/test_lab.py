@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab itself: real services, real file systems, nothing of it outside."""
 
 from __future__ import annotations

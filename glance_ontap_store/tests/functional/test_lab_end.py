@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """However a lab ends, nothing of it is left: the namespace without services.
 
 A miniature of the lab: the same namespace and reaper around a script that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SQLite under several workers: the lab's engine plugin below oslo.db."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fifty stores cost a request to Glance no more than one."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What upstream's cinder store does in the same lab: known differences.
 
 Each case that the store gets right has its own test elsewhere. These pin what an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Workers of one host: killed, restarted, and sharing mounts with each other."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image-volumes that belong to who uploads: store ``own`` of the lab."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stores for projects, through the lab's Glance: who may write, and whose it is."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No password and no token in anything that a run writes, at DEBUG."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store itself over the lab's real Cinder and array: what goes wrong, and how.
 
 Each failure before the seal must leave no volume, no attachment, no mount and no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How bytes travel: thin, in few requests, past the page cache, none in another's way.
 
 Speed is not held here: that is what ``tox -e bench`` is for.

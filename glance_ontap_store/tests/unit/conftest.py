@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import hypothesis
 
 from glance_ontap_store.tests.fakes.fixtures import cloud

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attaching; with the lifecycle, its failures are in test_lifecycle_failures."""
 
 import pytest

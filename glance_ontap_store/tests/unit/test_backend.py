@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The composition root: what is put together, and that nothing is asked yet."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """os-brick's client, up to the command that would run as root."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What check makes of facts: one thing wrong, one finding."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import datetime
 
 from keystoneauth1 import session as keystone_session

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """glance-ontap over Keystone's and Cinder's HTTP: what is asked, what is printed."""
 
 import csv

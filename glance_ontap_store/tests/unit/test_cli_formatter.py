@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How findings look: whole lines for programs, folded ones on a terminal."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image-volumes in the requester's project: who creates, who cleans up."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A glance-api before 2025.2 may run with the standard library patched."""
 
 import pathlib

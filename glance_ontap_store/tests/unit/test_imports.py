@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The import rules of doc/source/contributor/design.rst, read from the sources."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of the lab that need no lab."""
 
 from __future__ import annotations

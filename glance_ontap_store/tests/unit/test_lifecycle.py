@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Lifecycle adds to the contract that Glance sees; see `conformance.store`."""
 
 import os

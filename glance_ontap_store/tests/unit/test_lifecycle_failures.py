@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each step of an upload and a download fails in turn: nothing may be left.
 
 The rule: the first failure is what comes out; failed clean-up becomes a note.

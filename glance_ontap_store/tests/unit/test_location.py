@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from glance_store import exceptions
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mounts that go wrong; what goes well is in `conformance.mounts`."""
 
 import os

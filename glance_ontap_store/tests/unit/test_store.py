@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The driver as glance_store loads it; what it then does is in `conformance.store`."""
 
 import uuid

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operator's files as check reads them: as Glance does, and no secret out."""
 
 import pytest

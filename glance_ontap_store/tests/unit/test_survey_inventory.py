@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a volume is to list and usage, and what sums are made of."""
 
 import dataclasses

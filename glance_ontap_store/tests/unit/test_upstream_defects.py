@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each defect of upstream's cinder store has a test of ours named for it.
 
 They lie where the fixtures are; this is the list of DESIGN section 3 and where each
