@@ -26,6 +26,7 @@ differs. Messages name the cause and what to change: operators read them.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import enum
 import errno
 
 from glance_store import exceptions
@@ -35,8 +36,28 @@ import webob.exc
 LOG = logging.getLogger(__name__)
 
 
+class Reason(enum.Enum):
+    """Why a service gave no answer. The next step depends on it."""
+
+    UNREACHABLE = "no answer came"
+    UNAUTHORIZED = "the credentials were refused"
+    FORBIDDEN = "the credentials do not permit it"
+    MISSING = "it does not exist"
+    NO_ENDPOINT = "the catalog has no such endpoint"
+    CERTIFICATE = "a certificate was refused"
+    BROKEN = "the answer made no sense"
+    UNREADABLE = "it cannot be read"
+    NOT_GIVEN = "nobody said where to ask"
+    EARLIER = "an earlier question has no answer"
+
+
 class StoreError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    *reason* is set where a service was asked and gave no answer.
+    """
+
+    reason: Reason | None = None
 
 
 class BadLocation(StoreError):

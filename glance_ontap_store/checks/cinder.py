@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks.finding import Finding
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Password
 from glance_ontap_store.settings import Settings
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
 from glance_ontap_store.survey.facts import CinderBackend

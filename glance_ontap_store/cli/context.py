@@ -10,9 +10,9 @@ from openstack import connection
 
 from glance_ontap_store import errors
 from glance_ontap_store.cli import admin
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import configuration
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import StoreConfig

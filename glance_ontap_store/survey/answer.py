@@ -6,25 +6,11 @@ asked is ever taken for good.
 """
 
 import dataclasses
-import enum
 from typing import TypeAlias
 from typing import TypeVar
 from typing import Union
 
-
-class Reason(enum.Enum):
-    """Why something is not known. What to do next depends on it."""
-
-    UNREACHABLE = "no answer came"
-    UNAUTHORIZED = "the credentials were refused"
-    FORBIDDEN = "the credentials do not permit it"
-    MISSING = "it does not exist"
-    NO_ENDPOINT = "the catalog has no such endpoint"
-    CERTIFICATE = "a certificate was refused"
-    BROKEN = "the answer made no sense"
-    UNREADABLE = "it cannot be read"
-    NOT_GIVEN = "nobody said where to ask"
-    EARLIER = "an earlier question has no answer"
+from glance_ontap_store.errors import Reason
 
 
 @dataclasses.dataclass(frozen=True)

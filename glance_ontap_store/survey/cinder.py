@@ -15,10 +15,10 @@ from oslo_utils import strutils
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import client
 from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import T
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import Pool

@@ -12,12 +12,12 @@ from typing import Any
 
 from keystoneauth1 import session as session_
 
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import configuration
 from glance_ontap_store.survey import host
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
 from glance_ontap_store.survey.facts import AdminFacts

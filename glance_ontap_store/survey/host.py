@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import Host

@@ -12,10 +12,10 @@ from keystoneauth1 import session as session_
 from oslo_utils import strutils
 
 from glance_ontap_store import identity
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Password
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.answer import T
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import Login

@@ -11,7 +11,7 @@ from glance_ontap_store.checks.clone_outcome import Outcome
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.cli import check
-from glance_ontap_store.survey.answer import Reason
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
 from glance_ontap_store.survey.facts import CinderBackend

@@ -9,8 +9,8 @@ import pytest
 
 from glance_ontap_store.cli import main
 from glance_ontap_store.cli.context import Context
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import keystone
-from glance_ontap_store.survey.answer import Reason
 from glance_ontap_store.survey.cinder import CinderSurvey
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL

@@ -20,7 +20,8 @@ LAYERS = [
     {"attach", "transfer"},
     {"cinder"},
     {"identity"},
-    {"location", "settings", "units", "requester", "opts", "errors"},
+    {"location", "settings", "units", "requester", "opts", "undo"},
+    {"errors"},
 ]
 # Third-party client -> the only modules that import it.
 ONLY_IMPORTERS = {
