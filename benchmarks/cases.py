@@ -30,7 +30,7 @@ from benchmarks.results import Sample
 from benchmarks.running import CasePlan
 from benchmarks.running import LinePlan
 from benchmarks.running import Take
-from glance_ontap_store.tests.functional import direct
+from lab import stores
 
 READERS = 8
 MANY = 20
@@ -515,7 +515,7 @@ def _count_requests(
     image = bench.image(2.5)
     metrics: dict[str, float] = {}
     prefix = "ontap" if store == "fv1" else "cinder"
-    user = direct.option(store, f"{prefix}_store_user_name")
+    user = stores.option(store, f"{prefix}_store_user_name")
 
     def counted(what: str, do: Callable[[], Any]) -> Any:
         before = len(_settled_log(bench))

@@ -23,9 +23,9 @@ from benchmarks.reader import BLOCK
 from benchmarks.reader import Image
 from benchmarks.reader import Reader
 from glance_ontap_store.location import StoreLocation
-from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.transfer import pipeline
 from glance_ontap_store.transfer.digests import Digests
+from lab import stores
 
 ALGORITHM = "sha512"
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -98,14 +98,14 @@ class Peer:
 
 def ours(lab: Any, name: str = "fv1") -> Peer:
     """This package's store, as the lab's Glance has it."""
-    store = direct.make_store(lab, name)
+    store = stores.make_store(lab, name)
     find = _volume_file(lab.flexvol(name))
     return Peer(name, store, StoreLocation, find, None)
 
 
 def upstream_cinder(lab: Any) -> Peer:
     """glance_store's cinder store. Its mounts are apart from those of Glance."""
-    direct.prepare_privileges(lab)
+    stores.prepare_privileges(lab)
     conf = _conf()
     # The constructor registers the options.
     store = upstream.Store(conf, backend="peer")
@@ -134,7 +134,7 @@ MAKERS = {"fv1": ours, "peer": upstream_cinder, "file": upstream_file}
 
 def _conf() -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
-    conf([], project="glance", default_config_files=[direct.CONFIG])
+    conf([], project="glance", default_config_files=[stores.CONFIG])
     return conf
 
 

@@ -15,8 +15,10 @@ What is where:
 ``services``       one process: start, wait until it answers, stop
 ``supervisor``     all of them: order of start, control socket, facts file
 ``client``         what tests inside the lab use (:class:`.client.Lab`)
+``stores``         our store in a process inside the lab
 ``requestlog``     the WSGI filter that writes the request logs
 =================  ========================================================
 
-The lab never imports the driver: Glance does, from its configuration.
+Only :mod:`.stores` imports the driver. The lab's services never do: Glance loads it
+from its configuration.
 """

@@ -25,7 +25,7 @@ from lab.errors import Unusable
 from lab.layout import STORES
 from lab.namespace import Reaper
 
-PROGRAM = "python -m glance_ontap_store.tests.lab"
+PROGRAM = "python -m lab"
 _INSIDE = "GLANCE_ONTAP_LAB_INSIDE"
 _PREFIX = "glance-ontap-lab-"
 _IN_MEMORY = ("tmpfs", "ramfs")

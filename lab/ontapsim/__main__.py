@@ -54,9 +54,7 @@ def read_users(path: Path) -> tuple[User, ...]:
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python -m glance_ontap_store.tests.ontapsim", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m lab.ontapsim", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="everything is here")
     parser.add_argument("--svm", default="svm1")
     parser.add_argument(

@@ -2,7 +2,6 @@
 """The store in the test's own process, over the lab's Cinder, Keystone and array."""
 
 from collections.abc import Iterator
-import configparser
 import contextlib
 import functools
 import os
@@ -12,35 +11,16 @@ from typing import Any
 from glance_store import location
 import openstack
 from openstack import connection
-from oslo_config import cfg
 
 from glance_ontap_store import identity
-from glance_ontap_store.attach import privilege
 from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.requester import Requester
-from glance_ontap_store.store import Store
 from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.pattern import Pattern
 from lab import layout
-
-CONFIG = "/etc/glance/glance-api.conf"
-
-
-def make_store(lab: Any, store_id: str = "fv1", **options: Any) -> Store:
-    """Store *store_id* as the lab's Glance has it, with *options* changed.
-
-    Options are named without their prefix ``ontap_``.
-    """
-    prepare_privileges(lab)
-    conf = cfg.ConfigOpts()
-    conf([], project="glance", default_config_files=[CONFIG])
-    made = Store(conf, backend=store_id)
-    for name, value in options.items():
-        conf.set_override(f"ontap_{name}", value, group=store_id)
-    made.configure(re_raise_bsc=True)
-    return made
+from lab import stores
 
 
 def context(user: str, token: str | None = None) -> Context:
@@ -70,7 +50,7 @@ def context(user: str, token: str | None = None) -> Context:
 
 def requesters_volumes(lab: Any, user: str) -> CinderClient:
     """Cinder as store ``own`` asks it with the token of *user*."""
-    backend = make_store(lab, "own")._backend
+    backend = stores.make_store(lab, "own")._backend
     assert backend is not None
     settings = backend.settings
     return CinderClient(
@@ -86,28 +66,6 @@ def cloud_of(user: str) -> connection.Connection:
     return openstack.connect(cloud=user)
 
 
-def prepare_privileges(lab: Any) -> None:
-    """Let this process start the helper that runs as root, as Glance's do.
-
-    privsep starts it with sudo, and with the process's configuration files.
-    """
-    _prepare_privileges(os.path.join(lab.facts["root"], "bin"))
-
-
-@functools.cache
-def _prepare_privileges(tools: str) -> None:
-    os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-    cfg.CONF([], project="glance", default_config_files=[CONFIG])
-    privilege.init("/etc/glance/rootwrap.conf")
-
-
-def option(store_id: str, name: str) -> str:
-    """What the lab's Glance has for an option of a store."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(CONFIG)
-    return parser[store_id][name]
-
-
 @functools.cache
 def owner(store_id: str) -> connection.Connection:
     """The cloud as the user of the store, who owns its image-volumes.
@@ -116,7 +74,7 @@ def owner(store_id: str) -> connection.Connection:
     """
 
     def ask(name: str) -> str:
-        return option(store_id, f"ontap_store_{name}")
+        return stores.option(store_id, f"ontap_store_{name}")
 
     return connection.Connection(
         auth={
@@ -127,7 +85,7 @@ def owner(store_id: str) -> connection.Connection:
             "user_domain_name": "Default",
             "project_domain_name": "Default",
         },
-        region_name=option(store_id, "ontap_os_region_name"),
+        region_name=stores.option(store_id, "ontap_os_region_name"),
     )
 
 

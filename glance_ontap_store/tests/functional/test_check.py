@@ -18,6 +18,7 @@ from glance_ontap_store.tests.functional import preflight
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Changes
 from glance_ontap_store.tests.functional.preflight import Operator
+from lab import stores
 
 STORES = ("fv1", "fv2", "fv3", "own")
 
@@ -435,7 +436,7 @@ def test_one_thing_broken_hides_no_other(operator: Operator) -> None:
 
 def test_no_secret_is_printed(operator: Operator) -> None:
     """Where a password stands in the wrong place, too."""
-    secret = direct.option("fv1", "ontap_store_password")
+    secret = stores.option("fv1", "ontap_store_password")
     changes: Changes = {
         "fv1": {"ontap_store_user_name": secret},
         "fv2": {"ontap_store_auth_address": f"http://127.0.0.1:1/{secret}"},

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from glance_ontap_store.tests.functional import clouds
-from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Operator
+from lab import stores
 
 # The data of a check's image; the number of bytes tells it from others.
 IMAGE_SIZE = 1024 * 1024 + 7
@@ -30,7 +30,7 @@ def operator(lab: Any) -> Operator:
 @pytest.fixture
 def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
     """Asserts at the end that nothing is left."""
-    base = direct.option("fv1", "ontap_mount_point_base")
+    base = stores.option("fv1", "ontap_mount_point_base")
     before = Leftovers(lab, admin, base)
     images = {each.id for each in admin.image.images()}
     yield before

@@ -31,6 +31,7 @@ from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.transfer import source
+from lab import stores
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ class TestCinder(VolumeServiceContract):
 
     @pytest.fixture
     def volumes(self) -> CinderClient:
-        store = direct.make_store(self._lab, mount_point_base=self._base)
+        store = stores.make_store(self._lab, mount_point_base=self._base)
         return store._backend.images._volumes
 
     @pytest.fixture
@@ -99,7 +100,7 @@ class TestCinderForRequesters(TestCinderAsRequester):
 
     @pytest.fixture
     def volumes(self) -> Any:
-        store = direct.make_store(self._lab, "own", mount_point_base=self._base)
+        store = stores.make_store(self._lab, "own", mount_point_base=self._base)
         own = store._backend.images._volumes
         theirs = direct.requesters_volumes(self._lab, "alice")
 
@@ -142,7 +143,7 @@ class _Exports:
 
     @pytest.fixture
     def mounter(self, lab: Any, base: str) -> NfsMounter:
-        direct.prepare_privileges(lab)
+        stores.prepare_privileges(lab)
         os.makedirs(base, exist_ok=True)
         return NfsMounter(base)
 
@@ -165,10 +166,10 @@ class TestNfsMounter(_Exports, MounterContract):
 
 class TestMounts(_Exports, MountsContract):
     other_imports = (
-        "from glance_ontap_store.tests.functional import direct\n"
+        "from lab import stores\n"
         "from lab.client import Lab\n"
         "from glance_ontap_store.attach.nfs.mounter import NfsMounter\n"
-        "direct.prepare_privileges(Lab.from_facts())"
+        "stores.prepare_privileges(Lab.from_facts())"
     )
 
     def other_mounter(self, base: str) -> str:
@@ -182,7 +183,7 @@ class Rig:
 
     def __init__(self, lab: Any, admin: Any, base: str) -> None:
         self._lab = lab
-        self.store = direct.make_store(lab, mount_point_base=base)
+        self.store = stores.make_store(lab, mount_point_base=base)
         self._volumes = self.store._backend.images._volumes
         self._leftovers = Leftovers(lab, admin, base)
 

@@ -19,6 +19,8 @@ from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
+from lab.stores import CONFIG
+from lab.stores import make_store
 
 COUNT = 50
 LAST = f"s{COUNT - 1}"
@@ -30,7 +32,7 @@ USER = "image-fv1"
 def stores(lab: Any) -> Iterator[float]:
     """When Glance was started with fifty stores, beside what the lab has."""
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read(direct.CONFIG)
+    parser.read(CONFIG)
     names = [f"s{number}" for number in range(COUNT)]
     enabled = parser["DEFAULT"]["enabled_backends"]
     more = ",".join(f"{name}:ontap" for name in names)
@@ -131,7 +133,7 @@ def test_stores_of_a_process_share_connections(
 ) -> None:
     """Idle ones count: Cinder's API answers nobody else when 100 are open."""
     volume = images.image_volume(admin, user.uploaded(Sized(MIB), "fv1").id)
-    made = [direct.make_store(lab, f"s{number}") for number in range(COUNT)]
+    made = [make_store(lab, f"s{number}") for number in range(COUNT)]
     port = int(lab.facts["urls"]["cinder"].rpartition(":")[2].partition("/")[0])
     before, since = connections_to(port), time.time()
     for each in made:

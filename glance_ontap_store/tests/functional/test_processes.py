@@ -14,10 +14,11 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
+from lab import stores
 
 
 def mounts() -> set[str]:
-    return direct.mounted_below(direct.option("fv1", "ontap_mount_point_base"))
+    return direct.mounted_below(stores.option("fv1", "ontap_mount_point_base"))
 
 
 def test_many_workers_share_one_mount(lab: Any, user: User) -> None:
@@ -101,7 +102,7 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
     clouds.eventually(lambda: not mounts(), "the mount left behind is gone")
 
     # A half-written volume is not an image, even for who knows its id.
-    store = direct.make_store(lab)
+    store = stores.make_store(lab)
     assert store.is_image_associated_with_store(None, volume.id)
     try:
         store.get_size(direct.at("fv1", volume.id))

@@ -33,6 +33,7 @@ from glance_ontap_store.tests.functional.test_projects import operator
 from glance_ontap_store.tests.functional.test_projects import other
 from lab import ini
 from lab import layout
+from lab import stores
 
 __all__ = ["operator", "other"]
 
@@ -120,7 +121,7 @@ def test_readers_of_two_processes(lab: Any, admin: Any, user: User, base: str) -
     """While the one has it attached, the other reads a clone of the store's own."""
     image = user.uploaded(Sized(9 * MIB), "own")
     volume_id = images.image_volume(admin, image.id).id
-    reader = direct.make_store(lab, "own", mount_point_base=base)
+    reader = stores.make_store(lab, "own", mount_point_base=base)
     first, _size = reader.get(direct.at("own", volume_id))
     with first:
         assert user.download(image.id).content == pattern.at(0, 9 * MIB)
@@ -182,7 +183,7 @@ def add(store: Any, context: Any, reader: Any, size: int) -> str:
 
 
 def test_a_client_that_goes_away(lab: Any, base: str, leftovers: Any) -> None:
-    store = direct.make_store(lab, "own", mount_point_base=base)
+    store = stores.make_store(lab, "own", mount_point_base=base)
     reader = OnePass(glance.Pattern(9 * MIB), breaks_at=5 * MIB)
     with pytest.raises(OSError, match="went away"):
         add(store, direct.context("alice"), reader, 9 * MIB)
@@ -191,12 +192,12 @@ def test_a_client_that_goes_away(lab: Any, base: str, leftovers: Any) -> None:
 def test_a_store_without_rights_over_the_volume(
     lab: Any, base: str, leftovers: Any
 ) -> None:
-    store = direct.make_store(
+    store = stores.make_store(
         lab,
         "own",
         mount_point_base=base,
         store_user_name="image-fv1",
-        store_password=direct.option("fv1", "ontap_store_password"),
+        store_password=stores.option("fv1", "ontap_store_password"),
     )
     with pytest.raises(exceptions.BadStoreConfiguration, match="role admin"):
         add(store, direct.context("alice"), Pattern(1), 1)
@@ -204,7 +205,7 @@ def test_a_store_without_rights_over_the_volume(
 
 def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -> None:
     url = lab.facts["urls"]["cinder"]
-    store = direct.make_store(
+    store = stores.make_store(
         lab, "own", mount_point_base=base, endpoint_template=f"{url}/%(project_id)s"
     )
     context = direct.context("alice")
@@ -251,7 +252,7 @@ def test_a_token_that_expired_before_the_upload(
     with short_tokens(lab, 2):
         token = lab.cloud("alice").session.get_token()
     clouds.eventually(lambda: not is_good(lab, token), "the token expires")
-    store = direct.make_store(lab, "own", mount_point_base=base)
+    store = stores.make_store(lab, "own", mount_point_base=base)
     context = direct.context("alice", token)
     volume_id = add(store, context, Pattern(MIB), MIB)
     volume = admin.block_storage.get_volume(volume_id)
@@ -264,7 +265,7 @@ def test_a_token_that_was_revoked_before_the_upload(
 ) -> None:
     token = lab.cloud("alice").session.get_token()
     revoke(lab, token)
-    store = direct.make_store(lab, "own", mount_point_base=base)
+    store = stores.make_store(lab, "own", mount_point_base=base)
     volume_id = add(store, direct.context("alice", token), Pattern(1), 1)
     volume = admin.block_storage.get_volume(volume_id)
     assert volume.project_id == direct.owner("own").current_project_id

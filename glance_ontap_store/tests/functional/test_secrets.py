@@ -17,6 +17,7 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
+from lab import stores
 
 # A Fernet token: version byte 0x80 and a time, in base64.
 TOKEN = re.compile(rb"gAAAAA[\w-]{60,}")
@@ -30,7 +31,7 @@ NOT_WRITTEN_BY_A_RUN = ("configs", "private", "clouds.yaml", "keystone", "plugin
 def passwords() -> dict[str, bytes]:
     """Of every store's user."""
     return {
-        store: direct.option(store, "ontap_store_password").encode() for store in STORES
+        store: stores.option(store, "ontap_store_password").encode() for store in STORES
     }
 
 
@@ -109,7 +110,7 @@ def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> N
         {"endpoint_template": "http://127.0.0.1:1/%(project_id)s"},
         {"volume_type": "no-such-type"},
     ):
-        store = direct.make_store(lab, "own", mount_point_base=str(tmp_path), **options)
+        store = stores.make_store(lab, "own", mount_point_base=str(tmp_path), **options)
         with pytest.raises(Exception) as caught:
             store.add(str(uuid.uuid4()), Pattern(1), 1, "sha512", context=context)
         texts = []
@@ -145,7 +146,7 @@ def test_no_secret_of_an_application_credential(
     )
     caplog.clear()
     try:
-        store = direct.make_store(
+        store = stores.make_store(
             lab,
             mount_point_base=str(tmp_path),
             store_user_name=None,

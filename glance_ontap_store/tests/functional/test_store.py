@@ -33,6 +33,7 @@ from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
+from lab import stores
 
 ACME = Context(project_id="acme")
 
@@ -46,7 +47,7 @@ def base(lab: Any, tmp_path: Any) -> str:
 @pytest.fixture
 def make(lab: Any, base: str) -> Any:
     def make_store(store_id: str = "fv1", **options: Any) -> Any:
-        return direct.make_store(lab, store_id, mount_point_base=base, **options)
+        return stores.make_store(lab, store_id, mount_point_base=base, **options)
 
     return make_store
 

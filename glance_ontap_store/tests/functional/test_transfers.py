@@ -24,6 +24,7 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
+from lab import stores
 
 IMAGE_ID = "11111111-1111-4111-8111-111111111111"
 # Where an image has data, offset and length; one run begins and ends within a page.
@@ -124,7 +125,7 @@ def test_an_upload_leaves_the_page_cache_to_others(
 @pytest.fixture
 def store(lab: Any, tmp_path: Any) -> Any:
     """Store fv1 in this process, with its token and Cinder's endpoint in hand."""
-    made = direct.make_store(lab, mount_point_base=str(tmp_path / "mounts"))
+    made = stores.make_store(lab, mount_point_base=str(tmp_path / "mounts"))
     with pytest.raises(exceptions.NotFound):
         made.get_size(direct.at("fv1", "00000000-0000-4000-8000-000000000000"))
     return made
@@ -291,7 +292,7 @@ class TestReaders:
             "the image-volume is detached",
             timeout_s=20,
         )
-        base = direct.option("fv1", "ontap_mount_point_base")
+        base = stores.option("fv1", "ontap_mount_point_base")
         clouds.eventually(
             lambda: not direct.mounted_below(os.path.realpath(base)), "it is unmounted"
         )

@@ -225,3 +225,15 @@ def test_a_used_directory_is_refused(
     assert cli.main(["run", "--dir", str(tmp_path), "true"]) == 2
     assert "not empty" in capsys.readouterr().err
     assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("package", ["lab", "benchmarks"])
+def test_neither_lab_nor_benchmarks_import_tests(package: str) -> None:
+    root = Path(cli.__file__).parents[1]
+    modules = [
+        path for path in (root / package).rglob("*.py") if "tests" not in path.parts
+    ]
+    assert modules
+    assert not [
+        str(path) for path in modules if "glance_ontap_store.tests" in path.read_text()
+    ]
