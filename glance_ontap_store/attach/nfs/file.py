@@ -10,6 +10,7 @@ import stat
 import sys
 
 from glance_ontap_store import errors
+from glance_ontap_store import units
 from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.nfs.connection import NfsConnection
 from glance_ontap_store.attach.nfs.mounts import Mount
@@ -76,6 +77,24 @@ class FileDevice:
     def set_length(self, length: int) -> None:
         """Cut, or grow with a hole, to *length* bytes."""
         os.ftruncate(self._fd, length)
+
+    def ensure(self, size: int) -> None:
+        """Make the file long enough for *size* bytes; a longer file stays as it is.
+
+        The file gets the length of the volume that Cinder will report, in whole
+        GiB. The owner of the attachment tells Cinder afterwards: an NFS file may be
+        longer than Cinder believes.
+        """
+        length = units.gib_for(size) * units.GIB
+        if self.length() < length:
+            os.ftruncate(self._fd, length)
+
+    def clear_from(self, offset: int) -> None:
+        """Make every byte from *offset* on read as zero; keep the length."""
+        length = self.length()
+        if offset < length:
+            os.ftruncate(self._fd, offset)
+            os.ftruncate(self._fd, length)
 
     def is_blank(self) -> bool:
         """Whether the file is one hole, as far as the file system tells.

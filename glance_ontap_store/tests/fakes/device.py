@@ -4,6 +4,7 @@
 import sys
 import threading
 
+from glance_ontap_store import units
 from glance_ontap_store.units import Extent
 
 _PAGE = 64 * 1024
@@ -70,6 +71,17 @@ class MemoryDevice:
                     del self._pages[page]
                 self._put(number, start, bytes(_PAGE - start))
             self._length = length
+
+    def ensure(self, size: int) -> None:
+        length = units.gib_for(size) * units.GIB
+        if length > self._length:
+            self.set_length(length)
+
+    def clear_from(self, offset: int) -> None:
+        length = self._length
+        if offset < length:
+            self.set_length(offset)
+            self.set_length(length)
 
     def is_blank(self) -> bool:
         return not self._pages

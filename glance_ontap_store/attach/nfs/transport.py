@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens volumes of NetApp's NFS drivers: files on an export."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+from typing import Any
+
+from glance_ontap_store.attach.nfs import connection
+from glance_ontap_store.attach.nfs import file
+from glance_ontap_store.attach.nfs.file import FileDevice
+from glance_ontap_store.attach.nfs.mounts import Mounts
+
+
+class NfsTransport:
+    """`transport.Transport` for volumes that are files on an NFS export."""
+
+    def __init__(self, mounts: Mounts) -> None:
+        self._mounts = mounts
+
+    @contextlib.contextmanager
+    def opened(self, info: Mapping[str, Any], mode: str) -> Iterator[FileDevice]:
+        """Mount the export and open the volume's file until the block ends.
+
+        :raises errors.Misconfigured: the directory of the mounts cannot be used
+        :raises errors.Broken: the export or the file cannot be reached
+        :raises errors.WriteDenied: this host may not open the file
+        """
+        found = connection.parse(info)
+        with file.opened(found, self._mounts, mode) as device:
+            yield device
+
+    def beside(
+        self, info: Mapping[str, Any], volume_id: str, other_id: str
+    ) -> Mapping[str, Any] | None:
+        """Return *info* with the other volume's file name; None if that is unknown.
+
+        It is known where the file of *volume_id* is named after it, which Cinder
+        does. A migrated volume keeps its id, but its file has another name.
+        """
+        name = connection.parse(info).name
+        if volume_id not in name:
+            return None
+        return {**info, "name": name.replace(volume_id, other_id)}
