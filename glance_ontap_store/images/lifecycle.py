@@ -123,7 +123,7 @@ class Lifecycle:
                     upload.reader,
                     upload.size,
                     digests,
-                    Sink(target, _full_length, self._thin_upload),
+                    Sink(target, self._thin_upload),
                 )
             self._grow(volume, digests.size)
             self._seal(volume.id, filling, digests)
@@ -304,11 +304,6 @@ class Lifecycle:
         except errors.StoreError as error:
             LOG.info("Volume %s is not known to be this store's: %s", volume_id, error)
             return False
-
-
-def _full_length(size: int) -> int:
-    # Cinder's clones keep the file's length: it must be the volume's own.
-    return units.gib_for(size) * units.GIB
 
 
 def _on_error(action: Callable[[BaseException], None]) -> Callable[..., None]:

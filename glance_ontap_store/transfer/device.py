@@ -30,8 +30,15 @@ class Device(Protocol):
     def length(self) -> int:
         """In bytes."""
 
-    def set_length(self, length: int) -> None:
-        """Cut, or grow with zeros, to *length* bytes."""
+    def ensure(self, size: int) -> None:
+        """Make sure that *size* bytes fit, and return when they do.
+
+        The device becomes as long as its volume has to be for them, at least. It
+        is never cut; new bytes read as zeros. Growing may take a while.
+        """
+
+    def clear_from(self, offset: int) -> None:
+        """Let every byte from *offset* on read as zero; the length stays."""
 
     def is_blank(self) -> bool:
         """True only if it is certain that every byte reads as zero."""

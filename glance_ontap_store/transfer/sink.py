@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of an upload: an image's bytes on a device, thin and durable."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 
 from glance_ontap_store import errors
@@ -22,14 +21,10 @@ _SYNC_EACH = 128 * 1024 * 1024
 class Sink:
     """Writes an image from its first byte to its last, then makes it durable.
 
-    *full_length* says how long the device has to be, in bytes, for an image of
-    so many: the volume's size.
-
-    With *thin*, pages of zeros are not written if the device said at the start
-    that it is blank: what is not written reads as zeros then. On any other device
-    every byte is written, and old bytes behind the image's end are cut away. The
-    device is asked and not the volume's history: who knows what a back end puts
-    into new files.
+    With *thin*, pages of zeros are not written if the device says at the start
+    that it is blank, because all that is not written reads as zeros there. On any
+    other device every byte is written, and the bytes after the image's end are
+    cleared. The device is asked, because a back end may pre-fill new volumes.
 
     Used by one thread at a time.
 
@@ -37,14 +32,8 @@ class Sink:
         from any call
     """
 
-    def __init__(
-        self,
-        device: Device,
-        full_length: Callable[[int], int],
-        thin: bool,
-    ) -> None:
+    def __init__(self, device: Device, thin: bool) -> None:
         self._device = device
-        self._full_length = full_length
         with errors.writing(device.name):
             self._is_blank = device.is_blank()
             self._length = device.length()
@@ -68,14 +57,15 @@ class Sink:
             self._write_behind()
 
     def _make_room(self, size: int) -> None:
-        """Let the device grow before it is written, where the size was not known.
+        """Let the device grow before it is written past its end.
 
-        XFS, for one, gives blocks ahead to a file that grows by being written, and
-        those that then lie within it stay its own.
+        A block device could not be written there. A file could, but some file
+        systems (XFS) allocate ahead for a file that grows by being written, and
+        that space would stay allocated.
         """
         if size > self._length:
-            self._length = self._full_length(size)
-            self._device.set_length(self._length)
+            self._device.ensure(size)
+            self._length = self._device.length()
 
     def _write_behind(self) -> None:
         if self._unsynced >= _SYNC_EACH:
@@ -90,14 +80,12 @@ class Sink:
 
     def finish(self) -> None:
         """Give the device its full length, and return when all is durable."""
-        length = self._full_length(self._position)
         with errors.writing(self._device.name):
-            if not self._is_blank and self._device.length() > self._position:
-                self._device.set_length(self._position)
-            if self._device.length() != length:
-                self._device.set_length(length)
+            if not self._is_blank:
+                self._device.clear_from(self._position)
+            self._device.ensure(self._position)
             self._device.sync()
-            self._device.forget(0, length)
+            self._device.forget(0, self._device.length())
 
 
 def data_runs(view: memoryview) -> Iterator[tuple[int, int]]:

@@ -74,10 +74,6 @@ class FileDevice:
         """In bytes."""
         return os.fstat(self._fd).st_size
 
-    def set_length(self, length: int) -> None:
-        """Cut, or grow with a hole, to *length* bytes."""
-        os.ftruncate(self._fd, length)
-
     def ensure(self, size: int) -> None:
         """Make the file long enough for *size* bytes; a longer file stays as it is.
 

@@ -12,10 +12,16 @@ _ZEROS = bytes(_PAGE)
 
 
 class MemoryDevice:
-    """`transfer.device.Device`; pages of zeros take no memory."""
+    """`transfer.device.Device`; pages of zeros take no memory.
 
-    def __init__(self, length: int = 0, name: str = "memory") -> None:
+    It grows in whole *unit*s of bytes.
+    """
+
+    def __init__(
+        self, length: int = 0, name: str = "memory", unit: int = units.GIB
+    ) -> None:
         self.name = name
+        self._unit = unit
         self.is_synced = True
         self._length = length
         self._pages: dict[int, bytes] = {}
@@ -62,26 +68,19 @@ class MemoryDevice:
     def length(self) -> int:
         return self._length
 
-    def set_length(self, length: int) -> None:
+    def ensure(self, size: int) -> None:
         with self._lock:
             self.is_synced = False
-            if length < self._length:
-                number, start = divmod(length, _PAGE)
-                for page in [page for page in self._pages if page > number]:
-                    del self._pages[page]
-                self._put(number, start, bytes(_PAGE - start))
-            self._length = length
-
-    def ensure(self, size: int) -> None:
-        length = units.gib_for(size) * units.GIB
-        if length > self._length:
-            self.set_length(length)
+            full = max(1, -(-size // self._unit)) * self._unit
+            self._length = max(self._length, full)
 
     def clear_from(self, offset: int) -> None:
-        length = self._length
-        if offset < length:
-            self.set_length(offset)
-            self.set_length(length)
+        with self._lock:
+            self.is_synced = False
+            number, start = divmod(offset, _PAGE)
+            for page in [page for page in self._pages if page > number]:
+                del self._pages[page]
+            self._put(number, start, bytes(_PAGE - start))
 
     def is_blank(self) -> bool:
         return not self._pages

@@ -123,7 +123,7 @@ class TestUpload:
         assert_nothing_is_left(cloud)
 
     @pytest.mark.parametrize(
-        "name", ["is_blank", "write_at", "length", "set_length", "sync"]
+        "name", ["is_blank", "write_at", "length", "ensure", "sync"]
     )
     @pytest.mark.parametrize(
         ("code", "expected"),
@@ -146,7 +146,7 @@ class TestUpload:
             "is_blank",
             "write_at",
             "length",
-            "set_length",
+            "ensure",
             "sync",
         }
 

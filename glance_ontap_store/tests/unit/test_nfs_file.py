@@ -45,7 +45,7 @@ class TestFileDevice(DeviceContract):
         def refused(*_args):
             raise OSError(code, os.strerror(code))
 
-        device.set_length(1_000_000)
+        device.ensure(1_000_000)
         monkeypatch.setattr(os, "lseek", refused)
         extent = device.extent(0)
         assert not extent.is_hole
@@ -55,13 +55,13 @@ class TestFileDevice(DeviceContract):
         def broken(*_args):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        device.set_length(1_000_000)
+        device.ensure(1_000_000)
         monkeypatch.setattr(os, "lseek", broken)
         with pytest.raises(OSError, match=os.strerror(errno.EIO)):
             device.extent(0)
 
     def test_a_file_that_is_one_hole_is_blank(self, device):
-        device.set_length(1_000_000)
+        device.ensure(1_000_000)
         assert device.is_blank()
 
     @pytest.mark.parametrize("blocks", [0, 8])

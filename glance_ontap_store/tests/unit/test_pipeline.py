@@ -22,10 +22,8 @@ from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.sink import PAGE
 from glance_ontap_store.transfer.sink import Sink
 
-
-def full_length(size):
-    """As for a volume, with a "GiB" of 1000 bytes."""
-    return max(1, -(-size // 1000)) * 1000
+# The devices grow in steps of so many bytes, as volumes do in GiB.
+UNIT = 1000
 
 
 def fill(way, device, content, announced=None, thin=True, **reader):
@@ -34,7 +32,7 @@ def fill(way, device, content, announced=None, thin=True, **reader):
         OnePass(content, **reader),
         content.size if announced is None else announced,
         digests,
-        Sink(device, full_length, thin=thin),
+        Sink(device, thin=thin),
     )
     return digests
 
@@ -46,16 +44,20 @@ class TestEachWay:
         st.integers(min_value=1, max_value=3000),
         st.booleans(),
         st.integers(min_value=0, max_value=7000),
+        st.booleans(),
     )
     def test_the_device_holds_the_image_and_then_zeros(
-        self, way, size, most, is_known, length_before
+        self, way, size, most, is_known, length_before, is_old
     ):
-        device = MemoryDevice(length_before)
+        device = MemoryDevice(length_before, unit=UNIT)
+        if is_old:
+            device.write_at(0, b"old!" * (length_before // 4))
         content = Pattern(size)
         digests = fill(way, device, content, size if is_known else 0, most=most)
-        assert device.length() == full_length(size)
+        length = max(length_before, UNIT, -(-size // UNIT) * UNIT)
+        assert device.length() == length
         image = content.at(0, size)
-        assert device.read_at(0, 10_000) == image.ljust(full_length(size), b"\0")
+        assert device.read_at(0, 10_000) == image.ljust(length, b"\0")
         assert digests.size == size
         assert digests.multihash() == hashlib.sha256(image).hexdigest()
 
@@ -75,7 +77,7 @@ class TestEachWay:
             fill(way, device, Pattern(1000), 600, most=500)
         assert device.length() <= 600
 
-    @pytest.mark.parametrize("method", ["write_at", "set_length", "sync"])
+    @pytest.mark.parametrize("method", ["write_at", "ensure", "sync"])
     @pytest.mark.parametrize(
         ("code", "expected"),
         [
@@ -103,7 +105,7 @@ class TestEachWay:
 
     def test_upstream_unknown_size_keeps_what_was_written_before(self, way):
         """Each step of 1 GiB zeroed the bytes before it; the checksum hid it."""
-        device = MemoryDevice(1000)
+        device = MemoryDevice(UNIT, unit=UNIT)
         content = Pattern(3500)
         fill(way, device, content, announced=0, most=300)
         assert device.read_at(0, 3500) == content.at(0, 3500)
@@ -113,7 +115,7 @@ class Taps:
     """A device that fails when it is to write a certain byte."""
 
     def __init__(self, fails_at):
-        self.inner = MemoryDevice(name="volume-7")
+        self.inner = MemoryDevice(name="volume-7", unit=UNIT)
         self._fails_at = fails_at
 
     def __getattr__(self, name):
@@ -164,7 +166,7 @@ class TestBothWays:
                 reader,
                 announced,
                 digests,
-                Sink(device, full_length, thin=True),
+                Sink(device, thin=True),
                 block_size=2 * PAGE,
             )
         except (errors.StoreError, ClientGone) as error:
@@ -279,6 +281,6 @@ def fill_reader(reader):
         reader,
         0,
         Digests("sha256"),
-        Sink(MemoryDevice(), full_length, thin=True),
+        Sink(MemoryDevice(), thin=True),
         block_size=5000,
     )

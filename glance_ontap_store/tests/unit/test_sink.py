@@ -14,13 +14,11 @@ PAGE = sink_.PAGE
 MIB = 1024 * 1024
 
 
-def full_length(size):
-    return max(1, -(-size // 1_000_000)) * 1_000_000
-
-
 class Recording(MemoryDevice):
+    """Grows in steps of a million bytes."""
+
     def __init__(self, *args):
-        super().__init__(*args)
+        super().__init__(*args, unit=1_000_000)
         self.written = []
         self.told = []
 
@@ -37,7 +35,7 @@ class Recording(MemoryDevice):
 
 
 def put(device, *blocks, thin=True):
-    sink = sink_.Sink(device, full_length, thin=thin)
+    sink = sink_.Sink(device, thin=thin)
     for block in blocks:
         sink.write(block)
     sink.finish()
@@ -65,8 +63,8 @@ class TestThin:
         device = Recording(2_000_000)
         device.write_at(0, b"old" * 600_000)
         put(device, bytes(500_000))
-        assert device.length() == 1_000_000
-        assert device.read_at(0, 1_000_000) == bytes(1_000_000)
+        assert device.length() == 2_000_000
+        assert device.read_at(0, 2_000_000) == bytes(2_000_000)
 
     def test_a_device_that_cannot_tell_gets_every_byte(self):
         device = Recording()
@@ -80,14 +78,14 @@ class TestThin:
                 assert offset + len(data) <= self.length()
                 super().write_at(offset, data)
 
-            def set_length(self, length):
-                self.told.append(f"{length} bytes")
-                super().set_length(length)
+            def ensure(self, size):
+                self.told.append(f"ensure {size}")
+                super().ensure(size)
 
         device = Growing(1_000_000)
         put(device, b"x" * 600_000, b"x" * 600_000, b"x" * 900_000)
-        grown = [each for each in device.told if str(each).endswith("bytes")]
-        assert grown == ["2000000 bytes", "3000000 bytes"]
+        grown = [call for call in device.told if str(call).startswith("ensure")]
+        assert grown == ["ensure 1200000", "ensure 2100000", "ensure 2100000"]
 
     def test_it_can_be_switched_off(self):
         device = Recording()
