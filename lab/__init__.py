@@ -14,6 +14,8 @@ What is where:
 ``keystone`` ...   one module a service: its configuration, its processes
 ``services``       one process: start, wait until it answers, stop
 ``supervisor``     all of them: order of start, control socket, facts file
+``steps``          steps that need each other, in parallel
+``polling``        waiting until something has happened
 ``client``         what tests inside the lab use (:class:`.client.Lab`)
 ``stores``         our store in a process inside the lab
 ``requestlog``     the WSGI filter that writes the request logs

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import secrets
-import time
 
 from keystoneauth1 import exceptions
 from keystoneauth1 import session
@@ -23,7 +22,7 @@ from lab.layout import HOST
 from lab.layout import SVM
 from lab.layout import Layout
 from lab.layout import environment_bin
-from lab.services import POLL_S
+from lab.polling import wait_until
 from lab.services import Service
 from lab.services import answers
 from lab.services import run_step
@@ -178,13 +177,23 @@ def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -
 
     :raises ServiceFailed: not in time; with the volume service's log
     """
-    deadline = time.monotonic() + timeout_s
-    while (known := _pools(lab, admin)) != expected_pools():
-        if time.monotonic() > deadline:
-            name = "cinder-volume" if lab.broker else EMBEDDED
-            reason = f"its scheduler knows only the pools {sorted(known)}"
-            raise ServiceFailed(name, reason, tail(lab.log(name)))
-        time.sleep(POLL_S)
+    known: set[str] = set()
+
+    def are_known() -> bool:
+        nonlocal known
+        known = _pools(lab, admin)
+        return known == expected_pools()
+
+    try:
+        wait_until(
+            are_known,
+            "Cinder's scheduler knows a pool for each FlexVol",
+            timeout_s,
+            state=lambda: f"it knows {sorted(known)}",
+        )
+    except TimeoutError as error:
+        name = "cinder-volume" if lab.broker else EMBEDDED
+        raise ServiceFailed(name, str(error), tail(lab.log(name))) from error
 
 
 def _pools(lab: Layout, admin: session.Session) -> set[str]:

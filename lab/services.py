@@ -15,10 +15,10 @@ from pathlib import Path
 import signal
 import subprocess
 import threading
-import time
 from urllib.parse import urlsplit
 
 from lab.errors import ServiceFailed
+from lab.polling import wait_until
 
 POLL_S = 0.05
 TAIL_LINES = 30
@@ -73,18 +73,21 @@ class Service:
                     # Its own group, to be killed as one, and out of ctrl-C's way.
                     start_new_session=True,
                 )
-            deadline = time.monotonic() + self.timeout_s
-            while True:
-                ready = self.ready(self)
-                code = self.process.poll()
-                if code is not None:
-                    raise self._failure(f"ended with exit code {code} while starting")
-                if ready:
-                    break
-                if time.monotonic() > deadline:
-                    raise self._failure(f"no answer within {self.timeout_s:.0f} s")
-                time.sleep(POLL_S)
+            self._wait_until_ready(self.process)
             self.after_start()
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        def is_ready() -> bool:
+            ready = self.ready(self)
+            code = process.poll()
+            if code is not None:
+                raise self._failure(f"ended with exit code {code} while starting")
+            return ready
+
+        try:
+            wait_until(is_ready, f"{self.name} answers", self.timeout_s, POLL_S)
+        except TimeoutError as error:
+            raise self._failure(str(error)) from error
 
     def log_count(self, text: str) -> int:
         """How often its log says ``text`` since the last start."""

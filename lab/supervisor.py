@@ -6,17 +6,13 @@ connection: ``{"do": "start" | "stop" | "kill" | "restart", "service": name}``;
 the answer is ``{"pids": ...}`` or ``{"error": text}``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 import json
 import os
 import socketserver
 import sys
 import threading
-import time
 from typing import Any
 
 from lab import cinder
@@ -36,6 +32,8 @@ from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.progress import say
 from lab.services import Service
+from lab.steps import Step
+from lab.steps import run_in_order
 
 COVERED = ("keystone", "glance", "cinder")
 # After their start the scheduler has to hear of the pools again.
@@ -69,11 +67,7 @@ class Supervisor:
         keystone.write_clouds(lab)
         self._make_services()
 
-        steps = _Steps()
-        try:
-            self._start_in_order(steps)
-        finally:
-            steps.close()
+        run_in_order(self._steps())
         self.write_facts()
         self._serve()
 
@@ -87,15 +81,14 @@ class Supervisor:
         made.append(glance.service(lab, environment))
         self.services = {service.name: service for service in made}
 
-    def _start_in_order(self, steps: _Steps) -> None:
-        """Each step waits only for what it needs; slow ones come first."""
+    def _steps(self) -> dict[str, Step]:
+        """The steps of the start; each needs no more than it must wait for."""
         lab, environment = self._lab, self._environment
 
-        def start(*names: str) -> Callable[[], None]:
+        def start(name: str) -> Callable[[], None]:
             def run() -> None:
-                for name in names:
-                    self.services[name].start()
-                    say(name, "up")
+                self.services[name].start()
+                say(name, "up")
 
             return run
 
@@ -119,26 +112,22 @@ class Supervisor:
             pools = len(cinder.expected_pools())
             say("cinder", f"{pools} pools, volume types ready")
 
-        keystone_database = steps.add(database(keystone))
-        ontap = steps.add(start("ontap"))
-        cinder_database = steps.add(database(cinder))
-        broker = [steps.add(start("rabbitmq"))] if lab.broker else []
-        glance_database = steps.add(database(glance))
-        keystone_up = steps.add(start("keystone"), keystone_database)
-        known = steps.add(identities, keystone_up)
-        before_cinder = [ontap, cinder_database, *broker]
-        if lab.broker:
-            cinder_up = [
-                steps.add(start("cinder-volume"), *before_cinder),
-                steps.add(start("cinder-api"), *before_cinder),
-                steps.add(start("cinder-scheduler"), *before_cinder),
-            ]
-        else:
-            cinder_up = [steps.add(start(cinder.EMBEDDED), *before_cinder)]
-        types = steps.add(volume_types, *cinder_up, known)
-        # Stores look their volume type up when Glance starts.
-        steps.add(start("glance"), glance_database, types)
-        steps.wait()
+        cinder_processes = cinder.STOCK if lab.broker else (cinder.EMBEDDED,)
+        brokers = ("rabbitmq",) if lab.broker else ()
+        before_cinder = ("ontap", "cinder database", *brokers)
+        return {
+            "keystone database": Step(database(keystone)),
+            "cinder database": Step(database(cinder)),
+            "glance database": Step(database(glance)),
+            "keystone": Step(start("keystone"), ("keystone database",)),
+            "identities": Step(identities, ("keystone",)),
+            "ontap": Step(start("ontap")),
+            **{name: Step(start(name)) for name in brokers},
+            **{name: Step(start(name), before_cinder) for name in cinder_processes},
+            "volume types": Step(volume_types, ("identities", *cinder_processes)),
+            # Stores look their volume type up when Glance starts.
+            "glance": Step(start("glance"), ("glance database", "volume types")),
+        }
 
     def names(self, name: str) -> list[str]:
         """The services that ``name`` means here.
@@ -244,37 +233,6 @@ class Supervisor:
 
         server = Server(str(self._lab.control), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
-class _Steps:
-    """Work with dependencies, each piece on its own thread; first failure wins."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(16)
-        self._all: list[Future[None]] = []
-
-    def add(self, work: Callable[[], None], *needs: Future[None]) -> Future[None]:
-        def run() -> None:
-            for need in needs:
-                need.result()
-            work()
-
-        added = self._pool.submit(run)
-        self._all.append(added)
-        return added
-
-    def wait(self) -> None:
-        """Until all is done or one failed, whichever comes first."""
-        while True:
-            for step in self._all:
-                if step.done():
-                    step.result()
-            if all(step.done() for step in self._all):
-                return
-            time.sleep(services.POLL_S)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _base_environment() -> dict[str, str]:

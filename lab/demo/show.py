@@ -20,6 +20,7 @@ from lab.demo import blocks
 from lab.demo import screen
 from lab.demo.blocks import Span
 from lab.demo.screen import Progress
+from lab.polling import wait_until
 
 MIB = 1024**2
 GIB = 1024**3
@@ -166,16 +167,15 @@ class Show:
         step["path"] = "stream" if step["bytes_through_hosts"] else "clone"
 
     def _wait(self, waiting: dict[str, str]) -> None:
-        deadline = time.monotonic() + 600
-        while set(waiting.values()) != {"available"}:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"Volumes do not become available: {waiting}")
-            time.sleep(0.1)
+        def are_available() -> bool:
             for volume in self._cloud.block_storage.volumes(details=True):
                 if volume.id in waiting:
                     waiting[volume.id] = volume.status
             if any(status.startswith("error") for status in waiting.values()):
                 raise SystemExit(f"Cinder could not make the volumes: {waiting}")
+            return set(waiting.values()) == {"available"}
+
+        wait_until(are_available, "the volumes are available", 600)
 
     @contextlib.contextmanager
     def _measured(
@@ -219,14 +219,13 @@ class Show:
         self.steps.append(step)
 
     def _wait_for_log(self, image_id: str) -> None:
-        deadline = time.monotonic() + 60
-        while not any(
-            request["path"].endswith(f"/{image_id}/file")
-            for request in self._glance_requests()
-        ):
-            if time.monotonic() > deadline:
-                raise SystemExit("Glance's request log does not show the upload.")
-            time.sleep(0.1)
+        def is_logged() -> bool:
+            return any(
+                request["path"].endswith(f"/{image_id}/file")
+                for request in self._glance_requests()
+            )
+
+        wait_until(is_logged, "Glance's request log shows the upload", 60)
 
     def _glance_requests(self) -> Iterator[dict[str, Any]]:
         with open(self._requests, encoding="utf-8") as log:

@@ -2,25 +2,13 @@
 """What a user of the cloud does with images and volumes, and cleans up again."""
 
 from collections.abc import Callable
-import time
 from typing import Any
 
 from openstack import connection
 import openstack.exceptions
 
 from glance_ontap_store.tests.functional.pattern import Pattern
-
-
-def eventually(question: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
-    """The first true answer to *question*; fails loudly when none comes."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(0.2)
+from lab.polling import wait_until
 
 
 class User:
@@ -89,7 +77,7 @@ class User:
             passing = ("creating", "downloading", "extending", "attaching", "reserved")
             return None if volume.status in passing else volume
 
-        volume = eventually(settled, f"volume {volume_id} settles")
+        volume = wait_until(settled, f"volume {volume_id} settles")
         assert volume.status == "available", volume
         return volume
 
@@ -104,7 +92,7 @@ class User:
                 return True
             return False
 
-        eventually(gone, f"volume {volume_id} is deleted")
+        wait_until(gone, f"volume {volume_id} is deleted")
 
     def clean(self) -> None:
         """Everything made, last first; the first failure is raised at the end."""

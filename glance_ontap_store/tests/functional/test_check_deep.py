@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
+from lab.polling import wait_until
 
 # The data of a check's image; the number of bytes tells it from others.
 IMAGE_SIZE = 1024 * 1024 + 7
@@ -44,7 +44,7 @@ def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
             **({"files": files} if files else {}),
         }
 
-    clouds.eventually(lambda: not new(), "Cinder has deleted what the check made")
+    wait_until(lambda: not new(), "Cinder has deleted what the check made")
     assert {each.id for each in admin.image.images()} <= images
 
 

@@ -26,12 +26,12 @@ from glance_ontap_store.tests.conformance.mounts import MountsContract
 from glance_ontap_store.tests.conformance.store import StoreContract
 from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
 from glance_ontap_store.tests.fakes.host import FakeHost
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.transfer import source
 from lab import stores
+from lab.polling import wait_until
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ class Rig:
                 .json()["volumes"]
             )
 
-        clouds.eventually(is_settled, "Cinder has deleted what it should")
+        wait_until(is_settled, "Cinder has deleted what it should")
 
     def make_volume(self, metadata: dict[str, str]) -> str:
         made = self._volumes.create(NewVolume("foreign", 1, "ontap-fv1", metadata))
@@ -240,7 +240,7 @@ class Rig:
                 return True
             return False
 
-        clouds.eventually(is_gone, f"volume {volume_id} is deleted")
+        wait_until(is_gone, f"volume {volume_id} is deleted")
 
     @contextlib.contextmanager
     def held(self, volume_id: str) -> Iterator[None]:

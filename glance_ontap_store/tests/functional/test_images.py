@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -22,6 +21,7 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab.demo import blocks
+from lab.polling import wait_until
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_copy_image_makes_another_flexvol_instant(
     image = user.uploaded(data)
     # Glance's default policy lets administrators copy.
     start_import(admin, image.id, "copy-image", "fv2")
-    clouds.eventually(
+    wait_until(
         lambda: (
             len(image_volumes(admin, image.id)) == 2 and "fv2" in user.stores(image.id)
         ),
@@ -132,7 +132,7 @@ def test_import_by_glance_direct(lab: Any, admin: Any, user: User) -> None:
     )
     assert answer.status_code == 204, answer.text
     start_import(user.cloud, image.id, "glance-direct", "fv1")
-    clouds.eventually(
+    wait_until(
         lambda: user.cloud.image.get_image(image.id).status == "active",
         "the import ends",
     )
@@ -143,7 +143,7 @@ def test_deleting_an_image_deletes_its_volume(lab: Any, admin: Any, user: User) 
     image = user.uploaded(Sized(MIB))
     path = backing_file(lab, image_volume(admin, image.id))
     user.cloud.image.delete_image(image.id, ignore_missing=False)
-    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    wait_until(lambda: not image_volumes(admin, image.id), "the volume is gone")
     assert not path.exists()
 
 
@@ -174,7 +174,7 @@ def test_an_image_whose_volume_is_gone_can_be_deleted(
     image = user.uploaded(Sized(MIB))
     volume = image_volume(admin, image.id)
     admin.block_storage.delete_volume(volume.id)
-    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    wait_until(lambda: not image_volumes(admin, image.id), "the volume is gone")
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
@@ -210,12 +210,12 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
                 }
             },
         ).json()["os-volume_upload_image"]
-        clouds.eventually(
+        wait_until(
             lambda: user.cloud.image.get_image(made["image_id"]).status == "active",
             "Cinder has registered the image",
         )
         # Glance reads the image to hash it before Cinder may be restarted.
-        clouds.eventually(
+        wait_until(
             lambda: user.cloud.image.get_image(made["image_id"]).hash_value,
             "Glance has hashed the image",
         )
@@ -230,7 +230,7 @@ def test_what_cinder_uploads_itself_is_served_and_deleted(
     assert got[:MIB] == pattern.at(0, MIB)
     assert len(got) == GIB
     user.cloud.image.delete_image(made["image_id"], ignore_missing=False)
-    clouds.eventually(
+    wait_until(
         lambda: (
             copy.id
             not in {each.id for each in admin.block_storage.volumes(all_projects=True)}
@@ -264,7 +264,7 @@ def test_full_flexvol_is_413_and_leaves_nothing(
     answer = user.put(image, Sized(7 * GIB // 2), "fv3")
     assert answer.status_code == 413, answer.text
     assert "full" in answer.text
-    clouds.eventually(lambda: not image_volumes(admin, image.id), "the volume is gone")
+    wait_until(lambda: not image_volumes(admin, image.id), "the volume is gone")
     assert set(flexvol.iterdir()) == before
     assert user.cloud.image.get_image(image.id).status == "queued"
 

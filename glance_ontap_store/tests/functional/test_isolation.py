@@ -11,7 +11,6 @@ import uuid
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -20,6 +19,7 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
 from glance_ontap_store.tests.functional.test_projects import other
+from lab.polling import wait_until
 
 __all__ = ["other"]
 
@@ -162,7 +162,7 @@ class TestLocationsShown:
         assert patch(user.cloud, second.id, "fv1", url).status_code == 200
         assert user.download(second.id).content == pattern.at(0, MIB)
         user.cloud.image.delete_image(second.id, ignore_missing=False)
-        clouds.eventually(
+        wait_until(
             lambda: not images.image_volumes(admin, first.id), "the volume is gone"
         )
 
@@ -303,9 +303,7 @@ def test_what_remains_the_owner_may_delete_its_volume(
     """By Cinder's default policies; Glance then says so, and deletes the image."""
     image, volume_id = owned
     assert user.cloud.block_storage.delete(f"/volumes/{volume_id}").status_code == 202
-    clouds.eventually(
-        lambda: not images.image_volumes(admin, image.id), "the volume is gone"
-    )
+    wait_until(lambda: not images.image_volumes(admin, image.id), "the volume is gone")
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
@@ -380,6 +378,6 @@ def test_policies_by_volume_type_protect_the_owners_image_volumes(
         assert images.data_reads(lab, image.id) == []
         assert user.download(image.id).content == pattern.at(0, MIB)
         user.cloud.image.delete_image(image.id, ignore_missing=False)
-        clouds.eventually(
+        wait_until(
             lambda: not images.image_volumes(admin, image.id), "the volume is gone"
         )

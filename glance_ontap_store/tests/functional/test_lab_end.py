@@ -5,9 +5,6 @@ A miniature of the lab: the same namespace and reaper around a script that
 mounts a loop file and leaves a daemon behind.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from pathlib import Path
 import shlex
 import signal
@@ -16,6 +13,8 @@ import sys
 import time
 
 import pytest
+
+from lab.polling import wait_until
 
 INSIDE = """
 set -e
@@ -34,6 +33,7 @@ OUTSIDE = """
 import sys
 from pathlib import Path
 from lab import namespace
+from lab.polling import wait_until
 
 root = Path(sys.argv[1])
 reaper = namespace.Reaper(always=[], unless_kept=[root])
@@ -83,22 +83,13 @@ class Miniature:
         return found
 
 
-def eventually(question: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while not question():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_nothing_is_left_after_the_end(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     run = Miniature(root, then="exit 7")
     assert run.process.wait(60) == 7
     # The kernel gives the loop device back a moment after the mount.
-    assert eventually(lambda: not run.left()), run.left()
+    wait_until(lambda: not run.left(), "nothing is left", state=run.left)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -106,7 +97,10 @@ def test_nothing_is_left_after_a_signal(tmp_path: Path, number: signal.Signals) 
     root = tmp_path / "root"
     root.mkdir()
     run = Miniature(root, then="sleep 1000")
-    assert eventually(lambda: (root / "up").exists() or run.process.poll() is not None)
+    wait_until(
+        lambda: (root / "up").exists() or run.process.poll() is not None,
+        "the lab is up or has ended",
+    )
     assert str(root) in (root / "up").read_text()
     # It is there, and its mount is not to be seen from here.
     assert "loop device" in run.left()
@@ -114,4 +108,4 @@ def test_nothing_is_left_after_a_signal(tmp_path: Path, number: signal.Signals) 
     run.process.send_signal(number)
     code = run.process.wait(60)
     assert code == (-9 if number == signal.SIGKILL else 128 + number)
-    assert eventually(lambda: not run.left()), run.left()
+    wait_until(lambda: not run.left(), "nothing is left", state=run.left)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -19,6 +18,7 @@ from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
+from lab.polling import wait_until
 from lab.stores import CONFIG
 from lab.stores import make_store
 
@@ -75,7 +75,7 @@ def image_operations(
     since = time.time()
     assert user.download(image.id).content == pattern.at(0, MIB)
     volume = images.image_volume(admin, image.id)
-    clouds.eventually(
+    wait_until(
         lambda: admin.block_storage.get_volume(volume.id).status == "available",
         "the reader has let go",
     )

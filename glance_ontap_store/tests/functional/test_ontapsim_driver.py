@@ -10,8 +10,8 @@ import os
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional.clouds import User
+from lab.polling import wait_until
 
 MIB = 1 << 20
 CLONE = "/api//storage/file/clone"
@@ -108,10 +108,10 @@ def test_a_volume_migrates_inside_the_array(lab, owner, posts):
         found = owner.cloud.block_storage.get_volume(volume.id)
         return found if found.host == host else None
 
-    volume = clouds.eventually(moved, "the volume is in its new pool")
+    volume = wait_until(moved, "the volume is in its new pool")
     assert posts() == [COPY]
     assert first_mib(path_of(lab, volume)) == data
-    clouds.eventually(lambda: not os.path.exists(old), "the old file is gone")
+    wait_until(lambda: not os.path.exists(old), "the old file is gone")
 
 
 def test_no_request_of_the_driver_was_unknown(lab):

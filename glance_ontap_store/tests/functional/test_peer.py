@@ -7,7 +7,6 @@ operator who has both kinds of stores will see, and fail when upstream mends it.
 
 from typing import Any
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -15,6 +14,7 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
+from lab.polling import wait_until
 
 
 def test_peer_zeroes_an_upload_of_unknown_size(
@@ -55,7 +55,7 @@ def test_peer_beside_ours_keeps_its_own_images(
         assert user.stores(image.id) == [store]
         assert user.download(image.id).content == pattern.at(0, MIB)
         user.cloud.image.delete_image(image.id, ignore_missing=False)
-        clouds.eventually(
+        wait_until(
             lambda image=image: not images.image_volumes(admin, image.id),
             "its volume is gone",
         )

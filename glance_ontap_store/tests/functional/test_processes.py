@@ -4,7 +4,6 @@
 import threading
 from typing import Any
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -15,6 +14,7 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab import stores
+from lab.polling import wait_until
 
 
 def mounts() -> set[str]:
@@ -57,7 +57,7 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: User) -> None:
         thread.join()
     assert equal == [True] * len(threads)
     owner = direct.owner("fv1").block_storage
-    clouds.eventually(
+    wait_until(
         lambda: (
             not any(
                 each["name"].startswith("reading-")
@@ -99,7 +99,7 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
     assert volume.metadata["ontap_state"] == "filling"
     assert volume.metadata["ontap_writer"]
     lab.start("glance")
-    clouds.eventually(lambda: not mounts(), "the mount left behind is gone")
+    wait_until(lambda: not mounts(), "the mount left behind is gone")
 
     # A half-written volume is not an image, even for who knows its id.
     store = stores.make_store(lab)

@@ -19,7 +19,6 @@ import pytest
 from glance_ontap_store.tests.fakes import glance
 from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.fakes.glance import OnePass
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -34,6 +33,7 @@ from glance_ontap_store.tests.functional.test_projects import other
 from lab import ini
 from lab import layout
 from lab import stores
+from lab.polling import wait_until
 
 __all__ = ["operator", "other"]
 
@@ -49,7 +49,7 @@ def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
     watch = Leftovers(lab, admin, base, flexvol="fv2")
     yield watch
     with contextlib.suppress(AssertionError):
-        clouds.eventually(lambda: not watch.new(), "nothing is left", timeout_s=60)
+        wait_until(lambda: not watch.new(), "nothing is left", timeout_s=60)
     assert watch.new() == {}
 
 
@@ -80,9 +80,7 @@ def test_the_volume_is_the_uploaders(
     assert volume.id in visible(alice)
     assert volume.id not in visible(bob)
     alice.image.delete_image(image.id, ignore_missing=False)
-    clouds.eventually(
-        lambda: not images.image_volumes(admin, image.id), "the volume is gone"
-    )
+    wait_until(lambda: not images.image_volumes(admin, image.id), "the volume is gone")
     assert direct.used_gib(admin, alice.current_project_id) == used
 
 
@@ -132,9 +130,7 @@ def test_an_administrator_deletes(lab: Any, admin: Any, user: User) -> None:
     image = user.uploaded(Sized(MIB), "own")
     path = images.backing_file(lab, images.image_volume(admin, image.id))
     assert admin.image.delete(f"/images/{image.id}").status_code == 204
-    clouds.eventually(
-        lambda: not images.image_volumes(admin, image.id), "the volume is gone"
-    )
+    wait_until(lambda: not images.image_volumes(admin, image.id), "the volume is gone")
     assert not path.exists()
 
 
@@ -251,7 +247,7 @@ def test_a_token_that_expired_before_the_upload(
     """The store's token beside it vouches that it was good when the work began."""
     with short_tokens(lab, 2):
         token = lab.cloud("alice").session.get_token()
-    clouds.eventually(lambda: not is_good(lab, token), "the token expires")
+    wait_until(lambda: not is_good(lab, token), "the token expires")
     store = stores.make_store(lab, "own", mount_point_base=base)
     context = direct.context("alice", token)
     volume_id = add(store, context, Pattern(MIB), MIB)
@@ -283,9 +279,7 @@ def test_a_token_that_is_revoked_during_the_upload(
 
     def data() -> Iterator[bytes]:
         yield pattern.at(0, MIB)
-        clouds.eventually(
-            lambda: images.image_volumes(admin, image.id), "the volume is there"
-        )
+        wait_until(lambda: images.image_volumes(admin, image.id), "the volume is there")
         revoke(lab, token)
         for offset in range(MIB, size, MIB):
             yield pattern.at(offset, MIB)
@@ -349,9 +343,9 @@ def test_an_import_that_outlives_its_token(
             )
             assert answer.status_code == 202, answer.text
             used = short.session.get_token()
-            clouds.eventually(lambda: not is_good(lab, used), "the token expires")
+            wait_until(lambda: not is_good(lab, used), "the token expires")
             server.ready.set()
-            clouds.eventually(
+            wait_until(
                 lambda: alice.image.get_image(image.id).status == "active",
                 "the import ends",
             )

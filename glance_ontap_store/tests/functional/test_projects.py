@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab import glance
+from lab.polling import wait_until
 
 
 @contextlib.contextmanager
@@ -95,7 +95,7 @@ class TestAllowedProjects:
             shown = bob.image.get(f"/images/{image.id}").json()
             return shown.get("os_glance_failed_import") == "fv2"
 
-        clouds.eventually(failed, "the import has failed")
+        wait_until(failed, "the import has failed")
         assert lab.cinder_requests(since) == []
         assert "cannot store image " + image.id + ": Store 'fv2' does not" in lab.log(
             "glance"
@@ -185,7 +185,7 @@ class TestOwnerOfTheImage:
                 f"/images/{image.id}/import", json={"method": wanted, "stores": ["fv1"]}
             )
             assert answer.status_code == 202, answer.text
-            clouds.eventually(
+            wait_until(
                 lambda: admin.image.get_image(image.id).status == "active",
                 "the import ends",
             )
@@ -196,7 +196,7 @@ class TestOwnerOfTheImage:
     ) -> None:
         image = user.uploaded(Sized(MIB), visibility="community")
         images.start_import(admin, image.id, "copy-image", "fv2")
-        clouds.eventually(
+        wait_until(
             lambda: "fv2" in user.stores(image.id), "the image is in both stores"
         )
         assert len(images.image_volumes(admin, image.id)) == 2
@@ -217,7 +217,7 @@ class TestOwnerOfTheImage:
             ]
             try:
                 for image in queued:
-                    clouds.eventually(
+                    wait_until(
                         lambda image=image: (
                             admin.image.get_image(image.id).status == "saving"
                         ),

@@ -26,7 +26,6 @@ from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import RecordingVerifier
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.direct import Leftovers
@@ -34,6 +33,7 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from lab import stores
+from lab.polling import wait_until
 
 ACME = Context(project_id="acme")
 
@@ -58,7 +58,7 @@ def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
     watch = Leftovers(lab, admin, base)
     yield watch
     with contextlib.suppress(AssertionError):
-        clouds.eventually(lambda: not watch.new(), "nothing is left", timeout_s=60)
+        wait_until(lambda: not watch.new(), "nothing is left", timeout_s=60)
     assert watch.new() == {}
 
 
@@ -185,7 +185,7 @@ def test_encrypted_volume_type(admin: Any, make: Any, leftovers: Any) -> None:
             exceptions.BadStoreConfiguration, match="'encrypted' encrypts"
         ):
             add(make(volume_type="encrypted"), Pattern(1), 1)
-        clouds.eventually(lambda: not leftovers.new(), "the volume is deleted")
+        wait_until(lambda: not leftovers.new(), "the volume is deleted")
     finally:
         storage.delete_type(made.id)
 
@@ -196,7 +196,7 @@ def test_qcow2_volumes(lab: Any, make: Any, leftovers: Any) -> None:
             exceptions.BadStoreConfiguration, match="nfs_qcow2_volumes = false"
         ):
             add(make(), Pattern(1), 1)
-        clouds.eventually(lambda: not leftovers.new(), "the volume is deleted")
+        wait_until(lambda: not leftovers.new(), "the volume is deleted")
 
 
 # Each request of an upload of unknown size over 1 GiB, in order; a wait asks more.
@@ -264,7 +264,7 @@ def test_an_abandoned_download_detaches(admin: Any, make: Any, leftovers: Any) -
         del stream, wrapped
         gc.collect()
         volume_id = url.rpartition("/")[2]
-        clouds.eventually(
+        wait_until(
             lambda: admin.block_storage.get_volume(volume_id).status == "available",
             "the volume is detached",
         )

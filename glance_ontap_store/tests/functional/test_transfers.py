@@ -15,7 +15,6 @@ from typing import Any
 from glance_store import exceptions
 import pytest
 
-from glance_ontap_store.tests.functional import clouds
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -25,6 +24,7 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab import stores
+from lab.polling import wait_until
 
 IMAGE_ID = "11111111-1111-4111-8111-111111111111"
 # Where an image has data, offset and length; one run begins and ends within a page.
@@ -204,7 +204,7 @@ class Requests:
 
     def new(self, last: str) -> list[str]:
         """Up to *last* at the least: the log has a request after its answer."""
-        found: list[str] = clouds.eventually(
+        found: list[str] = wait_until(
             lambda: words if last in (words := self._words()) else None,
             f"there is a request to {last}",
         )
@@ -287,12 +287,12 @@ class TestReaders:
         assert next(answer.iter_content(MIB)) == pattern.at(0, MIB)
         assert admin.block_storage.get_volume(volume.id).status == "in-use"
         answer.close()
-        clouds.eventually(
+        wait_until(
             lambda: admin.block_storage.get_volume(volume.id).status == "available",
             "the image-volume is detached",
             timeout_s=20,
         )
         base = stores.option("fv1", "ontap_mount_point_base")
-        clouds.eventually(
+        wait_until(
             lambda: not direct.mounted_below(os.path.realpath(base)), "it is unmounted"
         )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of the lab that need no lab."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
+import graphlib
 import json
 from pathlib import Path
 import socket
@@ -17,9 +16,14 @@ from lab import cli
 from lab import ini
 from lab import layout
 from lab import packages
+from lab import polling
 from lab import requestlog
+from lab.errors import ServiceFailed
 from lab.errors import Unusable
+from lab.polling import wait_until
 from lab.requestlog import RequestLog
+from lab.steps import Step
+from lab.steps import run_in_order
 
 CONFIG = """\
 [DEFAULT]
@@ -193,6 +197,68 @@ class TestPackages:
         with packages._no_services_started():
             pass
         assert policy.read_text() == "theirs"
+
+
+class TestPolling:
+    def test_the_first_true_answer_is_returned(self) -> None:
+        answers = iter([None, "", "ready", "later"])
+        assert wait_until(lambda: next(answers), "an answer", poll_s=0) == "ready"
+
+    def test_a_timeout_names_what_was_awaited_and_the_state(self) -> None:
+        with pytest.raises(TimeoutError) as caught:
+            wait_until(
+                lambda: False, "volume 7 is deleted", 0, state=lambda: "deleting"
+            )
+        assert str(caught.value) == "not within 0 s: volume 7 is deleted; now deleting"
+
+    def test_an_error_of_the_question_is_raised_at_once(self) -> None:
+        with pytest.raises(ZeroDivisionError):
+            wait_until(lambda: 1 // 0, "a quotient")
+
+    def test_long_waiting_is_reported(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(polling, "NEWS_S", 0)
+        answers = iter([False, True])
+        wait_until(lambda: next(answers), "volume 7 is deleted", poll_s=0)
+        assert "at most 120 s: volume 7 is deleted" in capsys.readouterr().err
+
+
+class TestSteps:
+    def test_a_step_runs_after_those_that_it_needs(self) -> None:
+        done: list[str] = []
+
+        def step(name: str, *needs: str) -> Step:
+            return Step(lambda: done.append(name), needs)
+
+        run_in_order(
+            {
+                "roof": step("roof", "walls"),
+                "walls": step("walls", "floor"),
+                "floor": step("floor"),
+            }
+        )
+        assert done == ["floor", "walls", "roof"]
+
+    def test_nothing_starts_after_a_failure(self) -> None:
+        done: list[str] = []
+
+        def fail() -> None:
+            raise ServiceFailed("glance", "no answer")
+
+        steps = {
+            "bad": Step(fail),
+            "next": Step(lambda: done.append("next"), ("bad",)),
+        }
+        with pytest.raises(ServiceFailed, match="no answer"):
+            run_in_order(steps)
+        assert not done
+
+    def test_a_circle_is_refused(self) -> None:
+        with pytest.raises(graphlib.CycleError):
+            run_in_order(
+                {"a": Step(lambda: None, ("b",)), "b": Step(lambda: None, ("a",))}
+            )
 
 
 def test_ports_are_free_and_distinct() -> None:
