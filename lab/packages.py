@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""System programs that the lab needs, and how to get the missing ones."""
-
-from __future__ import annotations
+"""System packages that the lab needs, from bindep.txt, and their installation."""
 
 from collections.abc import Iterator
 import contextlib
@@ -11,20 +9,10 @@ import shutil
 import subprocess
 
 from lab.errors import Unusable
+from lab.layout import CHECKOUT
 from lab.progress import say
 
-# program -> Debian package
-PROGRAMS = {
-    "mkfs.xfs": "xfsprogs",
-    "qemu-img": "qemu-utils",
-    "unshare": "util-linux",
-    "mount": "mount",
-    "losetup": "mount",
-}
-BROKER_PROGRAMS = {
-    "rabbitmq-server": "rabbitmq-server",
-    "epmd": "erlang-base",
-}
+BINDEP = CHECKOUT / "bindep.txt"
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -36,31 +24,53 @@ def search_path() -> str:
 
 
 def missing(broker: bool) -> list[str]:
-    """The Debian packages, sorted, whose programs are not on this machine."""
-    programs = PROGRAMS | (BROKER_PROGRAMS if broker else {})
-    return sorted(
-        {
-            package
-            for program, package in programs.items()
-            if not shutil.which(program, path=search_path())
-        }
-    )
+    """The Debian packages that the lab needs and this machine lacks, sorted.
+
+    Empty where there is no dpkg: a missing program then fails the step that needs it.
+    """
+    if not shutil.which("dpkg-query"):
+        return []
+    profiles = {"lab", "broker"} if broker else {"lab"}
+    return sorted(needed(BINDEP.read_text(encoding="utf-8"), profiles) - installed())
+
+
+def needed(bindep: str, profiles: set[str]) -> set[str]:
+    """The Debian packages that a bindep file names for any of *profiles*.
+
+    Of bindep's format the part that our file uses: one package a line, and in
+    brackets its profiles and perhaps one platform.
+    """
+    found = set()
+    for line in bindep.splitlines():
+        name, _, selectors = line.partition("#")[0].strip(" ]").partition(" [")
+        words = set(selectors.split())
+        platforms = {word for word in words if word.startswith("platform:")}
+        if words & profiles and platforms <= {"platform:dpkg"}:
+            found.add(name)
+    return found
+
+
+def installed() -> set[str]:
+    """The names of the Debian packages on this machine."""
+    known = subprocess.run(
+        ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    states = (line.split() for line in known.splitlines())
+    return {name for name, state in states if state == "installed"}
 
 
 def ensure(broker: bool) -> None:
-    """Installs what is missing, as root on Debian; else says the command.
+    """Install the missing packages, which needs root.
 
-    :raises Unusable: with the one command that the user should run
+    :raises Unusable: not root, or apt-get failed; names the command to run
     """
     wanted = missing(broker)
     if not wanted:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *wanted]
-    if not shutil.which("apt-get"):
-        raise Unusable(
-            "missing programs; install with your system's package manager what "
-            f"Debian calls: {' '.join(wanted)}"
-        )
     if os.geteuid() != 0:
         raise Unusable(f"missing packages; please run:\n  sudo {' '.join(command)}")
     say("lab", f"installing system packages: {' '.join(wanted)}")

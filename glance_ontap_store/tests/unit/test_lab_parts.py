@@ -160,22 +160,32 @@ class TestRequestLog:
 
 
 class TestPackages:
-    @pytest.fixture(autouse=True)
-    def nothing_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(packages, "search_path", lambda: "/nonexistent")
+    BINDEP = """\
+# A comment.
+nfs-common [platform:dpkg store]
+xfsprogs [test lab]  # another
+qemu-utils [platform:dpkg test lab]
+qemu-img [platform:rpm test lab]
 
-    def test_the_broker_only_where_wanted(self) -> None:
-        assert "rabbitmq-server" not in packages.missing(broker=False)
-        assert "rabbitmq-server" in packages.missing(broker=True)
+rabbitmq-server [test broker]
+"""
+
+    def test_the_platform_and_the_profile_choose_packages(self) -> None:
+        assert packages.needed(self.BINDEP, {"lab"}) == {"xfsprogs", "qemu-utils"}
+        assert packages.needed(self.BINDEP, {"broker"}) == {"rabbitmq-server"}
+
+    def test_bindep_txt_names_what_the_lab_needs(self) -> None:
+        text = packages.BINDEP.read_text(encoding="utf-8")
+        assert packages.needed(text, {"lab"}) >= {"xfsprogs", "qemu-utils", "mount"}
+        assert packages.needed(text, {"broker"}) == {"rabbitmq-server"}
 
     def test_a_user_is_told_one_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
-        monkeypatch.setattr(
-            packages.shutil,
-            "which",
-            lambda name, path=None: "/usr/bin/apt-get" if name == "apt-get" else None,
-        )
-        with pytest.raises(Unusable, match=r"sudo apt-get install .* xfsprogs"):
+        monkeypatch.setattr(packages.shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr(packages, "installed", lambda: {"mount", "util-linux"})
+        with pytest.raises(
+            Unusable, match=r"sudo apt-get install .* qemu-utils xfsprogs"
+        ):
             packages.ensure(broker=False)
 
     def test_the_guard_against_services_is_removed(
