@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which way a volume came from an image, and why. Decides; asks nobody."""
+"""Judges how Cinder made a volume from an image: by a clone or by a download."""
 
 import dataclasses
 
-from glance_ontap_store.checks import finding
+from glance_ontap_store.checks import codes
 from glance_ontap_store.checks.finding import Finding
-from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import CinderConfig
@@ -13,12 +12,12 @@ from glance_ontap_store.survey.facts import CinderConfig
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A volume that Cinder made of a new image, looked at on this host.
+    """A volume that Cinder made from a new image, as read on this host.
 
-    *is_same*: the volume begins with the image's bytes. *has_mark*: what was
-    written to the image-volume behind the image's end is in the volume too. Only
-    a copy of the whole file brings it along: Glance never sends it. Pools are
-    None where the credentials do not show them.
+    *is_same*: the volume begins with the image's bytes. *has_mark*: the volume also
+    has the mark that was written to the image-volume behind the image's end. Only a
+    copy of the whole file has it, because Glance never sends it. Pools are None if
+    the credentials do not show them.
     """
 
     store_id: str
@@ -31,39 +30,35 @@ class Outcome:
 
 
 def judge(outcome: Outcome, cinder: Answer[CinderConfig]) -> Finding:
-    """What became of the image."""
+    """The finding about the volume: wrong data, cloned, or downloaded."""
     kind = outcome.volume_type or "(Cinder's default)"
     if not outcome.is_same:
-        return finding.error(
-            "deep-wrong-data",
+        return codes.DEEP_WRONG_DATA(
             outcome.store_id,
             f"The volume of type {kind} that Cinder made from the image does not hold"
             " the image's bytes.",
-            "Do not use the store before you know why: see the log of cinder-volume.",
+            "Do not use the store until you know why: see the log of cinder-volume.",
         )
     if outcome.has_mark:
-        return Finding(
-            Severity.INFO,
-            "deep-clone",
+        return codes.DEEP_CLONE(
             outcome.store_id,
-            f"Cinder cloned the image-volume for a volume of type {kind} (pool"
-            f" {outcome.volume_pool or 'not shown'}): the volume has what the"
-            " image-volume holds behind the image's end, which Glance never sends.",
+            f"Cinder cloned the image-volume to make a volume of type {kind} (pool"
+            f" {outcome.volume_pool or 'not shown'}): the volume has the mark behind"
+            " the image's end, which Glance never sends.",
             "",
         )
-    return finding.warning(
-        "deep-download",
+    return codes.DEEP_DOWNLOAD(
         outcome.store_id,
-        f"Cinder downloaded the image through Glance for a volume of type {kind}: what"
-        " the image-volume holds behind the image's end is not in the volume.",
+        f"Cinder downloaded the image through Glance to make a volume of type {kind}:"
+        " the volume lacks the mark behind the image's end.",
         reason(outcome, cinder),
     )
 
 
 def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
-    """Why there was no clone, of an image that is raw and bare, and what to do."""
+    """The reason why Cinder did not clone a raw image, and the remedy."""
     if outcome.is_encrypted:
-        return "The volume's type encrypts: Cinder clones for no such type."
+        return "Use a volume type without encryption: Cinder clones no others."
     if not isinstance(cinder, Unknown):
         if "cinder" not in cinder.allowed_direct_url_schemes:
             return "Set allowed_direct_url_schemes = cinder in cinder.conf."
@@ -73,13 +68,11 @@ def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
     if None not in pools and len(pools) == 2:
         return (
             f"The volume is on {outcome.volume_pool}, the image on"
-            f" {outcome.image_pool}: import the image into a store of that FlexVol"
-            " too (copy-image), or use a type of the image's FlexVol."
+            f" {outcome.image_pool}: import the image into a store on the volume's"
+            " FlexVol too (copy-image), or use a volume type on the image's FlexVol."
         )
-    where = (
-        "" if None not in pools else " The pools are not shown to these credentials."
-    )
+    hint = "" if None not in pools else " The pools are not shown to these credentials."
     return (
-        "Look for the volume's id in the log of cinder-volume, see Troubleshooting in"
-        f" the documentation.{where}"
+        "Look for the volume's id in the log of cinder-volume; see Troubleshooting in"
+        f" the documentation.{hint}"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `check` reports: a problem, how bad it is, and what to do about it."""
+"""A finding of `check`: a problem, how severe it is, and what to do about it."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -7,13 +7,13 @@ import enum
 
 
 class Severity(enum.IntEnum):
-    """The exit code of `check` is that of its worst finding."""
+    """The exit code of `check` is the severity of its worst finding."""
 
-    # Worth knowing, or not known; nothing that must be mended.
+    # Worth knowing; nothing has to be repaired.
     INFO = 0
-    # Works, and will not do so for long or not as well as it could.
+    # It works, but not for long, or not as well as it could.
     WARNING = 1
-    # Does not work, or no volume is ever cloned.
+    # Something does not work, or Cinder never clones an image.
     ERROR = 2
 
 
@@ -21,9 +21,9 @@ class Severity(enum.IntEnum):
 class Finding:
     """One line of the report.
 
-    *code* is for programs and stays the same between releases; *subject* is a
-    store's id, ``host``, ``glance`` or ``cinder``. *remedy* is empty where there
-    is nothing to do.
+    *code* is for programs and stays the same between releases (`codes`).
+    *subject* is a store's id, ``host``, ``glance`` or ``cinder``. *remedy* is
+    empty if there is nothing to do.
     """
 
     severity: Severity
@@ -33,28 +33,11 @@ class Finding:
     remedy: str
 
 
-def error(code: str, subject: str, problem: str, remedy: str) -> Finding:
-    return Finding(Severity.ERROR, code, subject, problem, remedy)
-
-
-def warning(code: str, subject: str, problem: str, remedy: str) -> Finding:
-    return Finding(Severity.WARNING, code, subject, problem, remedy)
-
-
-# The code of everything that could not be asked.
-NOT_ASKED = "not-asked"
-
-
-def not_asked(subject: str, what: str, why: str, remedy: str) -> Finding:
-    """*what* is not known: said, and never taken for good."""
-    return Finding(Severity.INFO, NOT_ASKED, subject, f"Unknown: {what}: {why}", remedy)
-
-
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 nothing (or notes), 1 warnings, 2 errors."""
-    return max((int(each.severity) for each in findings), default=0)
+    """0 if there are no findings or only notes, 1 for warnings, 2 for errors."""
+    return max((int(finding.severity) for finding in findings), default=0)
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst first, else as they were found."""
-    return sorted(findings, key=lambda each: -each.severity)
+    """The findings, the worst first, otherwise in the order given."""
+    return sorted(findings, key=lambda finding: -finding.severity)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``glance-ontap check``: what is wrong, before users notice."""
+"""``glance-ontap check``: finds problems before users notice them."""
 
 import argparse
 from collections.abc import Iterable
@@ -10,33 +10,27 @@ from typing import Any
 from cliff import lister
 
 from glance_ontap_store import errors
-from glance_ontap_store.checks import cinder
+from glance_ontap_store.checks import codes
 from glance_ontap_store.checks import deep
 from glance_ontap_store.checks import finding
-from glance_ontap_store.checks import host
+from glance_ontap_store.checks import glance
+from glance_ontap_store.checks import judging
 from glance_ontap_store.checks.deep import Plan
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.survey import gather
-from glance_ontap_store.survey.facts import Facts
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
-# The command itself failed: apart from what it may have found.
+# The exit code if the command itself failed, whatever it had found.
 FAILED = 3
-_QUESTIONS = host.QUESTIONS + cinder.QUESTIONS
-
-
-def judge(facts: Facts) -> list[Finding]:
-    """Everything that is wrong with *facts*, the worst first."""
-    return finding.ordered(each for ask in _QUESTIONS for each in ask(facts))
 
 
 class Check(lister.Lister):
-    """Look for what is wrong with the stores, this host, Keystone and Cinder.
+    """Check the stores, this host, Keystone and Cinder for problems.
 
-    Exit code: 0 nothing (notes at most), 1 warnings, 2 errors, 3 the command
+    Exit code: 0 no problems (notes at most), 1 warnings, 2 errors, 3 the command
     itself failed.
     """
 
@@ -55,23 +49,25 @@ class Check(lister.Lister):
         parser.add_argument(
             "--cinder-conf",
             metavar="FILE",
-            help="cinder.conf of cinder-volume: whether Cinder clones images at all",
+            help="a copy of cinder-volume's cinder.conf, to check whether Cinder can"
+            " clone images",
         )
         parser.add_argument(
-            "--store", metavar="ID", help="ask Keystone and Cinder for this one only"
+            "--store",
+            metavar="ID",
+            help="ask Keystone and Cinder about this store only",
         )
         parser.add_argument(
             "--deep",
             action="store_true",
-            help="store a small image-volume, read it back, and have Cinder make a"
-            " volume from an image (with the credentials of --os-cloud); all is"
-            " removed again",
+            help="store a small image, read it back, and have Cinder make a volume from"
+            " an image (with the credentials of --os-cloud); remove it all again",
         )
         parser.add_argument(
             "--volume-type",
             metavar="TYPE",
-            help="for --deep: the type of the volume, that of your users (default:"
-            " the store's own)",
+            help="with --deep: the type of the volume, such as your users have"
+            " (default: the store's own)",
         )
         return parser
 
@@ -89,66 +85,57 @@ class Check(lister.Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
-        session = of(self.app)
-        found = self._findings(session, parsed_args)
-        self._found = found
+        context = of(self.app)
+        self._found = self._findings(context, parsed_args)
         return COLUMNS, [
             (
-                each.severity.name.lower(),
-                each.subject,
-                each.code,
-                session.masked(_sentence(each.problem)),
-                session.masked(_sentence(each.remedy)),
+                found.severity.name.lower(),
+                found.subject,
+                found.code,
+                context.masked(_sentence(found.problem)),
+                context.masked(_sentence(found.remedy)),
             )
-            for each in found
+            for found in self._found
         ]
 
     def _findings(
-        self, session: Context, parsed_args: argparse.Namespace
+        self, context: Context, parsed_args: argparse.Namespace
     ) -> list[Finding]:
         try:
-            glance = session.glance
+            glance_config = context.glance
         except errors.Misconfigured as error:
-            return [
-                finding.error(
-                    "config-unreadable",
-                    "glance",
-                    f"Glance's configuration cannot be read: {error}",
-                    "Name the files that glance-api is started with: glance-ontap"
-                    " --config-file FILE check.",
-                )
-            ]
+            return [glance.unreadable(error)]
         if parsed_args.store:
-            session.stores(parsed_args.store)  # there is such a store
-        cloud = session.cloud
+            context.stores(parsed_args.store)  # raises if it does not exist
+        cloud = context.cloud
         facts = gather.gather(
-            glance,
+            glance_config,
             admin=cloud.session if cloud else None,
-            cinder_conf=session.cinder_conf(parsed_args.cinder_conf),
+            cinder_conf=context.cinder_conf(parsed_args.cinder_conf),
             only=parsed_args.store,
         )
-        found = judge(facts)
+        found = judging.judge(facts)
         if parsed_args.deep:
             plan = Plan(volume_type=parsed_args.volume_type)
             found += deep.check(facts, cloud, plan, self._say)
         return finding.ordered(found)
 
     def _say(self, text: str) -> None:
-        """To people only: programs read standard output."""
-        session = of(self.app)
-        self.app.stderr.write(session.masked(text) + "\n")
+        """Print to standard error: programs read standard output."""
+        self.app.stderr.write(of(self.app).masked(text) + "\n")
 
 
 def _sentence(text: str) -> str:
-    """One line that ends as a sentence does; a command ends as it is."""
+    """The text as one line that ends in a full stop, unless it ends in a command."""
     line = " ".join(text.split())
-    ends = not line or line.startswith("Run: ") or line.endswith((".", ")"))
-    return line if ends else f"{line}."
+    if not line or ": openstack " in line or line.endswith((".", ")")):
+        return line
+    return f"{line}."
 
 
-def _summary(found: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding]) -> str:
     def count(severity: Severity, word: str) -> str:
-        number = sum(each.severity is severity for each in found)
+        number = sum(found.severity is severity for found in findings)
         return f"{number} {word}{'' if number == 1 else 's'}"
 
     text = ", ".join(
@@ -158,5 +145,5 @@ def _summary(found: Sequence[Finding]) -> str:
             count(Severity.INFO, "note"),
         ]
     )
-    unknown = sum(each.code == finding.NOT_ASKED for each in found)
-    return f"{text}; not known: {unknown}." if unknown else f"{text}."
+    skipped = sum(found.code == codes.NOT_ASKED.name for found in findings)
+    return f"{text}; not checked: {skipped}." if skipped else f"{text}."

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all subcommands begin with: the configuration, and who asks."""
+"""The context of one run of the command: configuration files and credentials."""
 
 from collections.abc import Sequence
 import dataclasses
 import functools
+import os
 from typing import Any
 
+import openstack
 from openstack import connection
+from openstack import exceptions as sdk_errors
 
 from glance_ontap_store import errors
-from glance_ontap_store.cli import admin
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import configuration
 from glance_ontap_store.survey.answer import Answer
@@ -20,7 +22,7 @@ from glance_ontap_store.survey.facts import StoreConfig
 
 @dataclasses.dataclass
 class Context:
-    """One run of the command; files are read and clouds looked up when needed."""
+    """Files are read and clouds looked up when they are first needed."""
 
     files: tuple[str, ...]
     directories: tuple[str, ...]
@@ -29,7 +31,8 @@ class Context:
 
     @functools.cached_property
     def glance(self) -> GlanceConfig:
-        """
+        """Glance's configuration.
+
         :raises errors.Misconfigured: glance-api.conf cannot be read
         """
         conf = configuration.read(self.files, self.directories, "glance")
@@ -38,17 +41,17 @@ class Context:
 
     @functools.cached_property
     def cloud(self) -> connection.Connection | None:
-        """The administrator's, None if there is none.
+        """The cloud that the operator named; None if no credentials were given.
 
-        :raises errors.Misconfigured: the cloud that was named does not exist
+        :raises errors.Misconfigured: there is no cloud of that name
         """
-        found = admin.connect(self.os_cloud)
+        found = _connect(self.os_cloud)
         if found is not None:
-            self._secrets += admin.secrets_of(found)
+            self._secrets += _secrets_of(found)
         return found
 
     def cinder_conf(self, path: str | None) -> Answer[Any]:
-        """The cinder.conf of that path, read."""
+        """The file as parsed options, or the reason why there are none."""
         if path is None:
             return Unknown(Reason.NOT_GIVEN, "no cinder.conf was given")
         try:
@@ -59,29 +62,57 @@ class Context:
         return conf
 
     def masked(self, text: str) -> str:
-        """*text* without a secret of the configuration, should it have one."""
+        """*text* with every secret of the configuration and of the cloud replaced."""
         return configuration.masked(text, self._secrets)
 
     def stores(self, only: str | None) -> Sequence[StoreConfig]:
-        """The stores of type ontap, or the one of that id.
+        """The stores of type ontap, or only the one with the id *only*.
 
         :raises errors.Misconfigured: there is no such store, or none at all
         """
-        known = self.glance.stores
-        chosen = [each for each in known if only in (None, each.id)]
-        if not chosen:
-            names = ", ".join(each.id for each in known) or "none"
+        known, files = self.glance.stores, ", ".join(self.files)
+        if not known:
             raise errors.Misconfigured(
-                f"There is no store {only!r} of type ontap in"
-                f" {', '.join(self.files)}; there are: {names}."
-                if only
-                else f"enabled_backends in {', '.join(self.files)} has no store of"
-                " type ontap."
+                f"enabled_backends in {files} has no store of type ontap."
+            )
+        chosen = [store for store in known if only in (None, store.id)]
+        if not chosen:
+            names = ", ".join(store.id for store in known)
+            raise errors.Misconfigured(
+                f"{files} has no store {only!r} of type ontap. Its stores are: {names}."
             )
         return chosen
 
 
 def of(app: Any) -> Context:
-    """The session of the command that *app* runs."""
-    session: Context = app.session
-    return session
+    """The context of the command that *app* runs."""
+    context: Context = app.context
+    return context
+
+
+def _connect(name: str | None) -> connection.Connection | None:
+    """The cloud *name* of clouds.yaml, otherwise that of the OS_* variables.
+
+    None if neither is given: a clouds.yaml found on disk is not used unless asked
+    for. No request is sent yet.
+
+    :raises errors.Misconfigured: there is no such cloud
+    """
+    if name is None and not (
+        os.environ.get("OS_CLOUD") or os.environ.get("OS_AUTH_URL")
+    ):
+        return None
+    try:
+        return openstack.connect(cloud=name)
+    except sdk_errors.ConfigException as error:
+        raise errors.Misconfigured(f"clouds.yaml or OS_*: {error}") from error
+
+
+def _secrets_of(cloud: connection.Connection) -> list[str]:
+    """Passwords and the like among the cloud's credentials."""
+    auth: dict[str, object] = cloud.config.config.get("auth") or {}
+    return [
+        str(value)
+        for name, value in auth.items()
+        if value and name.endswith(("password", "secret", "token", "passcode"))
+    ]

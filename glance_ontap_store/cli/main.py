@@ -20,7 +20,7 @@ from glance_ontap_store.cli.inventory_commands import Usage
 
 _DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."
 _DEFAULT_FILE = "/etc/glance/glance-api.conf"
-# They log what they retry and give up on; the command says it in its own words.
+# These log every retry and failure; the command reports them in its own words.
 _NOISY = (
     "keystoneauth",
     "cinderclient",
@@ -33,9 +33,9 @@ _NOISY = (
 
 
 class GlanceOntap(app.App):
-    """The command, its options for all subcommands, and the subcommands."""
+    """The command with its common options and its subcommands."""
 
-    # Warnings only; -v shows what the store's own code logs.
+    # Warnings only; -v shows the log of the store's own code.
     DEFAULT_VERBOSE_LEVEL = 0
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class GlanceOntap(app.App):
             "--config-file",
             action="append",
             metavar="FILE",
-            help="what glance-api is started with; may be repeated, in glance-api's"
-            f" order (default: {_DEFAULT_FILE})",
+            help="a file that glance-api is started with; may be repeated, in"
+            f" glance-api's order (default: {_DEFAULT_FILE})",
         )
         parser.add_argument(
             "--config-dir",
@@ -74,22 +74,22 @@ class GlanceOntap(app.App):
             "--os-cloud",
             metavar="NAME",
             help="an administrator's cloud in clouds.yaml (default: OS_CLOUD or the"
-            " other OS_* variables; without any, what needs an administrator is"
-            " not asked)",
+            " other OS_* variables). Without credentials, the command skips the"
+            " questions that only administrators may ask.",
         )
         return parser
 
     def configure_logging(self) -> None:
         super().configure_logging()
         if not sys.warnoptions:
-            # Of libraries, about libraries.
+            # They are about the libraries, not about the operator's set-up.
             warnings.simplefilter("ignore")
         if self.options.verbose_level < 2:
             for name in _NOISY:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def initialize_app(self, argv: list[str]) -> None:
-        self.session = Context(
+        self.context = Context(
             files=tuple(self.options.config_file or [_DEFAULT_FILE]),
             directories=tuple(self.options.config_dir),
             os_cloud=self.options.os_cloud,
@@ -97,7 +97,7 @@ class GlanceOntap(app.App):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command; return its exit code."""
     try:
         return int(
             GlanceOntap().run(list(sys.argv[1:] if arguments is None else arguments))

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `check` looks at: values only, gathered elsewhere, judged elsewhere."""
+"""The facts that `check` judges, as values; other modules gather and judge them."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 
+from glance_ontap_store.settings import Password
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Answer
+from glance_ontap_store.survey.answer import Unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class StoreConfig:
-    """One store of type ``ontap`` as glance-api.conf has it.
+    """One store of type ``ontap`` in glance-api.conf.
 
-    *settings* None: *mistakes* say why.
+    *settings* is None if its options are wrong; *mistakes* say why.
     """
 
     id: str
@@ -22,7 +26,7 @@ class StoreConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CinderStoreConfig:
-    """A store of upstream's type ``cinder``, which shares things with ours."""
+    """A store of upstream's type ``cinder``, which may share things with ours."""
 
     id: str
     volume_type: str | None
@@ -31,7 +35,7 @@ class CinderStoreConfig:
 
 @dataclasses.dataclass(frozen=True)
 class GlanceConfig:
-    """glance-api.conf, as far as it concerns the stores.
+    """The part of glance-api.conf that concerns the stores.
 
     *files* are what glance-api is started with, in that order.
     """
@@ -51,12 +55,11 @@ class GlanceConfig:
 class Host:
     """This host, as the user who runs the command sees it.
 
-    Names to where they were found, None for not at all. Of paths: what is wrong
-    with them, None for nothing.
+    *programs* and *packages* map a name to a path or version, None if missing.
+    *directories* and *rootwrap* map a path to a problem with it, None if it is fine.
     """
 
     user: str
-    is_root: bool
     programs: Mapping[str, str | None]
     packages: Mapping[str, str | None]
     directories: Mapping[str, str | None]
@@ -66,7 +69,7 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Login:
-    """Who one is to Keystone after logging in."""
+    """The ids and roles that a login to Keystone gave."""
 
     user_id: str
     project_id: str
@@ -75,7 +78,7 @@ class Login:
 
 @dataclasses.dataclass(frozen=True)
 class VolumeType:
-    """*extra_specs* are complete for an administrator only."""
+    """A volume type of Cinder. Only administrators see all *extra_specs*."""
 
     id: str
     name: str
@@ -83,12 +86,18 @@ class VolumeType:
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def is_called(self, text: str | None) -> bool:
+        """Whether *text* is the type's name or its id."""
         return text in (self.id, self.name)
+
+
+def called(text: str | None, types: Iterable[VolumeType]) -> VolumeType | None:
+    """The volume type with this name or id, if it is among *types*."""
+    return next((kind for kind in types if text and kind.is_called(text)), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """One quota of a project: *limit* -1 for none."""
+    """One quota of a project; *limit* is -1 if it is unlimited."""
 
     limit: int
     used: int
@@ -111,11 +120,11 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True)
 class StoreFacts:
-    """What Keystone and Cinder said to one store's own credentials.
+    """Keystone's and Cinder's answers to one store's own credentials.
 
-    *is_login_good*: whether the user and password alone are right, asked where
-    the login was refused. *volume_types* are those that the store may use,
-    *quota* by Cinder's names (``volumes``, ``gigabytes_<type>``, …).
+    *is_login_good* tells whether the user and password alone are right; it is only
+    asked if the login was refused. *volume_types* are those that the store may use.
+    *quota* has Cinder's names (``volumes``, ``gigabytes_<type>``, ...).
     """
 
     config: StoreConfig
@@ -126,13 +135,73 @@ class StoreFacts:
     volume_types: Answer[tuple[VolumeType, ...]]
     quota: Answer[Mapping[str, Room]]
 
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def settings(self) -> Settings | None:
+        return self.config.settings
+
+    @property
+    def volume_type(self) -> VolumeType | None:
+        """The store's volume type; None if unset, not seen by the store, or unknown."""
+        if isinstance(self.volume_types, Unknown):
+            return None
+        return self.volume_type_in(self.volume_types)
+
+    def volume_type_in(self, types: Iterable[VolumeType]) -> VolumeType | None:
+        """The store's volume type as *types* show it, None if it is not there."""
+        return called(self.settings.volume_type, types) if self.settings else None
+
+    def quotas(self) -> "Iterator[Quota]":
+        """The quotas that an upload to the store needs, as far as they are known."""
+        login, quota, settings = self.login, self.quota, self.settings
+        if isinstance(login, Unknown) or isinstance(quota, Unknown) or not settings:
+            return
+        project = login.project_id
+        if isinstance(settings.credential, Password):
+            project = settings.credential.project_name
+        kind = self.volume_type
+        for name in ("gigabytes", "volumes"):
+            for of_type in (None, kind.name) if kind else (None,):
+                full_name = f"{name}_{of_type}" if of_type else name
+                if full_name in quota:
+                    yield Quota(
+                        store_id=self.id,
+                        project_id=login.project_id,
+                        project=project,
+                        name=name,
+                        volume_type=of_type,
+                        full_name=full_name,
+                        room=quota[full_name],
+                    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Quota:
+    """A quota of a store's project.
+
+    *project* is its name if that is known, otherwise its id. *name* is
+    ``gigabytes`` or ``volumes``; *volume_type* is a name, None if the quota is for
+    all types. *full_name* is Cinder's name of the quota.
+    """
+
+    store_id: str
+    project_id: str
+    project: str
+    name: str
+    volume_type: str | None
+    full_name: str
+    room: Room
+
 
 @dataclasses.dataclass(frozen=True)
 class AdminFacts:
-    """What Cinder tells administrators alone; *encrypted* by the type's id.
+    """Cinder's answers to an administrator; *encrypted* is by the type's id.
 
-    *covers*: the ids of the stores that are in this cloud and region. Of others
-    it says nothing, even where a type has the same name.
+    *covers* are the ids of the stores in this cloud and region. The answers say
+    nothing about others, even if a type has the same name.
     """
 
     volume_types: Answer[tuple[VolumeType, ...]]
@@ -154,9 +223,9 @@ class CinderBackend:
 
 @dataclasses.dataclass(frozen=True)
 class CinderConfig:
-    """cinder.conf, as far as it decides what becomes of images.
+    """The part of cinder.conf that decides how volumes are made from images.
 
-    *glance_user*: the login of the user of ``[glance]``, None if there is none.
+    *glance_user* is the login of the user of ``[glance]``, None if there is none.
     """
 
     allowed_direct_url_schemes: tuple[str, ...]
@@ -166,10 +235,30 @@ class CinderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Everything that `check` knows when it begins to judge."""
+    """Everything that `check` knows when it starts to judge."""
 
     glance: GlanceConfig
     host: Host
     stores: tuple[StoreFacts, ...]
     admin: AdminFacts
     cinder: Answer[CinderConfig]
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """Each quota of each project once, even if several stores share a project."""
+        found: dict[tuple[str, str], Quota] = {}
+        for store in self.stores:
+            for quota in store.quotas():
+                found.setdefault((quota.project_id, quota.full_name), quota)
+        return tuple(found.values())
+
+    @property
+    def names_of_types(self) -> Mapping[str, str]:
+        """The names of all volume types that anyone was shown, by their ids."""
+        answers = [store.volume_types for store in self.stores]
+        return {
+            kind.id: kind.name
+            for types in [*answers, self.admin.volume_types]
+            if not isinstance(types, Unknown)
+            for kind in types
+        }

@@ -51,7 +51,6 @@ def look(glance: GlanceConfig) -> Host:
     configs = sorted({each.rootwrap_config for each in settings})
     return Host(
         user=pwd.getpwuid(os.geteuid()).pw_name,
-        is_root=os.geteuid() == 0,
         programs={name: _program(name) for name in PROGRAMS},
         packages={name: _version(name) for name in PACKAGES},
         directories={path: unusable(path) for path in sorted(directories)},

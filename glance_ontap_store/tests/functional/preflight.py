@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from lab import ini
 
 PROGRAM = str(Path(sys.executable).with_name("glance-ontap"))
+OPENSTACK = str(Path(sys.executable).with_name("openstack"))
 CINDER_CONF = "/etc/cinder/cinder.conf"
 
 # Group -> option -> value, None to take it away.
@@ -64,6 +66,18 @@ class Operator:
         ended = self.run(*given, "check", "-f", "json", *arguments, **options)
         assert ended.stdout, ended.stderr
         return ended.returncode, json.loads(ended.stdout)
+
+    def remedied(self, found: Sequence[Mapping[str, str]], code: str) -> None:
+        """Run the command that the finding with this code proposes, as admin."""
+        (remedy,) = (each["Remedy"] for each in found if each["Code"] == code)
+        start, _, command = remedy.partition(": openstack ")
+        assert start.endswith("Run"), remedy
+        subprocess.run(
+            [OPENSTACK, "--os-cloud", "admin", *shlex.split(command)],
+            env=self.environment(),
+            check=True,
+            timeout=120,
+        )
 
     @contextlib.contextmanager
     def changed(self, changes: Changes, service: str = "glance") -> Iterator[str]:

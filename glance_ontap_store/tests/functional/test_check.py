@@ -249,10 +249,10 @@ def test_cinders_user_without_a_role(
     changes = {"glance": {"username": name, "password": password}}
     with operator.changed(changes, "cinder") as cinder_conf:
         _, found = operator.findings("--cinder-conf", cinder_conf)
-    assert preflight.wrong(found) == [("error", "glance-user-role", "cinder")]
-    assert f"lacks role {role}" in next(
-        each["Problem"] for each in found if each["Code"] == "glance-user-role"
-    )
+        assert preflight.wrong(found) == [("error", "glance-user-role", "cinder")]
+        operator.remedied(found, "glance-user-role")
+        _, found = operator.findings("--cinder-conf", cinder_conf)
+        assert preflight.wrong(found) == []
 
 
 def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, str]:
@@ -274,7 +274,10 @@ def test_store_user_that_may_only_read(
     changes = {"fv1": {"ontap_store_user_name": name, "ontap_store_password": password}}
     with operator.changed(changes) as config:
         _, found = operator.findings(config=config)
-    assert preflight.wrong(found) == [("error", "role-missing", "fv1")]
+        assert preflight.wrong(found) == [("error", "role-missing", "fv1")]
+        operator.remedied(found, "role-missing")
+        _, found = operator.findings(config=config)
+        assert preflight.wrong(found) == []
 
 
 def test_cinder_that_does_not_answer(
@@ -333,7 +336,7 @@ def test_volume_type_broken(
     with operator.changed({"fv1": {"ontap_volume_type": made.name}}) as config:
         _, found = operator.findings(config=config)
         assert preflight.wrong(found) == [("error", code, "fv1")]
-        # Without an administrator it is not known, which is not taken for good.
+        # Without an administrator it is not checked, and the command says so.
         _, found = operator.findings(config=config, cloud=None)
     seen = preflight.wrong(found)
     assert seen == (
@@ -341,7 +344,7 @@ def test_volume_type_broken(
         if code == "volume-type-private"
         else []
     )
-    assert any("whether the volume types encrypt" in each["Problem"] for each in found)
+    assert any("of the volume types" in each["Problem"] for each in found)
 
 
 @pytest.mark.parametrize(
@@ -357,17 +360,49 @@ def test_small_quota(
     operator: Operator, admin: Any, values: Any, severity: str
 ) -> None:
     project = direct.owner("fv1").current_project_id
-    shown = admin.block_storage.get(f"/os-quota-sets/{project}?usage=True").json()
-    used = {
-        name: each["in_use"] + each["reserved"]
-        for name, each in shown["quota_set"].items()
-        if isinstance(each, dict)
-    }
-    with direct.quota(admin, project, **values(used)):
+    with direct.quota(admin, project, **values(used_of(admin, project))):
         # One project's quota is one finding, though three stores use it.
         code, found = operator.findings()
         assert preflight.wrong(found) == [(severity, "quota", "fv1")]
         assert code == {"error": 2, "warning": 1}[severity]
+
+
+def used_of(admin: Any, project: str) -> dict[str, int]:
+    """The use of the project's quotas by Cinder's names."""
+    shown = admin.block_storage.get(f"/os-quota-sets/{project}?usage=True").json()
+    return {
+        name: quota["in_use"] + quota["reserved"]
+        for name, quota in shown["quota_set"].items()
+        if isinstance(quota, dict)
+    }
+
+
+@pytest.mark.parametrize("volume_type", ["ontap-fv1", "its id"])
+@pytest.mark.parametrize("name", ["gigabytes_ontap-fv1", "volumes"])
+def test_the_remedy_of_a_full_quota_raises_that_quota_alone(
+    operator: Operator, admin: Any, name: str, volume_type: str
+) -> None:
+    project = direct.owner("fv1").current_project_id
+    if volume_type == "its id":
+        volume_type = admin.block_storage.find_type("ontap-fv1").id
+    used = used_of(admin, project)[name]
+    changes: Changes = {"fv1": {"ontap_volume_type": volume_type}}
+    with operator.changed(changes) as config:
+        with direct.quota(admin, project, **{name: used}):
+            _, found = operator.findings(config=config)
+            assert preflight.wrong(found) == [("error", "quota", "fv1")]
+            before = quotas(admin, project)
+            operator.remedied(found, "quota")
+            after = quotas(admin, project)
+            assert {each for each in after if after[each] != before[each]} == {name}
+            assert after[name] > used
+            _, found = operator.findings(config=config)
+            assert preflight.wrong(found) == []
+
+
+def quotas(admin: Any, project: str) -> dict[str, int]:
+    shown = admin.block_storage.get(f"/os-quota-sets/{project}").json()
+    return {k: v for k, v in shown["quota_set"].items() if k != "id"}
 
 
 def test_mount_nfs_is_missing(operator: Operator) -> None:

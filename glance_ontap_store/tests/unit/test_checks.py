@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What check makes of facts: one thing wrong, one finding."""
+"""The judges of check: one thing wrong is one finding, with a remedy that fits."""
 
+import contextlib
 import dataclasses
+from pathlib import Path
+import re
+import subprocess
+import sys
 
 import pytest
 
+from glance_ontap_store import errors
 from glance_ontap_store.checks import clone_outcome
+from glance_ontap_store.checks import codes
 from glance_ontap_store.checks import finding
+from glance_ontap_store.checks import glance
+from glance_ontap_store.checks import judging
 from glance_ontap_store.checks.clone_outcome import Outcome
+from glance_ontap_store.checks.deep import Plan
+from glance_ontap_store.checks.deep import Trial
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
-from glance_ontap_store.cli import check
+from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
@@ -28,11 +39,13 @@ from glance_ontap_store.survey.facts import StoreFacts
 from glance_ontap_store.survey.facts import VolumeType
 from glance_ontap_store.tests import builders
 
+ROOT = Path(__file__).parents[3]
 SILENT = Unknown(Reason.UNREACHABLE, "connection refused")
 EARLIER = Unknown(Reason.EARLIER, "an earlier question failed")
 TYPE = VolumeType(
     "t1", "ontap-fv1", True, {"volume_backend_name": "ontap", "pool_name": "a:/fv1"}
 )
+PRIVATE = dataclasses.replace(TYPE, is_public=False)
 POOLS = tuple(
     Pool(f"h@ontap#a:/{name}", f"a:/{name}", "ontap", "NetApp", "nfs")
     for name in ("fv1", "fv2")
@@ -51,16 +64,16 @@ CINDER = CinderConfig(
     ),
     glance_user=CINDER_USER,
 )
+OUTCOME = Outcome("fv1", "ontap-fv1", True, True, "h@b#p1", "h@b#p1", False)
 
 
 def settings(**changes):
-    return builders.make_settings(ontap_volume_type="ontap-fv1", **changes)
+    return builders.make_settings(**{"ontap_volume_type": "ontap-fv1", **changes})
 
 
-def store(store_id="fv1", **changes):
-    config = StoreConfig(store_id, settings())
+def store(store_id="fv1", options=None, **changes):
     known = {
-        "config": config,
+        "config": StoreConfig(store_id, settings(**(options or {}))),
         "login": Login("u1", "p1", frozenset({"member"})),
         "is_login_good": True,
         "endpoint": "http://cinder.example.com/v3",
@@ -73,6 +86,14 @@ def store(store_id="fv1", **changes):
         },
     }
     return StoreFacts(**{**known, **changes})
+
+
+def silent_store(login, is_login_good=EARLIER, **changes):
+    """A store that cannot log in, so that nothing else could be asked."""
+    unknown = dict.fromkeys(
+        ("endpoint", "microversion", "volume_types", "quota"), EARLIER
+    )
+    return store(login=login, is_login_good=is_login_good, **{**unknown, **changes})
 
 
 def intact(**changes):
@@ -93,7 +114,6 @@ def intact(**changes):
         "host": Host(
             **{
                 "user": "glance",
-                "is_root": False,
                 "programs": {"mount.nfs": "/sbin/mount.nfs", "sudo": "/bin/sudo"},
                 "packages": {"os-brick": "6.3.0"},
                 "directories": {"/locks": None},
@@ -118,15 +138,21 @@ def intact(**changes):
 
 
 def seen(facts):
-    return [(each.severity.name, each.code) for each in check.judge(facts)]
+    return [(found.severity.name, found.code) for found in judging.judge(facts)]
 
 
-def test_nothing_is_wrong_with_what_is_right():
+def test_an_intact_setup_has_no_findings():
     assert seen(intact()) == []
 
 
 def with_pools(**changes):
-    return {"pools": tuple(dataclasses.replace(each, **changes) for each in POOLS)}
+    return {"pools": tuple(dataclasses.replace(pool, **changes) for pool in POOLS)}
+
+
+def with_type(**extra_specs):
+    specs = {**TYPE.extra_specs, **extra_specs}
+    kept = {name: value for name, value in specs.items() if value is not None}
+    return {"volume_types": (dataclasses.replace(TYPE, extra_specs=kept),)}
 
 
 def with_backend(**changes):
@@ -136,92 +162,382 @@ def with_backend(**changes):
     )
 
 
-def of_projects(*roles, **changes):
-    """A store whose image-volumes are their projects', with a user in *roles*."""
-    config = StoreConfig("fv1", settings(ontap_image_volume_owner="project"))
+def with_cinder(**changes):
+    return {"cinder": dataclasses.replace(CINDER, **changes)}
+
+
+def with_roles(*roles):
+    return {"stores": (store(login=Login("u1", "p1", frozenset(roles))),)}
+
+
+def with_quota(**quota):
+    return {"stores": (store(quota=quota),)}
+
+
+def upstream(name="old", volume_type="another", base="/elsewhere"):
+    return {"glance": {"cinder_stores": (CinderStoreConfig(name, volume_type, base),)}}
+
+
+def of_projects(*roles, options=None, **changes):
+    """A store whose image-volumes belong to projects, with a user in *roles*."""
+    options = {"ontap_image_volume_owner": "project", **(options or {})}
     login = Login("u1", "p1", frozenset(roles))
-    return {"stores": (store(config=config, login=login, **changes),)}
+    return {"stores": (store(options=options, login=login, **changes),)}
 
 
-def test_a_store_of_projects_whose_user_has_both_roles():
-    assert seen(intact(**of_projects("admin", "service"))) == []
+def second_store(**options):
+    return store(
+        "fv2",
+        options={"ontap_volume_type": "ontap-fv2", **options},
+        volume_types=(TYPE, VolumeType("t2", "ontap-fv2", True)),
+    )
+
+
+def two_stores(**options):
+    return {
+        "stores": (store(), second_store(**options)),
+        "admin": {"covers": frozenset({"fv1", "fv2"})},
+    }
+
+
+ONLY_IN_CINDER_CONF = {
+    "admin": {"volume_types": SILENT, "pools": SILENT, "encrypted": {}},
+    "cinder": with_backend(protocol="iscsi"),
+}
+
+# Changes to an intact setup, and the code, severity and remedy of the one finding.
+WRONG = [
+    (
+        {"glance": {"stores": ()}, "stores": ()},
+        ("no-store", "ERROR"),
+        "Set enabled_backends = NAME:ontap in [DEFAULT]",
+    ),
+    (
+        {"glance": {"stores": (StoreConfig("fv1", None, ("x is wrong",)),)}},
+        ("bad-options", "ERROR"),
+        "Correct [fv1] or [backend_defaults] in glance-api.conf",
+    ),
+    (
+        {"glance": {"lock_path": None}},
+        ("lock-path-unset", "ERROR"),
+        "/var/lib/glance/lock",
+    ),
+    (
+        {"host": {"directories": {"/locks": "it is a file"}}},
+        ("lock-path-unusable", "ERROR"),
+        "Create it for Glance's user",
+    ),
+    (
+        {"glance": {"show_image_direct_url": True}},
+        ("locations-exposed", "WARNING"),
+        "Set it to false if Cinder is 2025.2 or later.",
+    ),
+    (
+        upstream(name="fv10"),
+        ("store-id-prefix", "WARNING"),
+        "Rename one of them",
+    ),
+    (
+        two_stores(ontap_volume_type="ontap-fv1"),
+        ("same-volume-type", "WARNING"),
+        "Give each store its own volume type",
+    ),
+    (
+        two_stores(ontap_volume_type="t1"),
+        ("same-volume-type", "WARNING"),
+        "Give each store its own volume type",
+    ),
+    (
+        upstream(volume_type="ontap-fv1"),
+        ("same-volume-type", "INFO"),
+        "Give store 'old' its own volume type.",
+    ),
+    (
+        upstream(volume_type="t1"),
+        ("same-volume-type", "INFO"),
+        "Give store 'old' its own volume type.",
+    ),
+    (
+        {"host": {"directories": {settings().mount_point_base: "it is a file"}}},
+        ("mount-base-unusable", "ERROR"),
+        "Create it for Glance's user",
+    ),
+    (
+        upstream(base=settings().mount_point_base),
+        ("mount-base-shared", "ERROR"),
+        "Set another ontap_mount_point_base.",
+    ),
+    (
+        two_stores(ontap_mount_point_base="/elsewhere"),
+        ("mount-base-differs", "WARNING"),
+        "Set ontap_mount_point_base only in [backend_defaults].",
+    ),
+    (
+        {"host": {"programs": {"mount.nfs": None}}},
+        ("program-missing", "ERROR"),
+        "Install nfs-common",
+    ),
+    (
+        {"host": {"packages": {"os-brick": None}}},
+        ("package-missing", "ERROR"),
+        "pip install os-brick",
+    ),
+    (
+        {"host": {"rootwrap": {"/r": "no filter"}}},
+        ("rootwrap", "ERROR"),
+        "glance_ontap_store.filters",
+    ),
+    ({"host": {"sudo": False}}, ("sudo", "ERROR"), "sudoers"),
+    (
+        {"stores": (silent_store(SILENT),)},
+        ("keystone-unreachable", "ERROR"),
+        "Check ontap_store_auth_address",
+    ),
+    (
+        {"stores": (silent_store(Unknown(Reason.CERTIFICATE, "self-signed")),)},
+        ("certificate-refused", "ERROR"),
+        "ontap_ca_certificates_file",
+    ),
+    (
+        {"stores": (silent_store(Unknown(Reason.UNAUTHORIZED, "HTTP 401"), False),)},
+        ("credentials-refused", "ERROR"),
+        "Correct ontap_store_user_name",
+    ),
+    (
+        {"stores": (silent_store(Unknown(Reason.UNAUTHORIZED, "HTTP 401"), True),)},
+        ("role-missing", "ERROR"),
+        "Run: openstack role add --user glance --project images member",
+    ),
+    (
+        with_roles("reader"),
+        ("role-missing", "ERROR"),
+        "Run: openstack role add --user glance --project images member",
+    ),
+    (
+        of_projects("member", "service"),
+        ("role-missing", "ERROR"),
+        "Run: openstack role add --user glance --project images admin",
+    ),
+    (
+        of_projects("admin"),
+        ("role-missing", "WARNING"),
+        "Run: openstack role add --user glance --project images service",
+    ),
+    (
+        {"stores": (silent_store(store().login, True, endpoint=SILENT),)},
+        ("cinder-endpoint", "ERROR"),
+        "Correct ontap_catalog_info",
+    ),
+    (
+        {"stores": (store(volume_types=SILENT, microversion=SILENT, quota=EARLIER),)},
+        ("cinder-unreachable", "ERROR"),
+        "Check the endpoint in Keystone's catalog",
+    ),
+    (
+        {"stores": (store(microversion=(3, 50)),)},
+        ("cinder-too-old", "ERROR"),
+        "Upgrade Cinder.",
+    ),
+    (
+        {"stores": (store(options={"ontap_volume_type": None}),)},
+        ("volume-type-unset", "WARNING"),
+        "pinned to one FlexVol",
+    ),
+    (
+        {"stores": (store(options={"ontap_volume_type": "gold"}),)},
+        ("volume-type-missing", "ERROR"),
+        "Create it, or change ontap_volume_type.",
+    ),
+    (
+        {"stores": (store(volume_types=()),)},
+        ("volume-type-private", "ERROR"),
+        "Run: openstack volume type set --project p1 ontap-fv1",
+    ),
+    (
+        of_projects("admin", "service", volume_types=(PRIVATE,)),
+        ("volume-type-private", "WARNING"),
+        "run for every project that uploads:"
+        " openstack volume type set --project PROJECT ontap-fv1",
+    ),
+    (
+        of_projects(
+            *("admin", "service"),
+            options={"ontap_allowed_projects": ["acme", "bolt"]},
+            volume_types=(PRIVATE,),
+        ),
+        ("volume-type-private", "WARNING"),
+        "Run: openstack volume type set --project acme ontap-fv1 &&"
+        " openstack volume type set --project bolt ontap-fv1",
+    ),
+    (
+        {"admin": {"encrypted": {"t1": True}}},
+        ("volume-type-encrypted", "ERROR"),
+        "Use a type without encryption",
+    ),
+    (
+        {"admin": with_type(volume_backend_name="lvm")},
+        ("volume-type-backend", "ERROR"),
+        "Correct the property of the type",
+    ),
+    (
+        {"admin": with_pools(vendor="Open Source")},
+        ("volume-type-not-ontap", "ERROR"),
+        "Set volume_backend_name of the type to a NetApp back end.",
+    ),
+    (
+        {"admin": with_pools(vendor=None)},
+        ("volume-type-not-ontap", "ERROR"),
+        "Set volume_backend_name of the type to a NetApp back end.",
+    ),
+    (
+        {"cinder": with_backend(protocol="iscsi")},
+        ("volume-type-not-ontap", "ERROR"),
+        "Set volume_backend_name of the type to a NetApp NFS back end.",
+    ),
+    (
+        {"admin": with_pools(protocol="iscsi")},
+        ("volume-type-protocol", "ERROR"),
+        "Set volume_backend_name of the type to a NetApp NFS back end.",
+    ),
+    (
+        {"admin": with_type(pool_name="a:/fv9")},
+        ("volume-type-pool", "ERROR"),
+        "Pin it to one of these FlexVols. Run, for example:"
+        " openstack volume type set --property pool_name=a:/fv1 ontap-fv1",
+    ),
+    (
+        {"admin": {**with_type(pool_name="a:/fv9"), "pools": POOLS[1:]}},
+        ("volume-type-pool", "ERROR"),
+        "Run: openstack volume type set --property pool_name=a:/fv2 ontap-fv1",
+    ),
+    (
+        {"admin": with_type(pool_name=None)},
+        ("volume-type-unpinned", "WARNING"),
+        "Pin it to one of these FlexVols. Run, for example:"
+        " openstack volume type set --property pool_name=a:/fv1 ontap-fv1",
+    ),
+    (
+        with_quota(volumes=Room(5, 5)),
+        ("quota", "ERROR"),
+        "Run: openstack quota set --volumes 25 p1",
+    ),
+    (
+        with_quota(volumes=Room(5, 9)),
+        ("quota", "ERROR"),
+        "Run: openstack quota set --volumes 29 p1",
+    ),
+    (
+        with_quota(gigabytes=Room(120, 50)),
+        ("quota", "WARNING"),
+        "Run: openstack quota set --gigabytes 250 p1",
+    ),
+    (
+        with_quota(**{"gigabytes_ontap-fv1": Room(50, 50)}),
+        ("quota", "ERROR"),
+        "Run: openstack quota set --volume-type ontap-fv1 --gigabytes 250 p1",
+    ),
+    (
+        with_quota(**{"volumes_ontap-fv1": Room(50, 45)}),
+        ("quota", "WARNING"),
+        "Run: openstack quota set --volume-type ontap-fv1 --volumes 65 p1",
+    ),
+    (
+        {"cinder": Unknown(Reason.UNREADABLE, "/c.conf: no such file")},
+        ("cinder-conf-unreadable", "ERROR"),
+        "Give another file",
+    ),
+    (
+        with_cinder(allowed_direct_url_schemes=()),
+        ("direct-url-schemes", "ERROR"),
+        "Set allowed_direct_url_schemes = cinder in [DEFAULT]",
+    ),
+    (
+        with_cinder(glance_user=None),
+        ("glance-user", "ERROR"),
+        "for a user with the roles service and admin",
+    ),
+    (
+        with_cinder(glance_user=SILENT),
+        ("glance-user", "ERROR"),
+        "Correct auth_url, username, password",
+    ),
+    (
+        with_cinder(glance_user=Login("u2", "p2", frozenset({"admin"}))),
+        ("glance-user-role", "ERROR"),
+        "Run: openstack role add --user u2 --project p2 service",
+    ),
+    (
+        {"cinder": with_backend(qcow2=True)},
+        ("qcow2-volumes", "ERROR"),
+        "Set it to false and restart cinder-volume.",
+    ),
+]
 
 
 @pytest.mark.parametrize(
-    ("changes", "severity", "code"),
-    [
-        (of_projects("member", "service"), "ERROR", "role-missing"),
-        (of_projects("admin"), "WARNING", "role-missing"),
-        (
-            of_projects(
-                "admin",
-                "service",
-                volume_types=(dataclasses.replace(TYPE, is_public=False),),
-            ),
-            "WARNING",
-            "volume-type-private",
-        ),
-    ],
+    ("changes", "expected", "remedy"),
+    WRONG,
+    ids=[f"{number}-{case[1][0]}" for number, case in enumerate(WRONG)],
 )
-def test_what_a_store_of_projects_needs(changes, severity, code):
-    assert seen(intact(**changes)) == [(severity, code)]
+def test_one_thing_wrong_is_one_finding_with_its_remedy(changes, expected, remedy):
+    (found,) = judging.judge(intact(**changes))
+    assert (found.code, found.severity.name) == expected
+    assert remedy in found.remedy
+    assert found.remedy.count("PROJECT") == remedy.count("PROJECT")
 
 
-WRONG = {
-    "another vendor": (
-        {"admin": with_pools(vendor="Open Source")},
-        "volume-type-not-ontap",
-    ),
-    "a driver that names no vendor": (
-        {"admin": with_pools(vendor=None)},
-        "volume-type-not-ontap",
-    ),
-    "another protocol": (
-        {"admin": with_pools(protocol="iscsi")},
-        "volume-type-protocol",
-    ),
-    "a back end of cinder.conf": (
-        {"cinder": with_backend(protocol="iscsi")},
-        "volume-type-not-ontap",
-    ),
-    "old Cinder": ({"stores": (store(microversion=(3, 50)),)}, "cinder-too-old"),
-    "full quota": (
-        {"stores": (store(quota={"volumes": Room(5, 5)}),)},
-        "quota",
-    ),
-    "more used than there is": (
-        {"stores": (store(quota={"volumes": Room(5, 9)}),)},
-        "quota",
-    ),
-    "full quota of the type": (
-        {"stores": (store(quota={"gigabytes_ontap-fv1": Room(5, 5)}),)},
-        "quota",
-    ),
-    "certificate": (
-        {"stores": (store(login=Unknown(Reason.CERTIFICATE, "self-signed")),)},
-        "certificate-refused",
-    ),
-    "sudo": ({"host": {"sudo": False}}, "sudo"),
-    "rootwrap": ({"host": {"rootwrap": {"/r": "no filter"}}}, "rootwrap"),
-    "program": ({"host": {"programs": {"mount.nfs": None}}}, "program-missing"),
-    "package": ({"host": {"packages": {"os-brick": None}}}, "package-missing"),
-    "upstream's mounts": (
-        {
-            "glance": {
-                "cinder_stores": (
-                    CinderStoreConfig("peer", "another", settings().mount_point_base),
-                )
-            }
-        },
-        "mount-base-shared",
-    ),
-}
+def test_an_application_credential_without_a_role_must_be_replaced():
+    """Its roles are those that its user had when it was created."""
+    options = {
+        "ontap_store_user_name": None,
+        "ontap_store_password": None,
+        "ontap_store_application_credential_id": "abc",
+        "ontap_store_application_credential_secret": "s3cret",
+    }
+    reader = store(options=options, login=Login("u1", "p1", frozenset({"reader"})))
+    (found,) = judging.judge(intact(stores=(reader,)))
+    assert found.code == "role-missing"
+    assert "Create another application credential" in found.remedy
+    assert found.remedy.endswith("openstack role add --user u1 --project p1 member")
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_one_thing_wrong_is_one_error(case):
-    changes, code = WRONG[case]
-    assert seen(intact(**changes)) == [("ERROR", code)]
+def test_a_remedy_names_other_domains_than_the_default():
+    options = {
+        "ontap_store_user_domain_name": "Acme Inc",
+        "ontap_store_project_domain_name": "Services",
+    }
+    login = Login("u1", "p1", frozenset({"reader"}))
+    (found,) = judging.judge(intact(stores=(store(options=options, login=login),)))
+    assert found.remedy == (
+        "Run: openstack role add --user glance --user-domain 'Acme Inc'"
+        " --project images --project-domain Services member"
+    )
+
+
+def test_a_full_quota_names_the_project_and_its_use():
+    (found,) = judging.judge(intact(**with_quota(gigabytes=Room(50, 50))))
+    assert found.problem == (
+        "Project 'images' has used 50 of its 50 GiB Cinder quota (gigabytes)."
+    )
+
+
+def test_a_quota_remedy_leaves_no_finding():
+    """The limit that it proposes is enough."""
+    (found,) = judging.judge(intact(**with_quota(gigabytes=Room(50, 50))))
+    limit = int(found.remedy.split()[-2])
+    assert seen(intact(**with_quota(gigabytes=Room(limit, 50)))) == []
+
+
+def test_a_pin_prefers_a_flexvol_that_no_other_type_has():
+    other = VolumeType("t2", "gold", True, {"pool_name": "a:/fv1"})
+    admin = with_type(pool_name=None)
+    admin["volume_types"] += (other,)
+    (found,) = judging.judge(intact(admin=admin))
+    assert found.remedy.endswith("--property pool_name=a:/fv2 ontap-fv1")
+
+
+def test_a_store_of_projects_whose_user_has_both_roles_is_fine():
+    assert seen(intact(**of_projects("admin", "service"))) == []
 
 
 UNKNOWN = {
@@ -239,24 +555,21 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_is_not_known_is_said_and_is_no_error(case):
-    found = check.judge(intact(**UNKNOWN[case]))
-    assert [each.code for each in found] == [finding.NOT_ASKED]
-    assert found[0].severity is Severity.INFO
-    assert found[0].problem.startswith("Unknown: ")
-    assert finding.exit_code(found) == 0
+def test_an_unanswered_question_is_a_note(case):
+    (found,) = judging.judge(intact(**UNKNOWN[case]))
+    assert (found.code, found.severity) == (codes.NOT_ASKED.name, Severity.INFO)
+    assert found.problem.startswith("Not checked: ")
+    assert finding.exit_code([found]) == 0
+
+
+def test_no_ontap_back_end_is_found_without_an_administrator():
+    assert ("ERROR", "no-ontap-backend") in seen(intact(**ONLY_IN_CINDER_CONF))
 
 
 def test_a_silent_keystone_is_one_finding_and_hides_no_other():
-    deaf = store(
-        login=SILENT,
-        is_login_good=SILENT,
-        endpoint=EARLIER,
-        microversion=EARLIER,
-        volume_types=EARLIER,
-        quota=EARLIER,
+    facts = intact(
+        stores=(silent_store(SILENT, SILENT),), host={"programs": {"mount.nfs": None}}
     )
-    facts = intact(stores=(deaf,), host={"programs": {"mount.nfs": None}})
     assert seen(facts) == [
         ("ERROR", "program-missing"),
         ("ERROR", "keystone-unreachable"),
@@ -264,51 +577,49 @@ def test_a_silent_keystone_is_one_finding_and_hides_no_other():
 
 
 def test_an_administrator_of_another_cloud_does_not_judge_a_type():
-    """It may have a type of that name, which is not this one."""
+    """That cloud may have a type of the same name, which is another type."""
     facts = intact(
         admin={"covers": frozenset({"fv2"}), "encrypted": {"t1": True}, "pools": ()}
     )
     assert seen(facts) == [("INFO", "not-asked")]
 
 
-def test_a_quota_of_two_stores_is_said_once():
+def test_a_quota_of_two_stores_is_reported_once():
     full = {"volumes": Room(5, 5)}
-    second = StoreConfig("fv2", builders.make_settings(ontap_volume_type="ontap-fv2"))
-    stores = (
-        store(quota=full),
-        store(
-            config=second,
-            quota=full,
-            volume_types=(TYPE, VolumeType("t2", "ontap-fv2", True)),
-        ),
-    )
-    facts = intact(stores=stores)
-    assert [each for each in seen(facts) if each[1] == "quota"] == [("ERROR", "quota")]
+    first, second = store(quota=full), dataclasses.replace(second_store(), quota=full)
+    found = seen(intact(stores=(first, second)))
+    assert [code for _, code in found if code == "quota"] == ["quota"]
 
 
 @pytest.mark.parametrize(
     ("left", "severity"), [(0, "ERROR"), (1, "WARNING"), (99, "WARNING"), (100, None)]
 )
-def test_when_gigabytes_are_few(left, severity):
-    facts = intact(stores=(store(quota={"gigabytes": Room(100 + left, 100)}),))
+def test_few_gigabytes_left(left, severity):
+    facts = intact(**with_quota(gigabytes=Room(100 + left, 100)))
     assert seen(facts) == ([(severity, "quota")] if severity else [])
 
 
-def test_a_type_may_be_named_by_its_id():
-    config = StoreConfig("fv1", builders.make_settings(ontap_volume_type="t1"))
-    assert seen(intact(stores=(store(config=config),))) == []
+def test_a_type_given_by_its_id_is_fine():
+    assert seen(intact(stores=(store(options={"ontap_volume_type": "t1"}),))) == []
 
 
-def test_older_cinder_needs_no_user_where_locations_are_shown():
+def test_the_quota_of_a_type_given_by_its_id_is_checked():
+    full = store(
+        options={"ontap_volume_type": "t1"},
+        quota={"volumes_ontap-fv1": Room(5, 5)},
+    )
+    assert seen(intact(stores=(full,))) == [("ERROR", "quota")]
+
+
+def test_older_cinder_needs_no_user_if_locations_are_shown():
     """Then Cinder reads the location as the user who makes the volume."""
     facts = intact(
-        cinder=dataclasses.replace(CINDER, glance_user=None),
-        glance={"show_image_direct_url": True},
+        **with_cinder(glance_user=None), glance={"show_image_direct_url": True}
     )
     assert seen(facts) == [("WARNING", "locations-exposed")]
 
 
-def test_the_exit_code_is_the_worst():
+def test_the_exit_code_is_that_of_the_worst_finding():
     note, warning, error = (Finding(each, "code", "fv1", "a", "b") for each in Severity)
     assert finding.exit_code([]) == 0
     assert finding.exit_code([note]) == 0
@@ -317,29 +628,24 @@ def test_the_exit_code_is_the_worst():
     assert finding.ordered([note, error, warning]) == [error, warning, note]
 
 
-OUTCOME = Outcome("fv1", "ontap-fv1", True, True, "h@b#p1", "h@b#p1", False)
-
-
-class TestPaths:
+class TestCloneOutcome:
     def test_the_mark_means_a_clone(self):
         assert clone_outcome.judge(OUTCOME, CINDER).code == "deep-clone"
 
     def test_no_mark_means_a_download(self):
         outcome = dataclasses.replace(OUTCOME, has_mark=False)
         found = clone_outcome.judge(outcome, CINDER)
-        assert found.code == "deep-download"
-        assert found.severity is Severity.WARNING
+        assert (found.code, found.severity) == ("deep-download", Severity.WARNING)
 
-    def test_wrong_data_is_an_error_whatever_the_path(self):
+    def test_wrong_data_is_an_error_even_in_a_clone(self):
         outcome = dataclasses.replace(OUTCOME, is_same=False)
         found = clone_outcome.judge(outcome, CINDER)
-        assert found.code == "deep-wrong-data"
-        assert found.severity is Severity.ERROR
+        assert (found.code, found.severity) == ("deep-wrong-data", Severity.ERROR)
 
     @pytest.mark.parametrize(
         ("outcome", "cinder", "word"),
         [
-            ({"is_encrypted": True}, CINDER, "encrypts"),
+            ({"is_encrypted": True}, CINDER, "without encryption"),
             ({"volume_pool": "h@b#p2"}, CINDER, "copy-image"),
             ({"volume_pool": None}, CINDER, "pools are not shown"),
             (
@@ -351,6 +657,139 @@ class TestPaths:
             ({}, SILENT, "log of cinder-volume"),
         ],
     )
-    def test_why_there_was_no_clone(self, outcome, cinder, word):
+    def test_the_reason_of_a_download(self, outcome, cinder, word):
         known = dataclasses.replace(OUTCOME, has_mark=False, **outcome)
         assert word in clone_outcome.reason(known, cinder)
+
+
+def removed_in_vain(error=None):
+    """A trial whose volume could not be removed, and what it said."""
+    said = []
+    trial = Trial(settings(), intact(), None, Plan(), said.append)
+
+    def remove():
+        raise errors.Broken("Cinder is down")
+
+    expected = pytest.raises(type(error)) if error else contextlib.nullcontext()
+    with expected, trial.removing("volume", "v1", remove):
+        if error:
+            raise error
+    return trial.found, said
+
+
+@pytest.mark.parametrize("error", [None, errors.NoSpace("full"), KeyboardInterrupt()])
+def test_a_volume_that_cannot_be_removed_is_a_finding(error):
+    (found,), (said,) = removed_in_vain(error)
+    assert found.code == "deep-left-behind"
+    assert found.remedy == "Run: openstack volume delete v1"
+    assert "Cinder is down" in said
+
+
+class TestRegistry:
+    def test_a_judge_gets_the_values_that_it_needs(self):
+        judges, got = Judges(), []
+
+        @judges.per_store("settings", "login", "facts.admin.pools")
+        def judge(*given):
+            got.append(given)
+            yield from ()
+
+        facts = intact()
+        assert list(judges.findings(facts)) == []
+        (one,) = facts.stores
+        assert got == [(one, one.settings, one.login, POOLS)]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"stores": (silent_store(SILENT),)},
+            {"stores": (store(config=StoreConfig("fv1", None, ("wrong",))),)},
+            {"admin": {"pools": SILENT}},
+        ],
+        ids=["unknown", "none", "another unknown"],
+    )
+    def test_a_judge_without_all_its_facts_is_skipped(self, changes):
+        judges = Judges()
+
+        @judges.per_store("settings", "login", "facts.admin.pools")
+        def judge(*_given):
+            raise AssertionError("called")
+
+        assert list(judges.findings(intact(**changes))) == []
+
+    def test_an_unregistered_severity_is_refused(self):
+        with pytest.raises(ValueError, match="never of severity INFO"):
+            codes.QUOTA("fv1", "problem", "remedy", Severity.INFO)
+
+
+# Codes that only the real thing produces, with the modules that test it.
+ON_THE_LAB = {
+    "deep-stored": "functional/test_check_deep.py",
+    "deep-failed": "functional/test_check_deep.py",
+}
+
+
+def produced():
+    """Code and severity of all findings that the tests above make."""
+    unknown = [case for facts in UNKNOWN.values() for case in seen(intact(**facts))]
+    wrong = [case for changes, *_ in WRONG for case in seen(intact(**changes))]
+    outcomes = [
+        clone_outcome.judge(dataclasses.replace(OUTCOME, **changes), CINDER)
+        for changes in ({}, {"has_mark": False}, {"is_same": False})
+    ]
+    others = [
+        *outcomes,
+        *removed_in_vain()[0],
+        glance.unreadable(errors.Misconfigured("no such file")),
+    ]
+    return {
+        *unknown,
+        *wrong,
+        *seen(intact(**ONLY_IN_CINDER_CONF)),
+        *((found.severity.name, found.code) for found in others),
+    }
+
+
+def test_every_code_and_severity_is_produced_by_a_test():
+    registered = {
+        (severity.name, code.name)
+        for code in codes.registered()
+        for severity in code.severities
+        if code.name not in ON_THE_LAB
+    }
+    assert produced() == registered
+
+
+@pytest.mark.parametrize("code", ON_THE_LAB)
+def test_the_lab_produces_the_other_codes(code):
+    tests = ROOT / "glance_ontap_store" / "tests" / ON_THE_LAB[code]
+    assert f'"{code}"' in tests.read_text("utf-8")
+
+
+def test_the_documented_codes_are_the_registered_ones():
+    """`python -m glance_ontap_store.checks` prints the table of the page."""
+    page = (ROOT / "doc/source/admin/commands.rst").read_text("utf-8")
+    assert codes.table() in page
+
+
+def test_the_table_of_codes_is_printed():
+    printed = subprocess.run(
+        [sys.executable, "-m", "glance_ontap_store.checks"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    assert printed == codes.table()
+
+
+def test_findings_are_made_only_through_the_registry():
+    """A code that is typed by hand could differ from the documented one."""
+    package = ROOT / "glance_ontap_store"
+    makers = {
+        path.name
+        for part in ("checks", "cli")
+        for path in (package / part).glob("*.py")
+        if re.search(r"(?<!class )\bFinding\(", path.read_text("utf-8"))
+    }
+    assert makers == {"codes.py"}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges cinder.conf: whether Cinder can clone images, and keeps raw files."""
+
+from collections.abc import Iterator
+
+from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import remedies
+from glance_ontap_store.checks import volume_types
+from glance_ontap_store.checks.finding import Finding
+from glance_ontap_store.checks.registry import Judges
+from glance_ontap_store.errors import Reason
+from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.facts import AdminFacts
+from glance_ontap_store.survey.facts import CinderBackend
+from glance_ontap_store.survey.facts import CinderConfig
+from glance_ontap_store.survey.facts import Facts
+from glance_ontap_store.survey.facts import Login
+from glance_ontap_store.survey.facts import StoreFacts
+from glance_ontap_store.survey.facts import VolumeType
+
+_LACKING_ROLE = {
+    "service": "Glance does not show it where images are stored, and Cinder downloads"
+    " images instead of cloning them",
+    "admin": "Glance hides other projects' private images from it, and creating volumes"
+    " from them fails",
+}
+
+judges = Judges()
+
+
+@judges.once()
+def cinder_conf_is_readable(facts: Facts) -> Iterator[Finding]:
+    config = facts.cinder
+    if not isinstance(config, Unknown):
+        return
+    if config.reason is Reason.NOT_GIVEN:
+        yield codes.not_asked(
+            "cinder",
+            "whether Cinder clones images, and may read their locations",
+            config.text,
+            "Give a copy of cinder-volume's cinder.conf: --cinder-conf FILE.",
+        )
+    else:
+        yield codes.CINDER_CONF_UNREADABLE(
+            "cinder",
+            f"cinder.conf cannot be read: {config.text}",
+            "Give another file, or run the command as a user who may read it.",
+        )
+
+
+@judges.once("cinder")
+def cinder_clones(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    if "cinder" not in config.allowed_direct_url_schemes:
+        yield codes.DIRECT_URL_SCHEMES(
+            "cinder",
+            "allowed_direct_url_schemes in cinder.conf does not contain cinder: Cinder"
+            " never clones an image, every volume is a download.",
+            "Set allowed_direct_url_schemes = cinder in [DEFAULT] and restart"
+            " cinder-volume.",
+        )
+
+
+@judges.once("cinder")
+def cinder_reads_locations(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    shown = facts.glance.show_image_direct_url or facts.glance.show_multiple_locations
+    login = config.glance_user
+    if login is None and not shown:
+        yield codes.GLANCE_USER(
+            "cinder",
+            "cinder.conf has no user in [glance], and Glance is configured not to show"
+            " locations: Cinder downloads images instead of cloning them.",
+            "Set auth_type, auth_url, username, password and project_name in [glance],"
+            " for a user with the roles service and admin.",
+        )
+    elif isinstance(login, Unknown):
+        yield codes.GLANCE_USER(
+            "cinder",
+            f"The user of [glance] in cinder.conf cannot log in: {login.text}",
+            "Correct auth_url, username, password, project_name and the domains there:"
+            " otherwise Cinder cannot read any image.",
+        )
+
+
+@judges.once("cinder.glance_user")
+def cinders_user_has_its_roles(_facts: Facts, login: Login) -> Iterator[Finding]:
+    for role, consequence in _LACKING_ROLE.items():
+        if role not in login.roles:
+            given = remedies.add_role_to_ids(login.user_id, login.project_id, role)
+            yield codes.GLANCE_USER_ROLE(
+                "cinder",
+                f"The user of [glance] in cinder.conf lacks role {role}:"
+                f" {consequence}.",
+                f"Run: {given}",
+            )
+
+
+@judges.per_store("facts.cinder", "facts.admin", "facts.admin.volume_types")
+def volume_type_leads_to_ontap(
+    store: StoreFacts,
+    config: CinderConfig,
+    admin: AdminFacts,
+    types: tuple[VolumeType, ...],
+) -> Iterator[Finding]:
+    kind = volume_types.full_type(store, admin, types)
+    wanted = kind and kind.extra_specs.get("volume_backend_name")
+    if kind is None or wanted is None:
+        return
+    for backend in config.backends:
+        if backend.backend_name == wanted and not _is_ontap(backend):
+            yield codes.VOLUME_TYPE_NOT_ONTAP(
+                store.id,
+                f"Volume type {kind.name!r} leads to [{backend.section}] of"
+                " cinder.conf, which is not ONTAP over NFS (volume_driver ="
+                f" {backend.driver}, netapp_storage_protocol = {backend.protocol}).",
+                "Set volume_backend_name of the type to a NetApp NFS back end.",
+            )
+
+
+@judges.once("cinder")
+def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    """Only if the volume types' properties are not known, which say more."""
+    if not isinstance(facts.admin.volume_types, Unknown):
+        return
+    if not any(_is_ontap(backend) for backend in config.backends):
+        yield codes.NO_ONTAP_BACKEND(
+            "cinder",
+            "No enabled back end of cinder.conf uses NetApp's driver over NFS"
+            " (volume_driver, netapp_storage_protocol = nfs).",
+            "Give the cinder.conf of the host that has such a back end, or configure"
+            " one.",
+        )
+
+
+@judges.once("cinder")
+def files_are_raw(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    for backend in config.backends:
+        if backend.qcow2 and _is_ontap(backend):
+            yield codes.QCOW2_VOLUMES(
+                "cinder",
+                f"nfs_qcow2_volumes = true in [{backend.section}] of cinder.conf: an"
+                " image-volume must be raw, and uploads fail.",
+                "Set it to false and restart cinder-volume.",
+            )
+
+
+def _is_ontap(backend: CinderBackend) -> bool:
+    is_netapp = ".netapp." in (backend.driver or "")
+    return is_netapp and backend.protocol == volume_types.PROTOCOL

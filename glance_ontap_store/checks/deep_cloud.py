@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image and the volume that `check --deep` makes in the operator's cloud.
+
+Both have a name that nothing else has. They are removed by that name, so that
+they are found even if the request that made them was interrupted.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+from openstack import connection
+from openstack import exceptions as sdk_errors
+
+from glance_ontap_store import errors
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.waiting import SystemClock
+
+_PASSING = ("creating", "downloading", "queued", "deleting")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialCloud:
+    """Makes and removes an image and a volume, both called *name*.
+
+    All methods raise openstacksdk's errors. *timeout_s* bounds each wait for
+    Cinder.
+    """
+
+    cloud: connection.Connection
+    name: str
+    timeout_s: float
+
+    def create_image(self, store_id: str, data: bytes) -> str:
+        """Store *data* as a private raw image in the store; return the image's id."""
+        image = self.cloud.image.create_image(
+            name=self.name,
+            allow_duplicates=True,
+            disk_format="raw",
+            container_format="bare",
+            visibility="private",
+        )
+        answer = self.cloud.image.put(
+            f"/images/{image.id}/file",
+            data=data,
+            headers={
+                "Content-Type": "application/octet-stream",
+                "X-Image-Meta-Store": store_id,
+            },
+        )
+        sdk_errors.raise_from_response(answer)
+        return str(image.id)
+
+    def delete_image(self) -> None:
+        """Delete the image, if it exists."""
+        for image in self.cloud.image.images(name=self.name):
+            self.cloud.image.delete_image(image.id, ignore_missing=True)
+
+    def create_volume(self, image_id: str, volume_type: str | None) -> Any:
+        """Make a volume of 1 GiB from the image; return it when it is available.
+
+        :raises errors.Broken: Cinder could not make it, or not in time
+        """
+        made = self.cloud.block_storage.create_volume(
+            name=self.name, size=1, image_id=image_id, volume_type=volume_type
+        )
+        volume = self._settled(made.id)
+        if volume.status != "available":
+            raise errors.Broken(
+                f"volume {made.id} of type {volume_type} went to {volume.status!r}:"
+                f" {self._messages(made.id) or 'Cinder kept no message about it'}"
+            )
+        return volume
+
+    def delete_volume(self) -> None:
+        """Delete the volume, if it exists, and wait until it is gone.
+
+        Glance does not delete an image whose image-volume Cinder is still cloning.
+        """
+        storage = self.cloud.block_storage
+        for found in list(storage.volumes(name=self.name)):
+            volume = self._settled(found.id)
+            storage.delete_volume(volume, ignore_missing=True)
+            storage.wait_for_delete(volume, interval=1, wait=int(self.timeout_s))
+
+    def _settled(self, volume_id: str) -> Any:
+        """The volume when Cinder has finished working on it."""
+        storage = self.cloud.block_storage
+
+        def ask() -> Any:
+            volume = storage.get_volume(volume_id)
+            return None if volume.status in _PASSING else volume
+
+        volume = _first(self.timeout_s, ask)
+        if volume is None:
+            raise errors.Broken(
+                f"Cinder is still busy with volume {volume_id} after"
+                f" {self.timeout_s:g} s"
+            )
+        return volume
+
+    def _messages(self, volume_id: str) -> str:
+        answer = self.cloud.block_storage.get(
+            f"/messages?resource_uuid={volume_id}", microversion="3.5"
+        )
+        messages = answer.json().get("messages", [])
+        return " ".join(message.get("user_message", "") for message in messages)
+
+
+def _first(timeout_s: float, ask: Callable[[], Any]) -> Any:
+    """The first answer that is not None; None if none came in time."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + timeout_s
+    for interval in waiting.intervals():
+        answer = ask()
+        left = deadline - clock.monotonic()
+        if answer is not None or left <= 0:
+            return answer
+        clock.sleep(min(interval, left))
+    raise AssertionError("intervals never end")

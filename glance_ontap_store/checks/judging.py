@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges facts: asks all judges of all areas."""
+
+from glance_ontap_store.checks import cinder
+from glance_ontap_store.checks import cinder_conf
+from glance_ontap_store.checks import finding
+from glance_ontap_store.checks import glance
+from glance_ontap_store.checks import host
+from glance_ontap_store.checks import keystone
+from glance_ontap_store.checks import volume_types
+from glance_ontap_store.checks.finding import Finding
+from glance_ontap_store.survey.facts import Facts
+
+# Findings of the same severity are shown in this order.
+_AREAS = (
+    glance.judges,
+    host.judges,
+    keystone.judges,
+    cinder.judges,
+    volume_types.judges,
+    cinder_conf.judges,
+)
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """All findings about *facts*, the worst first."""
+    return finding.ordered(
+        found for judges in _AREAS for found in judges.findings(facts)
+    )
