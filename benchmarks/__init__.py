@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transfers of this store, measured beside its peers in the lab.
+"""Benchmarks that compare this store's transfers with upstream's stores, in the lab.
 
-Started with ``tox -e bench``; see doc/source/contributor/benchmarks.rst. Not
+``tox -e bench`` runs them; see doc/source/contributor/benchmarks.rst. They are not
 installed with the driver.
 """

@@ -11,21 +11,34 @@ from pathlib import Path
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 import warnings
 
+from benchmarks import plans
 from benchmarks import report
 from benchmarks import running
+from benchmarks.plans import CasePlan
+from benchmarks.progress import ProgressLine
 from benchmarks.results import Run
-from benchmarks.running import Line
+
+if TYPE_CHECKING:
+    from lab.client import Lab
 
 DEFAULT_REPEATS = 5
 DEFAULT_MINUTES = 90
 RESULTS = "results.json"
+# Exit codes.
+FAILED = 1
+MISUSED = 2
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: all was measured; 1: something failed; 130: interrupted."""
+    """Run the benchmark, or what the options ask for instead.
+
+    Return 0 if all was measured, 1 if something failed, 2 if an option is wrong. An
+    interrupt ends the process with 130.
+    """
     options = _parse(argv)
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.CRITICAL, stream=sys.stderr
@@ -34,93 +47,93 @@ def main(argv: Sequence[str] | None = None) -> int:
         source, directory = options.render
         _publish(Run.read(Path(source)), Path(directory), options.rst)
         return 0
-    return _measure(options)
+    # Upstream's libraries warn of eventlet when they are imported.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    # Not at the top: --render and --help need neither a lab nor the lab's packages.
+    from benchmarks.cases import CASES
+
+    try:
+        chosen = plans.choose(CASES, options.cases)
+    except ValueError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return MISUSED
+    if options.list:
+        print(report.listing(chosen, options.repeats))
+        return 0
+    return _measure(chosen, options)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measures this store beside upstream's, inside the lab: "
-        "tox -e bench -- [options]",
+        description="Compare this store's transfers with those of upstream's stores, "
+        "inside the lab: tox -e bench -- [options]",
     )
     parser.add_argument(
-        "--repeats", type=int, default=DEFAULT_REPEATS, help="default: %(default)s"
+        "--repeats",
+        type=int,
+        default=DEFAULT_REPEATS,
+        help="how often each line is measured (default: %(default)s)",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         default=DEFAULT_MINUTES,
-        help="where it would take longer, make fewer repeats (default: %(default)s)",
+        help="make fewer repeats if the run would take longer (default: %(default)s)",
     )
     parser.add_argument(
         "--cases",
-        help="comma-separated names, or beginnings of names, of cases (see --list)",
+        help="comma-separated names of cases, or beginnings of names (see --list)",
     )
     parser.add_argument(
         "--scale",
         type=float,
         default=1,
         metavar="FACTOR",
-        help="sizes times this, to try it; such results mean nothing",
+        help="multiply the sizes of the images by this, for a trial run; the figures "
+        "of such a run mean nothing",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help=f"write {RESULTS} and the charts there",
+        help=f"write {RESULTS} and the charts into this directory",
     )
     parser.add_argument(
         "--rst",
         action="store_true",
-        help="write the tables for the documentation there, too",
+        help="also write the tables for the documentation into that directory",
     )
-    parser.add_argument("--list", action="store_true", help="list the cases, and end")
+    parser.add_argument("--list", action="store_true", help="list the cases and exit")
     parser.add_argument(
         "--render",
         nargs=2,
         metavar=(RESULTS, "DIR"),
-        help="measure nothing: print the tables and draw the charts of such a file",
+        help="measure nothing; print the tables and draw the charts of this file",
     )
     parser.add_argument("--debug", action="store_true", help="log everything")
     options = parser.parse_args(argv)
     if options.repeats < 1 or options.scale <= 0:
         parser.error("--repeats and --scale must be positive")
     if options.rst and not (options.output or options.render):
-        parser.error("--rst needs --output")
+        parser.error("--rst needs --output or --render")
     return options
 
 
-def _measure(options: argparse.Namespace) -> int:
-    # What upstream's libraries say at their import, about eventlet.
-    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
-    # Not at the top: --render and --help need no lab and none of its packages.
-    from benchmarks import cases
-    from benchmarks import machine
-    from benchmarks.cases import Bench
+def _measure(chosen: Sequence[CasePlan], options: argparse.Namespace) -> int:
+    """Measure the cases *chosen* in the lab of this process, and publish the run."""
+    from benchmarks.cases.bench import Bench
     from lab.client import Lab
 
-    try:
-        chosen = running.choose(cases.CASES, options.cases)
-    except ValueError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
-    if options.list:
-        print(report.listing(chosen, options.repeats))
-        return 0
     lab = Lab.from_facts()
-    run = Run(
-        began=datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "seconds"),
-        machine=machine.facts(lab.flexvol("fv1")),
-        versions=machine.versions(),
-        options={"repeats": options.repeats, "scale": options.scale},
-    )
+    run = _new_run(lab, options)
     print(report.head(run), flush=True)
-    progress = Line(
+    progress = ProgressLine(
         lambda text: print(text, end="", file=sys.stderr, flush=True),
         sys.stderr.isatty(),
     )
     for plan in chosen:
-        progress.expect(plan.about_s(options.repeats))
+        progress.expect(plan.expected_s(options.repeats))
     bench = Bench(lab, options.scale)
     began = time.monotonic()
 
@@ -133,21 +146,39 @@ def _measure(options: argparse.Namespace) -> int:
 
     _on_interrupt(finish)
     for index, plan in enumerate(chosen):
-        rest_s = sum(each.about_s(options.repeats) for each in chosen[index:])
         left_s = options.minutes * 60 - (time.monotonic() - began)
-        # What earlier cases did not use is for the later ones.
-        allowed_s = left_s * plan.about_s(options.repeats) / rest_s
+        allowed_s = share(chosen[index:], options.repeats, left_s)
         running.run_case(plan, bench, options.repeats, progress, run, allowed_s)
     run.is_whole = True
     finish()
-    return 1 if list(run.failures()) else 0
+    return FAILED if list(run.failures()) else 0
+
+
+def _new_run(lab: "Lab", options: argparse.Namespace) -> Run:
+    from benchmarks import machine
+
+    return Run(
+        began=datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "seconds"),
+        machine=machine.facts(lab.flexvol("fv1")),
+        versions=machine.versions(),
+        options={"repeats": options.repeats, "scale": options.scale},
+    )
+
+
+def share(rest: Sequence[CasePlan], repeats: int, left_s: float) -> float:
+    """Return the first case's share of *left_s*, the time for all cases in *rest*.
+
+    So a case may use the time that earlier ones have left over.
+    """
+    rest_s = sum(plan.expected_s(repeats) for plan in rest)
+    return left_s * rest[0].expected_s(repeats) / rest_s
 
 
 def _on_interrupt(finish: Callable[[], None]) -> None:
-    """At ctrl-C *finish* and end at once, whatever goes on.
+    """Make ctrl-C call *finish* and end the process at once.
 
-    Nothing is cleaned up: images, volumes and mounts end with the lab, and faster
-    than by asking for each.
+    The benchmark cleans up nothing then: images, volumes and mounts end with the
+    lab, which is faster than deleting them one by one.
     """
 
     def end(_number: int, _frame: object) -> None:
@@ -167,7 +198,7 @@ def _write(run: Run, directory: Path) -> None:
 
 
 def _publish(run: Run, directory: Path | None, with_rst: bool) -> None:
-    """Print the tables; draw the charts and write the rst into *directory*."""
+    """Print the tables; draw the charts and write the RST files into *directory*."""
     print(report.text(run), flush=True)
     if directory is None:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bar charts of a run, as SVG."""
+"""Bar charts of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from benchmarks.results import Line
 from benchmarks.results import Run
 
 MIB = 1024**2
-# One colour for each store, the same in all charts; limits are grey.
+# A store has the same colour in all charts; limits are grey.
 _COLOURS = {"fv1": "#1f6fb4", "peer": "#d9762b", "file": "#7a9a3a"}
 _LIMIT = "#a9a9a9"
 _WRONG = "wrong bytes"
@@ -27,7 +27,10 @@ _WRONG = "wrong bytes"
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: its label, its value with least and most, whose it is."""
+    """One bar.
+
+    *line* is the name of the line that it shows, *remark* a warning or "".
+    """
 
     label: str
     value: Spread
@@ -37,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars of one case."""
+    """The bars of one case, side by side with another case's in a chart."""
 
     title: str
     unit: str
@@ -45,7 +48,11 @@ class Panel:
 
 
 def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
-    """The charts that the run has cases for; where they were written."""
+    """Draw the charts that the run has cases for, and return their files.
+
+    The files are written into *directory*, in the format *kind*. The same run gives
+    the same files.
+    """
     charts = {
         "uploads": ("Uploads, until durable", _panels(run, _UPLOADS)),
         "downloads": ("Downloads of 1 GiB", _panels(run, _DOWNLOADS)),
@@ -53,7 +60,6 @@ def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
         "memory": ("Peak memory of one transfer", _panels(run, _MEMORY)),
     }
     written = []
-    # The same run gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "benchmarks", "font.size": 9}):
         for name, (title, panels) in charts.items():
             if panels:
@@ -64,23 +70,23 @@ def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
     return written
 
 
-# Case, its title, the metric, what it is divided by ("speed": bytes per second).
+# A case, the panel's title, the metric ("speed" is bytes per second), and its unit.
 _Spec = tuple[str, str, str, str]
 
 _UPLOADS: tuple[_Spec, ...] = (
-    ("store-upload", "1 GiB random, store", "speed", "MiB/s"),
+    ("store-upload", "1 GiB random, called directly", "speed", "MiB/s"),
     ("glance-upload", "1 GiB random, through Glance", "speed", "MiB/s"),
-    ("store-sparse", "8 GiB with 1 GiB of data, store", "speed", "MiB/s"),
+    ("store-sparse", "8 GiB with 1 GiB of data, called directly", "speed", "MiB/s"),
     ("glance-sparse", "8 GiB with 1 GiB of data, through Glance", "speed", "MiB/s"),
-    ("store-unknown", "2.5 GiB, size unknown, store", "speed", "MiB/s"),
+    ("store-unknown", "2.5 GiB, size unknown, called directly", "speed", "MiB/s"),
     ("glance-unknown", "2.5 GiB, size unknown, through Glance", "speed", "MiB/s"),
 )
 _DOWNLOADS: tuple[_Spec, ...] = (
-    ("store-download", "Warm, store", "speed", "MiB/s"),
+    ("store-download", "Warm, called directly", "speed", "MiB/s"),
     ("glance-download", "Warm, through Glance", "speed", "MiB/s"),
-    ("store-download-cold", "Cold, store", "speed", "MiB/s"),
-    ("store-download", "First byte, store", "first_byte_s", "seconds"),
-    ("store-readers", "8 readers together, store", "bytes_per_s", "MiB/s"),
+    ("store-download-cold", "Cold, called directly", "speed", "MiB/s"),
+    ("store-download", "First byte, called directly", "first_byte_s", "seconds"),
+    ("store-readers", "8 readers together, called directly", "bytes_per_s", "MiB/s"),
     ("glance-readers", "8 readers together, through Glance", "bytes_per_s", "MiB/s"),
 )
 _VOLUMES: tuple[_Spec, ...] = (
@@ -113,10 +119,13 @@ def _panels(run: Run, specs: Sequence[_Spec]) -> list[Panel]:
 
 
 def _value(case: Case, line: Line, metric: str, unit: str) -> Spread | None:
-    """A speed is that of the median time, as in the tables."""
+    """Return the bar's value, or None if the line lacks the metric.
+
+    A speed is computed from the spread of the times, as in the tables.
+    """
     scale = MIB if unit.startswith("MiB") else 1
     if metric != "speed":
-        return figures.spread([each / scale for each in line.values(metric).values()])
+        return figures.spread([value / scale for value in line.values(metric).values()])
     times = figures.spread(list(line.values().values()))
     if times is None:
         return None
@@ -140,8 +149,8 @@ def _chart(title: str, panels: Sequence[Panel], caption: str) -> figure.Figure:
     for row, line in zip(rows, axes, strict=True):
         for panel, axis in zip(row, line, strict=False):
             _draw_panel(axis, panel)
-            # Bars of a row have the same height.
-            axis.set_ylim(max(len(each.bars) for each in row) - 0.5, -0.5)
+            # All bars of a row have the same height.
+            axis.set_ylim(max(len(neighbour.bars) for neighbour in row) - 0.5, -0.5)
         for axis in line[len(row) :]:
             axis.set_visible(False)
     drawn.supxlabel(caption, fontsize=7, color="#555555")
@@ -149,7 +158,7 @@ def _chart(title: str, panels: Sequence[Panel], caption: str) -> figure.Figure:
 
 
 def _draw_panel(axis: Any, panel: Panel) -> None:
-    """Horizontal bars, the first on top: their labels are sentences."""
+    """Draw horizontal bars, the first on top; there is room for long labels."""
     bars = panel.bars
     places = range(len(bars))
     medians = [bar.value.median for bar in bars]

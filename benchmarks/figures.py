@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import statistics
 
-# What one repeat gave: repeat number to value.
+# Values by repeat number, from 1.
 Values = Mapping[int, float]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and most of *count* values."""
+    """The median, the least and the most of *count* values."""
 
     median: float
     least: float
@@ -21,17 +21,17 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """None for no values."""
+    """Return the spread of *values*, or None if there are none."""
     if not values:
         return None
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
 def ratios(numerators: Values, denominators: Values) -> list[float]:
-    """One ratio for each repeat that has both values.
+    """Return the ratio of each repeat that has both values and no zero below.
 
-    Repeats are compared with themselves: what slowed the machine down for a while
-    slowed both.
+    Values of the same repeat were measured one soon after the other, so a busy
+    machine slowed both and their ratio is still right.
     """
     return [
         numerators[repeat] / denominators[repeat]
@@ -41,18 +41,18 @@ def ratios(numerators: Values, denominators: Values) -> list[float]:
 
 
 def ratio(numerators: Values, denominators: Values) -> Spread | None:
-    """The median of the repeats' ratios, and their spread."""
+    """Return the spread of the repeats' ratios, or None if there are none."""
     return spread(ratios(numerators, denominators))
 
 
 def slowest(*lines: Values) -> dict[int, float]:
-    """For each repeat that all *lines* have, the most."""
+    """Return the greatest value of each repeat that all *lines* have."""
     common = set.intersection(*(set(line) for line in lines))
     return {repeat: max(line[repeat] for line in lines) for repeat in sorted(common)}
 
 
 def differences(values: Values, base: Values) -> dict[int, float]:
-    """How much each repeat is above the same repeat of *base*."""
+    """Return *values* less *base*, for each repeat that both have."""
     return {
         repeat: values[repeat] - base[repeat] for repeat in values if repeat in base
     }

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance and Cinder as a user calls them, with a client that costs little."""
+"""Glance and Cinder as a user calls them, with a client that uses little CPU time."""
 
 from collections.abc import Iterator
 import http.client
 from pathlib import Path
-from typing import Any
 from urllib import parse
 
 from benchmarks import measure
-from benchmarks.reader import MIB
-from benchmarks.reader import Image
-from benchmarks.reader import Reader
+from benchmarks.images import MIB
+from benchmarks.images import Image
+from benchmarks.images import Reader
+from lab.client import Lab
 
-# Of one chunk of an upload of unknown size, and of one read of a download.
+# Bytes of one chunk of an upload of unknown size, and of one read of a download.
 PIECE = MIB
 TIMEOUT_S = 600
+DELETE_TIMEOUT_S = 120
+DELETE_VOLUMES_TIMEOUT_S = 300
 
 
 class Refused(Exception):
-    """A service answered something else than success."""
+    """A service refused a request, or a volume went into an error status."""
 
 
 class Cloud:
     """A user's images and volumes in the lab."""
 
-    def __init__(self, lab: Any) -> None:
+    def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._cloud = lab.cloud("alice")
         self._admin = lab.cloud("admin")
         self._address = parse.urlsplit(lab.facts["urls"]["glance"]).netloc
 
-    # Images.
-
     def create(self) -> str:
-        """A queued image's id."""
+        """Create an image without data and return its id."""
         image = self._cloud.image.create_image(
             name="benchmark",
             disk_format="raw",
@@ -45,7 +45,10 @@ class Cloud:
     def upload(
         self, image_id: str, image: Image, store: str, is_size_known: bool
     ) -> None:
-        """Send the bytes; returns with Glance's answer."""
+        """Send the bytes; return when Glance has answered.
+
+        :raises Refused: Glance did not accept them
+        """
         headers = {
             "Content-Type": "application/octet-stream",
             "X-Image-Meta-Store": store,
@@ -69,7 +72,10 @@ class Cloud:
             raise Refused(f"upload: {answer.status} {text[:200]!r}")
 
     def download(self, image_id: str) -> Iterator[int]:
-        """The lengths of the pieces as they come."""
+        """Yield the length of each piece as it arrives.
+
+        :raises Refused: Glance does not send the image
+        """
         connection = self._connection()
         try:
             connection.request(
@@ -85,10 +91,11 @@ class Cloud:
             connection.close()
 
     def multihash(self, image_id: str) -> str:
+        """Return the multihash that Glance shows."""
         return str(self._cloud.image.get_image(image_id).hash_value)
 
     def path(self, image_id: str, store: str) -> Path:
-        """The file with the image's bytes."""
+        """Return the file with the image's bytes in *store*."""
         if store == "file":
             return Path(self._lab.facts["file_store"], image_id)
         (volume,) = self._admin.block_storage.volumes(
@@ -97,10 +104,15 @@ class Cloud:
         return Path(self._lab.flexvol("fv1"), f"volume-{volume.id}")
 
     def delete_image(self, image_id: str, path: Path | None) -> None:
-        """Returns when *path*, its bytes, is gone."""
+        """Delete the image; return when *path*, the file with its bytes, is gone.
+
+        :raises TimeoutError: the file is still there
+        """
         self._cloud.image.delete_image(image_id, ignore_missing=True)
         if path is not None:
-            measure.wait_until(lambda: not path.exists(), f"{path} is deleted", 120)
+            measure.wait_until(
+                lambda: not path.exists(), f"{path} is deleted", DELETE_TIMEOUT_S
+            )
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(
@@ -110,10 +122,8 @@ class Cloud:
     def _token(self) -> dict[str, str]:
         return {"X-Auth-Token": str(self._cloud.auth_token)}
 
-    # Volumes.
-
     def create_volume(self, image_id: str, size_gib: int, flexvol: str) -> str:
-        """The id of a volume that Cinder begins to make."""
+        """Ask Cinder for a volume from the image and return the volume's id."""
         volume = self._cloud.block_storage.create_volume(
             name="benchmark",
             size=size_gib,
@@ -123,10 +133,10 @@ class Cloud:
         return str(volume.id)
 
     def wait_available(self, volume_ids: list[str], timeout_s: float) -> None:
-        """Returns when all volumes are available.
+        """Return when all volumes are available.
 
-        :raises Refused: one went to an error
-        :raises TimeoutError: it takes too long
+        :raises Refused: a volume has another status than those on the way there
+        :raises TimeoutError: a volume is not available in time
         """
         waiting = set(volume_ids)
 
@@ -143,13 +153,16 @@ class Cloud:
         measure.wait_until(are_available, "volumes are available", timeout_s)
 
     def delete_volumes(self, volume_ids: list[str]) -> None:
-        """Returns when they are gone."""
+        """Delete the volumes; return when Cinder lists none of them.
+
+        :raises TimeoutError: Cinder still lists one
+        """
         for volume_id in volume_ids:
             self._cloud.block_storage.delete_volume(volume_id, ignore_missing=True)
         measure.wait_until(
             lambda: not set(volume_ids) & set(self._statuses()),
             "volumes are deleted",
-            300,
+            DELETE_VOLUMES_TIMEOUT_S,
         )
 
     def _statuses(self) -> dict[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures depend on: this machine, and the versions of everything."""
+"""Facts that the figures depend on: this machine, and the versions of the software."""
 
 from importlib import metadata
 import os
@@ -17,7 +17,10 @@ SIMULATED = (
 
 
 def facts(flexvol: Path) -> dict[str, str]:
-    """The machine; *flexvol* is where a FlexVol is mounted."""
+    """Return names and values for this machine.
+
+    *flexvol* is the directory where a FlexVol is mounted.
+    """
     return {
         "cpu": _cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
@@ -30,7 +33,7 @@ def facts(flexvol: Path) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Python's and the packages', and the commit of this repository."""
+    """Return the versions of Python and the packages, and this repository's commit."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         found[name] = metadata.version(name)
@@ -51,7 +54,7 @@ def _memory() -> str:
 
 
 def _file_system(path: Path) -> str:
-    """Kind of the file system that *path* lies on."""
+    """Return the kind of the file system that *path* lies on."""
     return _output(["stat", "-f", "-c", "%T", str(path)]) or "unknown"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time until durable, the page cache, and what the kernel says of files."""
+"""Times, disk space, and the page cache."""
 
 from collections.abc import Callable
 import contextlib
@@ -9,14 +9,17 @@ import subprocess
 import time
 from typing import TypeVar
 
+from benchmarks import streams
+
 T = TypeVar("T")
 
 
 def until_durable(do: Callable[[], T], unsynced: Path | None) -> tuple[float, T]:
-    """Seconds that *do* takes, and its result.
+    """Return the seconds until the result of *do* is durable, and the result.
 
-    Where *do* leaves dirty pages, *unsynced* is on the file system concerned, whose
-    syncfs(2) counts as part of the time. What was dirty before is written before.
+    If *do* leaves dirty pages, *unsynced* is a directory on the file system
+    concerned; a syncfs(2) of it counts as part of the time. Dirty pages of earlier
+    work are written before the time starts.
     """
     os.sync()
     began = time.monotonic()
@@ -27,11 +30,8 @@ def until_durable(do: Callable[[], T], unsynced: Path | None) -> tuple[float, T]
 
 
 def timed(do: Callable[[], T]) -> tuple[float, T]:
-    """Seconds that *do* takes, and its result."""
-    os.sync()
-    began = time.monotonic()
-    result = do()
-    return time.monotonic() - began, result
+    """Return the seconds that *do* takes, and its result."""
+    return until_durable(do, None)
 
 
 def wait_until(question: Callable[[], bool], what: str, timeout_s: float) -> None:
@@ -47,7 +47,10 @@ def wait_until(question: Callable[[], bool], what: str, timeout_s: float) -> Non
 
 
 def loop_file(path: Path) -> Path | None:
-    """The file behind the loop device that *path* lies on; None: on no such."""
+    """Return the file behind the loop device that *path* lies on.
+
+    None if *path* does not lie on a loop device.
+    """
     number = os.stat(path).st_dev
     device = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}"
     with contextlib.suppress(OSError):
@@ -55,26 +58,31 @@ def loop_file(path: Path) -> Path | None:
     return None
 
 
-def make_cold(path: Path) -> None:
-    """Drop *path*'s clean pages from this machine's memory.
+def make_warm(path: Path) -> None:
+    """Bring the whole file *path* into the page cache."""
+    os.sync()
+    streams.drain(streams.pread(path, path.stat().st_size))
 
-    Those of the loop file below it, too. The host of a virtual machine, and the
-    disk, may still have them.
+
+def make_cold(path: Path) -> None:
+    """Drop the pages of *path*, and of the loop file below it, from the page cache.
+
+    The host of a virtual machine, and the disk, may still have them.
     """
     os.sync()
-    for each in (path, loop_file(path)):
-        if each is not None and each.exists():
-            with open(each, "rb") as file:
+    for cached in (path, loop_file(path)):
+        if cached is not None and cached.exists():
+            with open(cached, "rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def used_bytes(directory: Path) -> int:
-    """Of the file system; shared blocks count once."""
+    """Return the used bytes of a file system; shared blocks count once."""
     os.sync()
     status = os.statvfs(directory)
     return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
 def stored_bytes(path: Path) -> int:
-    """Blocks of a file."""
+    """Return the bytes of the blocks that a file occupies."""
     return path.stat().st_blocks * 512

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of a run: for a terminal and for the documentation."""
+"""Tables of a run, for a terminal and for the documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import textwrap
 
 from benchmarks import figures
 from benchmarks import machine
-from benchmarks import running
+from benchmarks import progress
 from benchmarks import targets
 from benchmarks.figures import Spread
+from benchmarks.plans import CasePlan
 from benchmarks.results import Case
 from benchmarks.results import Line
 from benchmarks.results import Run
-from benchmarks.running import CasePlan
 
 MIB = 1024**2
 _WIDTH = 100
@@ -25,7 +25,10 @@ _CELL = 44
 
 @dataclass(frozen=True)
 class Table:
-    """*name* is good for a file; the first column of *rows* is the lines' label."""
+    """A table of text.
+
+    *name* can be part of a file's name. The first column has the labels of the lines.
+    """
 
     name: str
     title: str
@@ -34,16 +37,16 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-# What is shown.
-
-
 def tables(run: Run) -> list[Table]:
-    """One for each case, then the targets."""
+    """Return the tables of the cases, then that of the targets."""
     return [*(case_table(case) for case in run.cases), targets_table(run)]
 
 
 def case_table(case: Case) -> Table:
-    """Medians and spreads; whatever failed or was wrong is a note."""
+    """Return the medians and spreads of a case.
+
+    The notes below them tell what failed and which bytes were wrong.
+    """
     columns = [column for column in _COLUMNS if column.is_in(case)]
     rows = []
     notes = []
@@ -78,19 +81,21 @@ _LEVELS = {"store": "calls of the store", "glance": "through Glance's API"}
 
 
 def targets_table(run: Run) -> Table:
+    """Return the verdicts on the targets."""
     rows = [
-        [each.target, each.measured, each.verdict] for each in targets.verdicts(run)
+        [verdict.target, verdict.measured, verdict.verdict]
+        for verdict in targets.verdicts(run)
     ]
     return Table(
         "targets",
-        "Targets (medians of the repeats' ratios, least and most)",
+        "Targets (medians of the repeats' ratios, with least and most)",
         ["target", "measured", "verdict"],
         rows,
     )
 
 
 class _Column:
-    """A metric of the samples: its median and spread."""
+    """The median of a metric of the samples, with the least and most."""
 
     def __init__(self, metric: str, title: str, unit: float, digits: int) -> None:
         self._metric = metric
@@ -119,7 +124,7 @@ class _Column:
 
 
 class _Speed:
-    """Bytes of the case in the median of the times."""
+    """The speed: the bytes of the case in the median of the times."""
 
     def is_in(self, case: Case) -> bool:
         return bool(case.bytes)
@@ -133,14 +138,14 @@ class _Speed:
 
 
 class _Versus:
-    """How much faster than the baseline, or how much more memory."""
+    """The ratio of the speeds to the baseline's, or the memory above the baseline's."""
 
     def is_in(self, case: Case) -> bool:
         return bool(case.baseline)
 
     def title(self, case: Case) -> str:
         if any(line.values("peak_bytes") for line in case.lines):
-            return "MiB over no store"
+            return "MiB above 'no store'"
         return "times as fast as upstream"
 
     def show(self, case: Case, line: Line) -> str:
@@ -149,7 +154,7 @@ class _Versus:
             return ""
         if peaks := line.values("peak_bytes"):
             over = figures.differences(peaks, base.values("peak_bytes"))
-            found = figures.spread([each / MIB for each in over.values()])
+            found = figures.spread([value / MIB for value in over.values()])
             return "" if found is None else f"{found.median:.0f}"
         if speeds := line.values("bytes_per_s"):
             found = figures.ratio(speeds, base.values("bytes_per_s"))
@@ -159,7 +164,7 @@ class _Versus:
 
 
 class _Finished:
-    """Readers that came to the end."""
+    """The readers that finished, of all repeats."""
 
     def is_in(self, case: Case) -> bool:
         return any(line.values("finished") for line in case.lines)
@@ -177,20 +182,20 @@ class _Finished:
 
 
 class _Requests:
-    """Requests, and polls apart."""
+    """The requests of an operation, and in brackets its polls."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
 
     def is_in(self, case: Case) -> bool:
-        return any(line.values(f"{self._what}_requests") for line in case.lines)
+        return any(line.values(f"{self._operation}_requests") for line in case.lines)
 
     def title(self, _case: Case) -> str:
-        return f"{self._what} (and polls)"
+        return f"{self._operation} (and polls)"
 
     def show(self, _case: Case, line: Line) -> str:
-        requests = line.values(f"{self._what}_requests")
-        polls = line.values(f"{self._what}_polls")
+        requests = line.values(f"{self._operation}_requests")
+        polls = line.values(f"{self._operation}_polls")
         if not requests:
             return ""
         return f"{max(requests.values()):.0f} ({max(polls.values()):.0f})"
@@ -213,12 +218,9 @@ _COLUMNS = (
 )
 
 
-# How it is shown.
-
-
 def head(run: Run) -> str:
-    """Machine and versions, and what the figures do not show."""
-    lines = [f"Benchmark, begun {run.began}, {_what_was_run(run)}"]
+    """Return the machine, the versions, and a warning about the simulated array."""
+    lines = [f"Benchmark started {run.began}, {_extent(run)}"]
     facts = {name: text for name, text in run.machine.items() if name != "array"}
     lines += _wrapped("Machine: ", ", ".join(f"{k} {v}" for k, v in facts.items()))
     versions = ", ".join(f"{name} {text}" for name, text in run.versions.items())
@@ -227,10 +229,10 @@ def head(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _what_was_run(run: Run) -> str:
+def _extent(run: Run) -> str:
     text = f"{run.options['repeats']} repeats"
     if run.options.get("scale", 1) != 1:
-        text += f", SIZES TIMES {run.options['scale']:g}: A TRIAL, NO RESULTS"
+        text += f", SIZES TIMES {run.options['scale']:g}: A TRIAL, NOT A RESULT"
     return text
 
 
@@ -239,11 +241,11 @@ def _wrapped(start: str, text: str) -> list[str]:
 
 
 def text(run: Run) -> str:
-    """All tables for a terminal."""
+    """Return all tables, for a terminal."""
     parts = [head(run), *(_plain(table) for table in tables(run))]
     if not run.is_whole:
         parts.append("This run was interrupted.")
-    parts.append(f"Took {running.minutes(run.seconds)} minutes.")
+    parts.append(f"The run took {progress.minutes(run.seconds)} minutes.")
     return "\n\n".join(parts)
 
 
@@ -273,7 +275,7 @@ def _plain(table: Table) -> str:
 
 
 def rst(run: Run) -> dict[str, str]:
-    """File names and texts, to be included by a page of the documentation."""
+    """Return the tables by file name, for a page of the documentation to include."""
     texts = {
         f"{table.name}.rst.inc": _list_table(table)
         for table in tables(run)
@@ -283,7 +285,7 @@ def rst(run: Run) -> dict[str, str]:
     rows = [
         *facts,
         *run.versions.items(),
-        ("run", f"{run.began}, {_what_was_run(run)}"),
+        ("run", f"{run.began}, {_extent(run)}"),
     ]
     machine_table = Table("machine", "Machine and versions", ["", ""], rows)
     texts["machine.rst.inc"] = _list_table(machine_table)
@@ -302,22 +304,22 @@ def _list_table(table: Table) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """Without meaning for rst."""
+    """Return *cell* with the characters escaped that mean something in RST."""
     for character in "\\*`|_":
         cell = cell.replace(character, f"\\{character}")
     return cell
 
 
 def listing(plans: Sequence[CasePlan], repeats: int) -> str:
-    """The cases and how long they take."""
+    """Return the names, expected times and lines of the cases, for a terminal."""
     lines = []
     for plan in plans:
-        about = running.minutes(plan.about_s(repeats))
-        lines.append(f"{plan.name:20} {about:>6}  {plan.title} ({plan.level})")
+        expected = progress.minutes(plan.expected_s(repeats))
+        lines.append(f"{plan.name:20} {expected:>6}  {plan.title} ({plan.level})")
         for line in plan.lines:
             few = line.repeats(repeats)
             said = "" if few == repeats else f", repeats: {few}"
             lines.append(f"{'':29}{line.label}{said}")
-    total = running.minutes(sum(plan.about_s(repeats) for plan in plans))
+    total = progress.minutes(sum(plan.expected_s(repeats) for plan in plans))
     lines.append(f"{'all':20} {total:>6}  minutes, at full size, {repeats} repeats")
     return "\n".join(lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run has measured, as it is written to results.json."""
+"""The results of a run, as they are written to results.json."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -14,10 +14,11 @@ SECONDS = "seconds"
 
 @dataclass
 class Sample:
-    """One measurement of one line.
+    """One measurement of one line, in one repeat.
 
     *metrics* maps names to numbers; ``seconds`` is the time that the case is about.
-    *wrong* says which bytes were wrong, *failure* why there is no measurement.
+    *wrong* tells which bytes were wrong, *failure* the reason why nothing was
+    measured. *note* is any other remark for the report. Each is "" if there is none.
     """
 
     repeat: int
@@ -29,7 +30,10 @@ class Sample:
 
 @dataclass
 class Line:
-    """One store of a case, perhaps in variants; *repeats* is how many are asked."""
+    """One store or limit of a case, or one of its variants.
+
+    *repeats* is the number of repeats that were asked for.
+    """
 
     name: str
     label: str
@@ -37,7 +41,7 @@ class Line:
     samples: list[Sample] = field(default_factory=list)
 
     def values(self, metric: str = SECONDS) -> dict[int, float]:
-        """Repeat to value, of the repeats that were measured."""
+        """Return the values of *metric* by repeat, without repeats that lack it."""
         return {
             sample.repeat: sample.metrics[metric]
             for sample in self.samples
@@ -45,7 +49,7 @@ class Line:
         }
 
     def texts(self) -> list[str]:
-        """What there is to say beside the numbers, each once."""
+        """Return the samples' remarks, without duplicates."""
         said = []
         for sample in self.samples:
             if sample.wrong:
@@ -59,39 +63,41 @@ class Line:
 
 @dataclass
 class Case:
-    """One question, and the lines that answer it."""
+    """One question, and the lines that answer it.
+
+    For *bytes* and *baseline* see `benchmarks.plans.CasePlan`.
+    """
 
     name: str
     level: str
     title: str
-    # What passes in `seconds`, for a speed; 0 where a speed means nothing.
     bytes: int = 0
-    # The store that the others are compared with.
     baseline: str = ""
     lines: list[Line] = field(default_factory=list)
     failure: str = ""
     note: str = ""
 
     def line(self, name: str) -> Line | None:
+        """Return the line of this name, or None."""
         return next((line for line in self.lines if line.name == name), None)
 
     def baseline_of(self, line: Line) -> Line | None:
-        """What *line* is compared with: the baseline's line of the same variant.
+        """Return the line that *line* is compared with, or None.
 
-        A line's name is a store's, and perhaps a variant's behind a hyphen.
+        It is the baseline's line of the same variant: ``peer-4`` for ``fv1-4``.
         """
         _store, hyphen, variant = line.name.partition("-")
         return self.line(f"{self.baseline}{hyphen}{variant}")
 
     def values(self, name: str, metric: str = SECONDS) -> dict[int, float]:
-        """A line's values; none where the line was not measured."""
+        """Return the values of a line by repeat; {} if the case lacks the line."""
         line = self.line(name)
         return line.values(metric) if line else {}
 
 
 @dataclass
 class Run:
-    """All of a run: where, with what, which results."""
+    """One run: the machine, the software, and the results."""
 
     began: str
     machine: dict[str, str]
@@ -102,10 +108,11 @@ class Run:
     is_whole: bool = False
 
     def case(self, name: str) -> Case | None:
+        """Return the case of this name, or None."""
         return next((case for case in self.cases if case.name == name), None)
 
     def failures(self) -> Iterator[str]:
-        """Each failure of this run, also of upstream."""
+        """Yield the failures of all cases and samples, also those of upstream."""
         for case in self.cases:
             if case.failure:
                 yield f"{case.name}: {case.failure}"
@@ -115,13 +122,15 @@ class Run:
                         yield f"{case.name}, {line.label}: {sample.failure}"
 
     def write(self, path: Path) -> None:
+        """Write the run as JSON."""
         text = json.dumps(dataclasses.asdict(self), indent=1)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Run":
+        """Return the run that `write` has written to *path*."""
         raw = json.loads(path.read_text(encoding="utf-8"))
-        raw["cases"] = [_case(each) for each in raw["cases"]]
+        raw["cases"] = [_case(case) for case in raw["cases"]]
         return cls(**raw)
 
 

@@ -1,127 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the samples of cases, interleaved, whatever goes wrong."""
+"""Take the samples of a case, with the repeats of its lines interleaved."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
-from dataclasses import dataclass
 import logging
 import math
 import time
-from typing import Any
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from benchmarks import results
+from benchmarks.plans import CasePlan
+from benchmarks.plans import LinePlan
+from benchmarks.plans import Take
+from benchmarks.plans import Takes
+from benchmarks.progress import Progress
 from benchmarks.results import Case
+from benchmarks.results import Line
 from benchmarks.results import Run
 from benchmarks.results import Sample
 
+if TYPE_CHECKING:
+    from benchmarks.cases.bench import Bench
+
 LOG = logging.getLogger(__name__)
-
-# What takes one sample. It cleans up behind itself.
-Take = Callable[[int], Sample]
-
-
-@dataclass(frozen=True)
-class LinePlan:
-    """A line of a case.
-
-    *about_s* is what one sample took on the machine that the page of results is
-    from, clean-up included: for the estimate alone. *most_repeats* is set where
-    more would take too long; the output says so.
-    """
-
-    name: str
-    label: str
-    about_s: float
-    most_repeats: int | None = None
-
-    def repeats(self, wanted: int) -> int:
-        return min(wanted, self.most_repeats or wanted)
-
-
-@dataclass(frozen=True)
-class CasePlan:
-    """A case: what it asks, its lines, and what prepares it.
-
-    *prepare* gives for each line's name what takes its samples.
-    """
-
-    name: str
-    level: str
-    title: str
-    lines: tuple[LinePlan, ...]
-    prepare: Callable[[Any], contextlib.AbstractContextManager[Mapping[str, Take]]]
-    bytes: Callable[[Any], int] = lambda _bench: 0
-    # The line that the others are compared with.
-    baseline: str = ""
-    about_prepare_s: float = 0
-
-    def about_s(self, repeats: int) -> float:
-        """Seconds that the case is expected to take, at full size."""
-        return self.about_prepare_s + sum(
-            line.about_s * line.repeats(repeats) for line in self.lines
-        )
-
-
-def choose(plans: Sequence[CasePlan], wanted: str | None) -> list[CasePlan]:
-    """The plans whose names begin with one of *wanted*, separated by commas.
-
-    :raises ValueError: one of them fits no plan; says which there are
-    """
-    if wanted is None:
-        return list(plans)
-    starts = [each.strip() for each in wanted.split(",") if each.strip()]
-    for start in starts:
-        if not any(plan.name.startswith(start) for plan in plans):
-            names = ", ".join(plan.name for plan in plans)
-            raise ValueError(f"no case {start!r}; there are {names}")
-    return [plan for plan in plans if plan.name.startswith(tuple(starts))]
-
-
-class Progress(Protocol):
-    """Is told what is going on."""
-
-    def doing(self, what: str) -> None:
-        """Something begins."""
-
-    def done(self, about_s: float) -> None:
-        """Something ended that had been expected to take *about_s*."""
-
-
-def order(lines: Sequence[LinePlan], repeat: int) -> list[LinePlan]:
-    """The lines of a repeat, another one first each time."""
-    first = (repeat - 1) % len(lines)
-    return [*lines[first:], *lines[:first]]
-
-
-def of_repeat(lines: Sequence[LinePlan], repeat: int, repeats: int) -> list[LinePlan]:
-    """The lines that repeat *repeat* of *repeats* has, in their order."""
-    return [line for line in order(lines, repeat) if repeat <= line.repeats(repeats)]
-
-
-def has_time(
-    elapsed_s: float, about_done_s: float, about_next_s: float, allowed_s: float
-) -> bool:
-    """Whether the next repeat ends in time, at the pace so far."""
-    pace = elapsed_s / about_done_s if about_done_s else 1
-    return elapsed_s + about_next_s * pace <= allowed_s
+_LONGEST_ERROR = 300
 
 
 def run_case(
     plan: CasePlan,
-    bench: Any,
+    bench: "Bench",
     repeats: int,
     progress: Progress,
     run: Run,
     allowed_s: float = math.inf,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Add the case to *run* at once, and its samples as they come.
+    """Measure *plan* and add its case to *run*; the samples are added one by one.
 
-    What fails is written down with its reason, and the next one is taken. After the
-    first, a repeat that would not end within *allowed_s* is not begun.
+    A sample that fails is recorded with its reason, and the next one is taken. A
+    case that cannot be prepared is recorded likewise. The first repeat always runs;
+    a later one runs only if it should end within *allowed_s* seconds.
     """
     case = Case(
         name=plan.name,
@@ -130,43 +47,80 @@ def run_case(
         bytes=plan.bytes(bench),
         baseline=plan.baseline,
         lines=[
-            results.Line(line.name, line.label, line.repeats(repeats))
-            for line in plan.lines
+            Line(line.name, line.label, line.repeats(repeats)) for line in plan.lines
         ],
     )
     run.cases.append(case)
-    began = now()
-    about_s = plan.about_s(repeats)
-    about_done_s = plan.about_prepare_s
+    running = _Running(plan, case, repeats, progress, allowed_s, now)
     try:
         progress.doing(f"{plan.name}: preparing")
         with plan.prepare(bench) as takes:
-            progress.done(plan.about_prepare_s)
-            for repeat in range(1, repeats + 1):
-                lines = of_repeat(plan.lines, repeat, repeats)
-                about_next_s = sum(line.about_s for line in lines)
-                if repeat > 1 and not has_time(
-                    now() - began, about_done_s, about_next_s, allowed_s
-                ):
-                    case.note = f"{repeat - 1} of {repeats} repeats: no time for more."
-                    break
-                for line in lines:
-                    progress.doing(
-                        f"{plan.name}: {line.label},"
-                        f" {repeat} of {line.repeats(repeats)}"
-                    )
-                    found = case.line(line.name)
-                    assert found is not None
-                    found.samples.append(_taken(takes[line.name], repeat))
-                    progress.done(line.about_s)
-                    about_done_s += line.about_s
+            running.take_all(takes)
     except Exception as error:
         LOG.debug("case %s", plan.name, exc_info=True)
         case.failure = describe(error)
-    progress.done(about_s - about_done_s)
+    running.finish()
 
 
-def _taken(take: Take, repeat: int) -> Sample:
+class _Running:
+    """The repeats of one case, and the time that they take."""
+
+    def __init__(
+        self,
+        plan: CasePlan,
+        case: Case,
+        repeats: int,
+        progress: Progress,
+        allowed_s: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._plan = plan
+        self._case = case
+        self._repeats = repeats
+        self._progress = progress
+        self._allowed_s = allowed_s
+        self._now = now
+        self._began = now()
+        self._done_s = 0.0
+
+    def take_all(self, takes: Takes) -> None:
+        """Take the samples of all repeats for which there is time."""
+        self._done(self._plan.prepare_s)
+        for repeat in range(1, self._repeats + 1):
+            lines = of_repeat(self._plan.lines, repeat, self._repeats)
+            if repeat > 1 and not self._has_time(lines):
+                self._case.note = (
+                    f"{repeat - 1} of {self._repeats} repeats: no time for more."
+                )
+                return
+            for line in lines:
+                self._take(line, takes[line.name], repeat)
+
+    def finish(self) -> None:
+        """Tell the progress that the rest of the case is done, too."""
+        self._done(self._plan.expected_s(self._repeats) - self._done_s)
+
+    def _has_time(self, lines: Sequence[LinePlan]) -> bool:
+        next_s = sum(line.expected_s for line in lines)
+        elapsed_s = self._now() - self._began
+        return has_time(elapsed_s, self._done_s, next_s, self._allowed_s)
+
+    def _take(self, line: LinePlan, take: Take, repeat: int) -> None:
+        self._progress.doing(
+            f"{self._plan.name}: {line.label},"
+            f" {repeat} of {line.repeats(self._repeats)}"
+        )
+        measured = self._case.line(line.name)
+        assert measured is not None
+        measured.samples.append(_sample(take, repeat))
+        self._done(line.expected_s)
+
+    def _done(self, expected_s: float) -> None:
+        self._progress.done(expected_s)
+        self._done_s += expected_s
+
+
+def _sample(take: Take, repeat: int) -> Sample:
     try:
         return take(repeat)
     except Exception as error:
@@ -174,48 +128,30 @@ def _taken(take: Take, repeat: int) -> Sample:
         return Sample(repeat, failure=describe(error))
 
 
+def order(lines: Sequence[LinePlan], repeat: int) -> list[LinePlan]:
+    """Return the lines in the order for *repeat*: each repeat begins with another."""
+    first = (repeat - 1) % len(lines)
+    return [*lines[first:], *lines[:first]]
+
+
+def of_repeat(lines: Sequence[LinePlan], repeat: int, repeats: int) -> list[LinePlan]:
+    """Return the lines that repeat *repeat* of *repeats* measures, in order."""
+    return [line for line in order(lines, repeat) if repeat <= line.repeats(repeats)]
+
+
+def has_time(elapsed_s: float, done_s: float, next_s: float, allowed_s: float) -> bool:
+    """Return whether the next repeat should end within *allowed_s* seconds.
+
+    *done_s* expected seconds took *elapsed_s*; the next repeat is expected to take
+    *next_s*, and is judged at the same pace.
+    """
+    pace = elapsed_s / done_s if done_s else 1
+    return elapsed_s + next_s * pace <= allowed_s
+
+
 def describe(error: BaseException) -> str:
-    """An error in one line."""
+    """Return the error's class and message in one line, cut if it is long."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
-class Line:
-    """Progress on the terminal: one line that is redrawn, or a line for each."""
-
-    def __init__(self, write: Callable[[str], Any], is_terminal: bool) -> None:
-        self._write = write
-        self._is_terminal = is_terminal
-        self._began = time.monotonic()
-        self._expected_s = 0.0
-        self._done_s = 0.0
-
-    def expect(self, about_s: float) -> None:
-        """There is work for *about_s*."""
-        self._expected_s += about_s
-
-    def doing(self, what: str) -> None:
-        elapsed = time.monotonic() - self._began
-        rest = remaining(elapsed, self._done_s, self._expected_s)
-        text = f"{minutes(elapsed)} elapsed, about {minutes(rest)} left   {what}"
-        self._write(f"\r\033[K{text}" if self._is_terminal else f"{text}\n")
-
-    def done(self, about_s: float) -> None:
-        self._done_s += about_s
-
-    def close(self) -> None:
-        if self._is_terminal:
-            self._write("\r\033[K")
-
-
-def remaining(elapsed_s: float, done_s: float, expected_s: float) -> float:
-    """Seconds that the rest takes if it is as much slower than expected as what is
-    done was; the expectation while little is known."""
-    pace = elapsed_s / done_s if done_s > 60 else 1
-    return max(0.0, expected_s - done_s) * pace
-
-
-def minutes(seconds: float) -> str:
-    """Minutes and seconds, as 3:07."""
-    whole = int(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+    if len(text) > _LONGEST_ERROR:
+        return f"{text[: _LONGEST_ERROR - 3]}..."
+    return text

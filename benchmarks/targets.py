@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the project set out to reach, and whether a run reached it."""
+"""The project's performance targets, and verdicts on a run."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -17,7 +17,10 @@ MET, MISSED, EQUAL, UNKNOWN = "met", "missed", "equal within the spread", "not m
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target, what was measured, and MET, MISSED, EQUAL or UNKNOWN."""
+    """A target, the measured value, and MET, MISSED, EQUAL or UNKNOWN.
+
+    EQUAL: slower than upstream, but not in every repeat.
+    """
 
     target: str
     measured: str
@@ -25,7 +28,7 @@ class Verdict:
 
 
 def verdicts(run: Run) -> list[Verdict]:
-    """Each target once, in the order in which they were set."""
+    """Return the verdict on each target, in the order of the report."""
     return [judge(run) for judge in _JUDGES]
 
 
@@ -49,7 +52,7 @@ def _times(found: Spread) -> str:
 def _faster(
     case: str, than: str, least: float, target: str
 ) -> Callable[[Run], Verdict]:
-    """This store's speed is *least* times that of line *than*."""
+    """Return the judge of a target: at least *least* times the speed of *than*."""
 
     def judge(run: Run) -> Verdict:
         ratio = figures.ratio(_values(run, case, than), _values(run, case, "fv1"))
@@ -63,18 +66,18 @@ def _upload_limit(run: Run) -> Verdict:
         _values(run, "store-upload", "null"), _values(run, "store-upload", "dd")
     )
     return _at_least(
-        "upload of random data: at least 0.85 of the slower of the two limits "
-        "(hashing on threads; dd with fsync)",
+        "upload of random data: at least 0.85 times the speed of the slower limit "
+        "(hashing on threads, or dd with fsync)",
         0.85,
         figures.ratio(limit, _values(run, "store-upload", "fv1")),
     )
 
 
 def _download_limit(run: Run) -> Verdict:
-    """Judged by the whole time; what is no attachment is told beside it."""
+    """The whole time decides; the ratio without the attachment is only shown."""
     case = "store-download"
     whole = _at_least(
-        "download: at least 0.85 of a plain pread loop",
+        "download: at least 0.85 times the speed of a plain pread loop",
         0.85,
         figures.ratio(_values(run, case, "pread"), _values(run, case, "fv1")),
     )
@@ -101,7 +104,7 @@ def _thin(run: Run) -> Verdict:
 
 
 def _all_finish(run: Run) -> Verdict:
-    target = "8 readers of one image all finish"
+    target = "8 readers of one image: all finish"
     counts: list[tuple[float, float]] = []
     for case in ("store-readers", "glance-readers"):
         finished = _values(run, case, "fv1-8", "finished")
@@ -109,7 +112,7 @@ def _all_finish(run: Run) -> Verdict:
         counts += [(finished[repeat], readers[repeat]) for repeat in finished]
     if not counts:
         return Verdict(target, "", UNKNOWN)
-    done, asked = (sum(each) for each in zip(*counts, strict=True))
+    done, asked = (sum(column) for column in zip(*counts, strict=True))
     return Verdict(
         target, f"{done:.0f} of {asked:.0f}", MET if done == asked else MISSED
     )
@@ -118,7 +121,7 @@ def _all_finish(run: Run) -> Verdict:
 def _readers(run: Run) -> Verdict:
     case = "store-readers"
     return _at_least(
-        "8 readers together: at least 0.9 of one reader's speed",
+        "8 readers together: at least 0.9 times the speed of one reader",
         0.9,
         figures.ratio(
             _values(run, case, "fv1-8", "bytes_per_s"),
@@ -129,8 +132,8 @@ def _readers(run: Run) -> Verdict:
 
 def _clones(run: Run) -> Verdict:
     target = (
-        "volume from an image on the same FlexVol: 16 GiB within 1.2 times the time of "
-        "1 GiB"
+        "volume from an image on the same FlexVol: 16 GiB take at most 1.2 times as "
+        "long as 1 GiB"
     )
     found = figures.ratio(
         _values(run, "volume-same", "fv1-16"), _values(run, "volume-same", "fv1-1")
@@ -141,10 +144,10 @@ def _clones(run: Run) -> Verdict:
 
 
 def _end_to_end(run: Run) -> Verdict:
-    """Compares each line through Glance that both stores have."""
-    target = "through Glance: never slower than upstream's cinder store on any line"
+    """Compare all lines through Glance that both stores have."""
+    target = "through Glance: no line slower than upstream's cinder store"
     worst: list[tuple[Spread, str]] = sorted(
-        _glance_ratios(run), key=lambda each: each[0].median
+        _glance_ratios(run), key=lambda ratio: ratio[0].median
     )
     if not worst:
         return Verdict(target, "", UNKNOWN)
@@ -177,7 +180,7 @@ def _glance_ratios(run: Run) -> Iterator[tuple[Spread, str]]:
 
 def _memory(direction: str) -> Callable[[Run], Verdict]:
     def judge(run: Run) -> Verdict:
-        target = f"memory of {direction}: at most 64 MiB over the null store"
+        target = f"memory of {direction}: at most 64 MiB more than without a store"
         case = f"memory-{direction}"
         over = figures.spread(
             list(
@@ -199,7 +202,7 @@ def _memory(direction: str) -> Callable[[Run], Verdict]:
 
 
 def _requests(run: Run) -> Verdict:
-    target = "fewer requests to Cinder's API than upstream (upload/download/deletion)"
+    target = "fewer requests to Cinder's API than upstream (upload, download, deletion)"
     texts = []
     is_met = True
     for kind in ("known", "unknown"):

@@ -1,33 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import pytest
 
 from benchmarks import __main__
-from benchmarks import cases
 from benchmarks import report
+from benchmarks.cases import CASES
+from benchmarks.results import Run
 from benchmarks.tests import runs
 from benchmarks.tests.runs import case
 from benchmarks.tests.runs import line
 
+PUBLISHED = Path(__file__).parents[2] / "doc/source/performance"
 
-def test_list_needs_no_lab(capsys):
+
+def test_list_needs_no_lab(capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["--list"]) == 0
-    said = capsys.readouterr().out
-    for plan in cases.CASES:
-        assert plan.name in said
+    output = capsys.readouterr().out
+    for plan in CASES:
+        assert plan.name in output
 
 
-def test_an_unknown_case_is_refused_with_those_there_are(capsys):
+def test_an_unknown_case_is_refused_with_a_list_of_the_cases(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert __main__.main(["--list", "--cases", "nothing"]) == 2
     assert "store-upload" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--repeats", "0"], ["--scale", "0"], ["--rst"]])
-def test_mistakes_are_refused(arguments):
+def test_wrong_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         __main__.main(arguments)
 
 
-def test_render(tmp_path, capsys):
+def test_render_prints_the_report_and_writes_tables_and_charts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("matplotlib", reason="the charts need bench-requirements.txt")
     run = runs.run(case("store-upload", line("fv1", [1]), bytes=1024**2))
     run.write(tmp_path / "results.json")
@@ -41,14 +50,18 @@ def test_render(tmp_path, capsys):
     assert {"uploads.svg", "store-upload.rst.inc", "machine.rst.inc"} <= names
 
 
-def test_names_are_stores_and_variants():
-    """What targets and tables take them apart by."""
-    for plan in cases.CASES:
-        names = [each.name for each in plan.lines]
-        assert len(set(names)) == len(names)
-        assert {name.partition("-")[0] for name in names} <= set(cases.LABELS)
+def test_the_published_tables_are_those_of_the_published_results() -> None:
+    """If not: python -m benchmarks --render, see the end of performance.rst."""
+    tables = report.rst(Run.read(PUBLISHED / "results.json"))
+    published = {
+        path.name: path.read_text("utf-8") for path in PUBLISHED.glob("*.rst.inc")
+    }
+    assert published == tables
 
 
-def test_a_default_run_has_the_time_for_all_its_repeats():
-    whole = sum(plan.about_s(__main__.DEFAULT_REPEATS) for plan in cases.CASES)
-    assert whole <= __main__.DEFAULT_MINUTES * 60
+def test_a_case_may_use_the_time_that_earlier_cases_left_over() -> None:
+    first, second, *_others = CASES
+    both_s = first.expected_s(2) + second.expected_s(2)
+    share = __main__.share([first, second], 2, 10 * both_s)
+    assert share == pytest.approx(10 * first.expected_s(2))
+    assert __main__.share([second], 2, 77) == pytest.approx(77)

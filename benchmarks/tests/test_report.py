@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+from pathlib import Path
 
 import docutils.core
 import pytest
 
 from benchmarks import report
+from benchmarks.report import Table
+from benchmarks.results import Case
 from benchmarks.results import Run
 from benchmarks.results import Sample
 from benchmarks.tests import runs
@@ -14,7 +17,7 @@ from benchmarks.tests.runs import line
 MIB = 1024**2
 
 
-def a_run():
+def a_run() -> Run:
     wrong = line("peer", [4, 6])
     wrong.samples[0].wrong = "stored bytes differ from offset 0 on"
     failed = line("file", [1])
@@ -35,17 +38,24 @@ def a_run():
     )
 
 
-def row(table, start):
+def case_of(run: Run, name: str) -> Case:
+    found = run.case(name)
+    assert found is not None
+    return found
+
+
+def row(table: Table, label: str) -> dict[str, str]:
+    """Return the cells of the row whose label begins with *label*, by column."""
     (found,) = (
-        dict(zip(table.columns, each, strict=True))
-        for each in table.rows
-        if each[0].startswith(start)
+        dict(zip(table.columns, cells, strict=True))
+        for cells in table.rows
+        if cells[0].startswith(label)
     )
     return found
 
 
-def test_medians_spreads_speeds_and_ratios():
-    found = row(report.case_table(a_run().case("store-upload")), "label of fv1")
+def test_a_row_has_median_spread_speed_and_ratio() -> None:
+    found = row(report.case_table(case_of(a_run(), "store-upload")), "label of fv1")
     assert found["seconds"] == "2.00 (1.00 to 3.00)"
     assert found["MiB/s"] == "50"
     # The median of 4 / 1 and 6 / 3.
@@ -53,29 +63,29 @@ def test_medians_spreads_speeds_and_ratios():
     assert found["repeats"] == "2 of 2"
 
 
-def test_wrong_bytes_are_seen_at_the_line_and_explained():
-    table = report.case_table(a_run().case("store-upload"))
+def test_wrong_bytes_are_marked_in_the_row_and_explained() -> None:
+    table = report.case_table(case_of(a_run(), "store-upload"))
     assert "[WRONG]" in row(table, "label of peer")[""]
     assert any("WRONG: stored bytes differ" in note for note in table.notes)
 
 
-def test_a_failure_is_counted_and_explained():
-    table = report.case_table(a_run().case("store-upload"))
+def test_a_failure_is_counted_and_explained() -> None:
+    table = report.case_table(case_of(a_run(), "store-upload"))
     assert row(table, "label of file")["repeats"] == "1 of 2"
     assert any("failed: OSError" in note for note in table.notes)
 
 
-def test_memory_is_shown_over_null():
-    found = row(report.case_table(a_run().case("memory-upload")), "label of fv1")
-    assert found["MiB over no store"] == "32"
+def test_memory_is_shown_above_that_without_a_store() -> None:
+    found = row(report.case_table(case_of(a_run(), "memory-upload")), "label of fv1")
+    assert found["MiB above 'no store'"] == "32"
 
 
-def test_polls_are_apart():
-    found = row(report.case_table(a_run().case("requests")), "label of fv1")
+def test_polls_are_shown_apart_from_requests() -> None:
+    found = row(report.case_table(case_of(a_run(), "requests")), "label of fv1")
     assert found["upload (and polls)"] == "8 (3)"
 
 
-def test_variants_are_compared_with_the_same_variant():
+def test_variants_are_compared_with_the_same_variant() -> None:
     table = report.case_table(
         case("volume-same", line("fv1-1", [1]), line("fv1-4", [1]), line("peer-4", [3]))
     )
@@ -83,7 +93,7 @@ def test_variants_are_compared_with_the_same_variant():
     assert row(table, "label of fv1-1")["times as fast as upstream"] == ""
 
 
-def test_the_text_has_everything():
+def test_the_text_has_machine_cases_targets_and_duration() -> None:
     text = report.text(a_run())
     for part in ("Simulated.", "Title of store-upload", "Targets", "1:01 minutes"):
         assert part in text
@@ -91,7 +101,7 @@ def test_the_text_has_everything():
     assert max(map(len, text.splitlines())) < 140
 
 
-def test_an_interrupted_run_and_a_trial_say_so():
+def test_an_interrupted_run_and_a_trial_are_marked() -> None:
     run = a_run()
     run.is_whole = False
     run.options["scale"] = 0.1
@@ -101,7 +111,7 @@ def test_an_interrupted_run_and_a_trial_say_so():
 
 
 @pytest.mark.parametrize("name", report.rst(a_run()))
-def test_the_rst_is_right(name):
+def test_the_rst_is_valid(name: str) -> None:
     text = report.rst(a_run())[name]
     made = docutils.core.publish_string(
         text, writer="html", settings_overrides={"halt_level": 2}
@@ -109,7 +119,7 @@ def test_the_rst_is_right(name):
     assert "<table" in made
 
 
-def test_a_run_is_read_as_it_was_written(tmp_path):
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = a_run()
     run.write(tmp_path / "results.json")
     again = Run.read(tmp_path / "results.json")
@@ -117,7 +127,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert report.text(again) == report.text(run)
 
 
-def test_charts_are_drawn_of_what_there_is(tmp_path):
+def test_charts_are_drawn_of_the_cases_of_the_run(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the charts need bench-requirements.txt")
     from benchmarks import charts
 

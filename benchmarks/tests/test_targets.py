@@ -2,6 +2,8 @@
 import pytest
 
 from benchmarks import targets
+from benchmarks.results import Case
+from benchmarks.results import Line
 from benchmarks.results import Sample
 from benchmarks.targets import Verdict
 from benchmarks.tests import runs
@@ -11,25 +13,26 @@ from benchmarks.tests.runs import line
 MIB = 1024**2
 
 
-def verdict(start, *cases):
+def verdict(start: str, *cases: Case) -> Verdict:
+    """Return the verdict on the target whose text begins with *start*."""
     (found,) = (
-        each
-        for each in targets.verdicts(runs.run(*cases))
-        if each.target.startswith(start)
+        verdict
+        for verdict in targets.verdicts(runs.run(*cases))
+        if verdict.target.startswith(start)
     )
     return found
 
 
-def test_nothing_measured_is_no_verdict():
+def test_a_run_without_cases_meets_and_misses_nothing() -> None:
     found = targets.verdicts(runs.run())
-    assert {each.verdict for each in found} == {targets.UNKNOWN}
-    assert len({each.target for each in found}) == len(found)
+    assert {verdict.verdict for verdict in found} == {targets.UNKNOWN}
+    assert len({verdict.target for verdict in found}) == len(found)
 
 
 @pytest.mark.parametrize(
     ("ours", "expected"), [([5, 5], targets.MET), ([6, 5], targets.MISSED)]
 )
-def test_upload_against_upstream(ours, expected):
+def test_uploads_are_compared_with_upstream(ours: list[float], expected: str) -> None:
     found = verdict(
         "upload of random data: at least 1.8",
         case("store-upload", line("fv1", ours), line("peer", [9, 9])),
@@ -40,7 +43,9 @@ def test_upload_against_upstream(ours, expected):
 @pytest.mark.parametrize(
     ("dd", "expected"), [([8.6, 8.5], targets.MET), ([8.4, 8], targets.MISSED)]
 )
-def test_upload_is_held_to_the_slower_limit(dd, expected):
+def test_uploads_are_compared_with_the_slower_limit(
+    dd: list[float], expected: str
+) -> None:
     found = verdict(
         "upload of random data: at least 0.85",
         case(
@@ -53,7 +58,7 @@ def test_upload_is_held_to_the_slower_limit(dd, expected):
     assert found.verdict == expected
 
 
-def test_a_download_is_judged_with_its_attachment_and_shown_without():
+def test_a_download_is_judged_with_its_attachment_and_also_shown_without() -> None:
     found = verdict(
         "download: at least 0.85",
         case(
@@ -75,13 +80,15 @@ def test_a_download_is_judged_with_its_attachment_and_shown_without():
         ([94, 100], targets.MISSED),
     ],
 )
-def test_thin(stored, expected):
+def test_a_sparse_image_must_occupy_as_many_bytes_as_its_data(
+    stored: list[float], expected: str
+) -> None:
     ours = line("fv1", [1, 1], stored_bytes=stored, data_bytes=[100, 100])
     assert verdict("sparse upload", case("store-sparse", ours)).verdict == expected
 
 
-def test_every_reader_has_to_finish():
-    def readers(finished):
+def test_every_reader_must_finish() -> None:
+    def readers(finished: list[float]) -> Case:
         return case(
             "store-readers",
             line("fv1-8", [1, 1], finished=finished, readers=[8, 8]),
@@ -92,7 +99,7 @@ def test_every_reader_has_to_finish():
     assert found == Verdict(found.target, "15 of 16", targets.MISSED)
 
 
-def test_readers_together():
+def test_slow_readers_miss_the_target() -> None:
     found = verdict(
         "8 readers together",
         case(
@@ -104,8 +111,8 @@ def test_readers_together():
     assert found.verdict == targets.MISSED
 
 
-def test_clones_take_the_same_whatever_the_size():
-    def clones(long):
+def test_the_size_of_a_clone_must_not_change_its_time() -> None:
+    def clones(long: list[float]) -> Case:
         return case("volume-same", line("fv1-1", [1, 1]), line("fv1-16", long))
 
     start = "volume from an image on the same"
@@ -116,17 +123,16 @@ def test_clones_take_the_same_whatever_the_size():
 class TestEndToEnd:
     START = "through Glance"
 
-    def test_met(self):
+    def test_uploads_that_do_not_pass_glance_do_not_count(self) -> None:
         found = verdict(
             self.START,
             case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
-            # What passes no Glance does not count.
             case("store-upload", line("fv1", [2, 2]), line("peer", [1, 1])),
         )
         assert found.verdict == targets.MET
         assert "2.00" in found.measured
 
-    def test_missed_names_the_lines(self):
+    def test_a_missed_target_names_the_slow_lines(self) -> None:
         found = verdict(
             self.START,
             case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
@@ -136,7 +142,7 @@ class TestEndToEnd:
         assert "volume-other 4" in found.measured
         assert "glance-upload" not in found.measured
 
-    def test_the_first_byte_is_a_line(self):
+    def test_a_late_first_byte_misses_the_target(self) -> None:
         found = verdict(
             self.START,
             case(
@@ -148,7 +154,7 @@ class TestEndToEnd:
         assert found.verdict == targets.MISSED
         assert "first byte" in found.measured
 
-    def test_within_the_spread_is_said_so(self):
+    def test_a_line_that_was_sometimes_as_fast_is_equal(self) -> None:
         found = verdict(
             self.START,
             case("volume-same", line("fv1-1", [1.1, 1.0]), line("peer-1", [1.0, 1.01])),
@@ -156,8 +162,8 @@ class TestEndToEnd:
         assert found.verdict == targets.EQUAL
 
 
-def test_memory_is_over_the_null_store():
-    def memory(ours):
+def test_memory_is_compared_with_that_without_a_store() -> None:
+    def memory(ours: list[float]) -> Case:
         return case(
             "memory-upload",
             line("null", [0, 0], peak_bytes=[100 * MIB, 100 * MIB]),
@@ -169,9 +175,9 @@ def test_memory_is_over_the_null_store():
     assert verdict(start, memory([166 * MIB, 164 * MIB])).verdict == targets.MISSED
 
 
-def test_requests():
-    def requests(upload, delete):
-        def counts(name, up, down):
+def test_requests_must_be_fewer_than_upstreams() -> None:
+    def requests(upload: int, delete: int) -> Case:
+        def counts(name: str, up: int, down: int) -> Line:
             return line(
                 name, [0], upload_requests=[up], upload_polls=[9],
                 delete_requests=[down], delete_polls=[0],
@@ -187,7 +193,7 @@ def test_requests():
     assert verdict(start, requests(9, 2)).verdict == targets.MISSED
 
 
-def test_a_failed_sample_counts_for_nothing():
+def test_a_failed_sample_does_not_count() -> None:
     ours = line("fv1", [1, 1])
     ours.samples.append(Sample(3, failure="broken"))
     found = verdict(

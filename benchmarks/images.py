@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are made as they are read, cheaply and always the same."""
+"""Images whose bytes are made while they are read: quickly, and always the same."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,27 +13,29 @@ from lab.demo import blocks
 MIB = 1024**2
 GIB = 1024**3
 PAGE = 4096
-# What one read gives at most, as upstream's and this store's.
+# The longest read, in upstream's stores and in this one.
 BLOCK = 4 * MIB
-# Sparse images have one run of data in each such part.
+# A sparse image has one run of data in each part of this length.
 PERIOD = 64 * MIB
 _POOL = 64 * MIB
-# Each block begins elsewhere in the pool: a prime, so that none repeats soon.
+# From one block to the next, the start in the pool advances by this prime number, so
+# that no two blocks near each other are equal.
 _STRIDE = 7_340_033
 _ZEROS = bytes(BLOCK)
 
 
 @functools.cache
 def _pool() -> bytes:
-    """Random bytes, the same in every process."""
+    """Return random bytes, the same in every process."""
     return random.Random(2026).randbytes(_POOL)
 
 
 @dataclass(frozen=True)
 class Image:
-    """*size* bytes, of which about *data* are random and the others zeros.
+    """*size* bytes, of which about *data* bytes are random and the others zero.
 
-    Without *data* all are random. Runs of data begin at pages, not at blocks.
+    All bytes are random if *data* is None. Runs of data begin at pages, and not
+    always at blocks.
     """
 
     size: int
@@ -41,11 +43,11 @@ class Image:
 
     @property
     def data_bytes(self) -> int:
-        """Bytes that are not zeros by construction."""
+        """The number of random bytes."""
         return sum(end - start for start, end in self.extents())
 
     def extents(self) -> Iterator[tuple[int, int]]:
-        """Where the data lies: start and end, ascending."""
+        """Yield the start and end of each run of data, in ascending order."""
         if self.data is None:
             yield 0, self.size
             return
@@ -55,7 +57,7 @@ class Image:
                 yield start, end
 
     def _extent(self, number: int) -> tuple[int, int]:
-        """The run of data of one period of a sparse image."""
+        """Return the start and end of the data in one period of a sparse image."""
         assert self.data is not None
         length = PERIOD * self.data // self.size // PAGE * PAGE
         step = (PERIOD - length) // 7 // PAGE * PAGE
@@ -63,8 +65,10 @@ class Image:
         return min(start, self.size), min(start + length, self.size)
 
     def piece(self, offset: int, length: int) -> bytes:
-        """At most *length* bytes at *offset*, up to where the kind of bytes changes
-        or a block ends; b"" at the end."""
+        """Return at most *length* bytes at *offset*; b"" at the image's end.
+
+        The bytes end where data and zeros meet, and at the end of a block.
+        """
         if offset >= self.size:
             return b""
         end = min(offset + length, self.size, (offset // BLOCK + 1) * BLOCK)
@@ -80,7 +84,7 @@ class Image:
         return _pool()[start : start + end - offset]
 
     def at(self, offset: int, length: int) -> bytes:
-        """Bytes [offset, offset + length), as far as there are any."""
+        """Return *length* bytes at *offset*, or fewer at the image's end."""
         pieces = []
         while length and (piece := self.piece(offset, length)):
             pieces.append(piece)
@@ -90,7 +94,7 @@ class Image:
 
     @functools.cached_property
     def sha512(self) -> str:
-        """Glance's multihash of the image. Reads all of it the first time."""
+        """The image's multihash in Glance. The first use reads the whole image."""
         digest = hashlib.sha512()
         reader = Reader(self)
         while block := reader.read(BLOCK):
@@ -99,23 +103,24 @@ class Image:
 
 
 class Reader:
-    """One pass over an image, as Glance passes it to a store."""
+    """A stream of an image's bytes, as Glance passes it to a store."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
         self.position = 0
 
     def read(self, size: int = BLOCK) -> bytes:
-        """At most *size* bytes; b"" at the end."""
+        """Return at most *size* bytes; b"" at the end."""
         data = self._image.piece(self.position, size)
         self.position += len(data)
         return data
 
 
 def difference(path: str | os.PathLike[str], image: Image) -> int | None:
-    """The first block of the file that differs from *image*; None if none does.
+    """Return the offset of the first block of the file that differs from *image*.
 
-    The file may be longer (whole GiB), but only by zeros. Holes are not read.
+    None if there is none. The file of a volume is longer than the image (whole GiB):
+    the bytes after the image must be zero. Holes are not read.
     """
     with open(path, "rb") as file:
         fd = file.fileno()

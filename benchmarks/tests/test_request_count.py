@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-from benchmarks import apicalls
-from benchmarks.apicalls import Count
+from typing import Any
+
+from benchmarks import request_count
+from benchmarks.request_count import Count
 
 
-def entry(time, method, path, user="image-fv1", query=""):
+def entry(
+    time: float,
+    method: str,
+    path: str,
+    user: str | None = "image-fv1",
+    query: str = "",
+) -> dict[str, Any]:
     return {"time": time, "method": method, "path": path, "user": user, "query": query}
 
 
-def test_polls_are_the_same_get_again():
+def test_a_repeated_get_is_a_poll() -> None:
     entries = [
         entry(1, "POST", "/volumes"),
         entry(2, "GET", "/volumes/a"),
@@ -16,28 +24,28 @@ def test_polls_are_the_same_get_again():
         entry(5, "POST", "/attachments"),
         entry(6, "GET", "/volumes/a"),
     ]
-    assert apicalls.count(entries, "image-fv1") == Count(4, 2)
+    assert request_count.count(entries, "image-fv1") == Count(4, 2)
 
 
-def test_two_posts_are_two_requests():
+def test_a_repeated_post_is_a_request() -> None:
     entries = [entry(1, "POST", "/volumes/a/action")] * 2
-    assert apicalls.count(entries, "image-fv1") == Count(2, 0)
+    assert request_count.count(entries, "image-fv1") == Count(2, 0)
 
 
-def test_the_log_is_in_the_order_of_the_answers():
+def test_requests_are_counted_in_the_order_in_which_they_began() -> None:
     entries = [
         entry(3, "GET", "/volumes/a"),
         entry(1, "GET", "/volumes/a"),
         entry(2, "DELETE", "/volumes/a"),
     ]
-    assert apicalls.count(entries, "image-fv1") == Count(3, 0)
+    assert request_count.count(entries, "image-fv1") == Count(3, 0)
 
 
-def test_others_do_not_count():
+def test_requests_of_other_users_do_not_count() -> None:
     entries = [
         entry(1, "GET", "/volumes/a"),
         entry(2, "GET", "/volumes/a", user="alice"),
         entry(3, "GET", "/volumes/a", user=None),
         entry(4, "GET", "/volumes/a", query="x=1"),
     ]
-    assert apicalls.count(entries, "image-fv1") == Count(2, 0)
+    assert request_count.count(entries, "image-fv1") == Count(2, 0)

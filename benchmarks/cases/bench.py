@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab, the stores, and the images that all cases share."""
+
+from collections.abc import Callable
+import functools
+from pathlib import Path
+import threading
+
+from benchmarks import stores
+from benchmarks import streams
+from benchmarks.cases.lines import STORES
+from benchmarks.glance import Cloud
+from benchmarks.images import GIB
+from benchmarks.images import MIB
+from benchmarks.images import Image
+from benchmarks.stores import DirectStore
+from benchmarks.stores import StoredImage
+from lab.client import Lab
+
+# The image for the first use of a store, which is not measured.
+TRIAL = Image(MIB)
+_TRIALS = 4
+
+
+class Bench:
+    """One lab, with the stores and images that were made in it so far.
+
+    Nothing of it is removed: it ends with the lab. All sizes are multiplied by
+    *scale*.
+    """
+
+    def __init__(self, lab: Lab, scale: float = 1) -> None:
+        self.lab = lab
+        self.scale = scale
+        self.fv1: Path = lab.flexvol("fv1")
+
+    @functools.cached_property
+    def cloud(self) -> Cloud:
+        """The lab's Glance and Cinder; Glance has used each store before.
+
+        So tokens, the privileged helper, and imports are not part of a transfer.
+        """
+        cloud = Cloud(self.lab)
+        for store in STORES:
+            _at_once(functools.partial(_try_in_glance, cloud, store))
+        return cloud
+
+    @functools.cache  # noqa: B019 - lives as long as the process
+    def store(self, name: str) -> DirectStore:
+        """Return the store, configured in this process and used once before."""
+        store = stores.MAKERS[name](self.lab)
+        stored = store.add(TRIAL)
+        streams.drain(store.get(stored))
+        store.delete(stored)
+        return store
+
+    @functools.cache  # noqa: B019 - the image keeps its multihash
+    def image(self, gib: float, data_gib: float | None = None) -> Image:
+        """Return an image of *gib*, with *data_gib* of data if it is sparse."""
+        data = None if data_gib is None else self._scaled(data_gib)
+        return Image(self._scaled(gib), data)
+
+    @functools.cache  # noqa: B019 - stays in the store until the lab ends
+    def image_in_store(self, name: str) -> StoredImage:
+        """Return an image of 1 GiB that a call of the store has written.
+
+        It was read once and compared.
+        """
+        store = self.store(name)
+        image = self.image(1)
+        stored = store.add(image)
+        streams.check_equal(store.get(stored), image)
+        return stored
+
+    @functools.cache  # noqa: B019 - stays in Glance until the lab ends
+    def image_in_glance(self, store: str, image: Image) -> tuple[str, Path]:
+        """Return the id of *image* in Glance, and the file with its bytes."""
+        image_id = self.cloud.create()
+        self.cloud.upload(image_id, image, store, True)
+        return image_id, self.cloud.path(image_id, store)
+
+    def unsynced(self, store: str) -> Path | None:
+        """Return where the store's uploads leave dirty pages.
+
+        None if its uploads end only when the bytes are durable.
+        """
+        return {
+            "peer": self.fv1,
+            "file": Path(self.lab.facts["file_store"]),
+        }.get(store)
+
+    def _scaled(self, gib: float) -> int:
+        return max(MIB, int(gib * GIB * self.scale) // MIB * MIB)
+
+
+def _at_once(do: Callable[[], None]) -> None:
+    """Call *do* several times at once, so that each of Glance's workers gets a call."""
+    threads = [threading.Thread(target=do, daemon=True) for _number in range(_TRIALS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _try_in_glance(cloud: Cloud, store: str) -> None:
+    image_id = cloud.create()
+    cloud.upload(image_id, TRIAL, store, True)
+    sum(cloud.download(image_id))
+    cloud.delete_image(image_id, cloud.path(image_id, store))

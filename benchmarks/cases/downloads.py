@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Downloads: by a call of the store, and through Glance."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import functools
+from pathlib import Path
+import time
+
+from benchmarks import measure
+from benchmarks import streams
+from benchmarks.cases.bench import Bench
+from benchmarks.cases.lines import STORES
+from benchmarks.cases.lines import line
+from benchmarks.plans import CasePlan
+from benchmarks.plans import Prepare
+from benchmarks.plans import Takes
+from benchmarks.results import Sample
+
+
+def _by_the_store(set_cache: Callable[[Path], None]) -> Prepare:
+    """Return the preparation of downloads by a call of each store, and their limit.
+
+    *set_cache* warms or empties the page cache for a file before each download.
+    """
+
+    @contextlib.contextmanager
+    def prepare(bench: Bench) -> Iterator[Takes]:
+        def sample(line_name: str, repeat: int) -> Sample:
+            is_limit = line_name == "pread"
+            store = "fv1" if is_limit else line_name
+            stored = bench.image_in_store(store)
+            set_cache(stored.path)
+            began = time.monotonic()
+            stream = (
+                streams.pread(stored.path, stored.size)
+                if is_limit
+                else bench.store(store).get(stored)
+            )
+            return Sample(repeat, streams.timed(stream, began))
+
+        yield {name: functools.partial(sample, name) for name in (*STORES, "pread")}
+
+    return prepare
+
+
+@contextlib.contextmanager
+def _through_glance(bench: Bench) -> Iterator[Takes]:
+    def sample(store: str, repeat: int) -> Sample:
+        image_id, path = bench.image_in_glance(store, bench.image(1))
+        measure.make_warm(path)
+        began = time.monotonic()
+        return Sample(repeat, streams.timed(bench.cloud.download(image_id), began))
+
+    yield {store: functools.partial(sample, store) for store in STORES}
+
+
+STORE = (
+    CasePlan(
+        "store-download",
+        "store",
+        "Download of 1 GiB, warm: the file is in the page cache",
+        (line("fv1", 2), line("peer", 2), line("file", 2), line("pread", 1)),
+        _by_the_store(measure.make_warm),
+        bytes=lambda bench: bench.image(1).size,
+        baseline="peer",
+        prepare_s=30,
+    ),
+    CasePlan(
+        "store-download-cold",
+        "store",
+        "Download of 1 GiB, cold: dropped from the page cache (posix_fadvise)",
+        (line("fv1", 2), line("peer", 2), line("file", 2), line("pread", 2)),
+        _by_the_store(measure.make_cold),
+        bytes=lambda bench: bench.image(1).size,
+        baseline="peer",
+    ),
+)
+
+GLANCE = (
+    CasePlan(
+        "glance-download",
+        "glance",
+        "Download of 1 GiB, warm: the file is in the page cache",
+        (line("fv1", 2), line("peer", 2), line("file", 2)),
+        _through_glance,
+        bytes=lambda bench: bench.image(1).size,
+        baseline="peer",
+        prepare_s=35,
+    ),
+)
