@@ -34,18 +34,6 @@ def timed(do: Callable[[], T]) -> tuple[float, T]:
     return until_durable(do, None)
 
 
-def wait_until(question: Callable[[], bool], what: str, timeout_s: float) -> None:
-    """Return when *question* says yes.
-
-    :raises TimeoutError: it does not
-    """
-    deadline = time.monotonic() + timeout_s
-    while not question():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(0.05)
-
-
 def loop_file(path: Path) -> Path | None:
     """Return the file behind the loop device that *path* lies on.
 

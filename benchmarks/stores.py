@@ -15,10 +15,10 @@ from glance_store._drivers.cinder import store
 from oslo_config import cfg
 
 from benchmarks import limits
-from benchmarks import measure
 from benchmarks.images import Image
 from benchmarks.images import Reader
 from glance_ontap_store.location import StoreLocation
+from lab import polling
 from lab.client import Lab
 from lab.stores import CONFIG
 from lab.stores import make_store
@@ -85,7 +85,7 @@ class DirectStore:
         :raises TimeoutError: the file is still there
         """
         self._driver.delete(self._location(stored))
-        measure.wait_until(
+        polling.wait_until(
             lambda: not stored.path.exists(),
             f"{stored.path} is deleted",
             DELETE_TIMEOUT_S,
