@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import datetime
+import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -36,8 +37,8 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark, or what the options ask for instead.
 
-    Return 0 if all was measured, 1 if something failed, 2 if an option is wrong. An
-    interrupt ends the process with 130.
+    Return 0 if all was measured, 1 if something failed, 2 if an option is wrong or
+    cannot be met. An interrupt ends the process with 130.
     """
     options = _parse(argv)
     logging.basicConfig(
@@ -60,6 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.list:
         print(report.listing(chosen, options.repeats))
         return 0
+    if options.output and importlib.util.find_spec("matplotlib") is None:
+        # Better now than at the end of the run.
+        print(
+            "benchmarks: --output draws charts and needs matplotlib: "
+            "pip install -r bench-requirements.txt",
+            file=sys.stderr,
+        )
+        return MISUSED
     return _measure(chosen, options)
 
 

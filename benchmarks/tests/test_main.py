@@ -34,6 +34,16 @@ def test_wrong_options_are_refused(arguments: list[str]) -> None:
         __main__.main(arguments)
 
 
+def test_output_without_matplotlib_is_refused_before_the_run(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert __main__.main(["--output", str(tmp_path)]) == 2
+    assert "needs matplotlib" in capsys.readouterr().err
+
+
 def test_render_prints_the_report_and_writes_tables_and_charts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
