@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the parts of one store together."""
+"""Puts the parts of a store together, and knows the stores of a process."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import dataclasses
+import threading
 
+from keystoneauth1.session import Session
 from oslo_log import log as logging
 
 from glance_ontap_store import identity
@@ -11,12 +14,18 @@ from glance_ontap_store.attach.attacher import Attacher
 from glance_ontap_store.attach.brick import Brick
 from glance_ontap_store.attach.nfs.mounter import NfsMounter
 from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.attach.nfs.transport import NfsTransport
+from glance_ontap_store.attach.transport import Transports
 from glance_ontap_store.cinder.api import Creator
 from glance_ontap_store.cinder.client import CinderClient
-from glance_ontap_store.cinder.creating import ForRequester
+from glance_ontap_store.cinder.volumes import RequesterCreator
+from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.cinder.waiting import WaitPolicy
+from glance_ontap_store.images.filling import StreamFiller
 from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.images.owners import Owners
+from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 
@@ -25,51 +34,101 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """What a configured store works with."""
+    """The parts of a configured store."""
 
     settings: Settings
     images: Lifecycle
     owners: Owners
-    # Who creates the volume of a request's upload.
+    volumes: Volumes
+    # The creator of the volume of a request's upload.
     creator_for: Callable[[Requester], Creator]
 
 
 def build(settings: Settings) -> Backend:
     """The store's parts, over the real Cinder and this host.
 
-    Nothing is asked of any service yet: Glance starts without them. Mounts that
-    a worker left behind when it died are taken away.
+    No service is asked, and no thread, process, connection or mount is made:
+    Glance starts without them, and a server may fork afterwards.
     """
-    clock = SystemClock()
-    session_ = identity.session_for(settings)
-    volumes = CinderClient(settings, session_)
-    mounts_ = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
-    host = Brick(settings.rootwrap_config)
-    for export in mounts_.unmount_unused():
-        LOG.info("%s had been left mounted; it is unmounted now", export)
-    images = Lifecycle(
-        store_id=settings.store_id,
-        volume_type=settings.volume_type,
-        volumes=volumes,
-        attacher=Attacher(volumes, host, mounts_, clock),
-        clock=clock,
-        transition_timeout_s=settings.transition_timeout_s,
-        attach_wait_s=settings.attach_wait_s,
-        delete_wait_s=settings.delete_wait_s,
-        thin_upload=settings.thin_upload,
-    )
+    session = identity.session_for(settings)
+    volumes, attacher = parts(settings, session)
 
     def creator_for(requester: Requester) -> Creator:
         if not settings.owned_by_project:
-            return volumes
+            return volumes.service
         if not requester.token:
             LOG.warning("The request has no token: the store creates its volume")
-            return volumes
-        return ForRequester(
-            CinderClient(settings, session_, requester),
-            volumes,
-            clock,
-            settings.transition_timeout_s,
+            return volumes.service
+        theirs = CinderClient(settings, session, requester)
+        return RequesterCreator(
+            Volumes(theirs, volumes.clock, volumes.waits), volumes.service
         )
 
-    return Backend(settings, images, Owners(settings, session_), creator_for)
+    return Backend(
+        settings,
+        lifecycle(settings, volumes, attacher),
+        Owners(settings, session),
+        volumes,
+        creator_for,
+    )
+
+
+def parts(settings: Settings, session: Session) -> tuple[Volumes, Attacher]:
+    """The volumes that the user of *session* sees, and their attacher on this host."""
+    volumes = Volumes(
+        CinderClient(settings, session), SystemClock(), wait_policy(settings)
+    )
+    mounts = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
+    transports = Transports({"nfs": NfsTransport(mounts)})
+    return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)
+
+
+def wait_policy(settings: Settings) -> WaitPolicy:
+    """The waits that the store's options ask for."""
+    return WaitPolicy(
+        state_transition_s=settings.transition_timeout_s,
+        attach_s=settings.attach_wait_s,
+        delete_s=settings.delete_wait_s,
+    )
+
+
+def lifecycle(settings: Settings, volumes: Volumes, attacher: Attacher) -> Lifecycle:
+    """The store's image-volumes, by its settings."""
+    return Lifecycle(
+        settings.store_id,
+        settings.volume_type,
+        volumes,
+        Reading(volumes, attacher),
+        StreamFiller(attacher, settings.thin_upload),
+    )
+
+
+class Stores:
+    """The configured stores of a process, by their id.
+
+    A store finds its siblings here: one that has the same volume type, or an
+    image-volume of the same image.
+    """
+
+    def __init__(self) -> None:
+        # Guards the table; reach: this process. Glance may load stores again.
+        self._lock = threading.Lock()
+        self._table: dict[str | None, Backend] = {}
+
+    def add(self, backend: Backend) -> None:
+        """Make the store known, in place of one of the same id."""
+        with self._lock:
+            self._table[backend.settings.store_id] = backend
+
+    def __iter__(self) -> Iterator[Backend]:
+        with self._lock:
+            return iter(list(self._table.values()))
+
+    def get(self, store_id: str | None) -> Backend | None:
+        """The store of that id, if it is one of type ``ontap``."""
+        with self._lock:
+            return self._table.get(store_id)
+
+    def siblings(self, store_id: str | None) -> list[Backend]:
+        """All other stores."""
+        return [backend for backend in self if backend.settings.store_id != store_id]

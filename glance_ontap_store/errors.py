@@ -8,6 +8,7 @@
      +-- Misconfigured          the operator must change a setting
      +-- ImageVolumeGone        there is no such image-volume (any more)
      +-- ImageVolumeInUse       attached or busy: worth another try later
+     +-- ImageVolumeStuck       in a state that does not end by itself
      +-- ImageVolumeHasSnapshot a snapshot keeps it
      +-- Refused                somebody may not do this, or must not
           +-- NotAuthenticated  Cinder does not accept the token
@@ -17,6 +18,7 @@
      +-- UnknownHash            hashlib cannot make the multihash asked for
      +-- Broken                 a service or device did not do its part
           +-- CinderUnreachable no answer from Cinder or Keystone
+          +-- NotConnected      Cinder's driver does not connect the volume
           +-- ShortRead         the device ended before the image did
 
 Gone, refused, busy and broken are different classes because the next step
@@ -76,6 +78,10 @@ class ImageVolumeInUse(StoreError):
     pass
 
 
+class ImageVolumeStuck(StoreError):
+    pass
+
+
 class ImageVolumeHasSnapshot(StoreError):
     pass
 
@@ -112,6 +118,10 @@ class CinderUnreachable(Broken):
     pass
 
 
+class NotConnected(Broken):
+    pass
+
+
 class ShortRead(Broken):
     pass
 
@@ -134,6 +144,7 @@ _TO_GLANCE_STORE: dict[type[StoreError], Callable[[str], Exception]] = {
     Misconfigured: lambda text: exceptions.BadStoreConfiguration(message=text),
     ImageVolumeGone: lambda text: exceptions.NotFound(message=text),
     ImageVolumeInUse: lambda text: exceptions.InUseByStore(message=text),
+    ImageVolumeStuck: lambda text: exceptions.InUseByStore(message=text),
     ImageVolumeHasSnapshot: lambda text: exceptions.HasSnapshot(message=text),
     Refused: lambda text: Forbidden(message=text),
     NoSpace: lambda text: exceptions.StorageFull(message=text),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who the store is, or acts for, towards OpenStack's services.
+"""Logs in to OpenStack as the store, or acts for the user of a request.
 
-Each store has a session of its own: two stores with different users really
-use both. A session keeps its token and renews it by itself. Connections belong to
-nobody: the stores of a process share them.
+Each store has a session of its own, so that two stores with different users use
+both. A session keeps its token and renews it by itself. The stores of a process
+share their connections.
 """
 
 import functools
@@ -19,6 +19,7 @@ from keystoneauth1.access import service_catalog
 import requests
 
 from glance_ontap_store import errors
+from glance_ontap_store.errors import Reason
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import ApplicationCredential
 from glance_ontap_store.settings import Catalog
@@ -109,3 +110,32 @@ def endpoint_of(requester: Requester, wanted: Catalog, region: str | None) -> st
             " in [keystone_authtoken] of Glance."
         ) from error
     return str(found)
+
+
+def reason_of(error: Exception) -> Reason:
+    """Why a request through keystoneauth has no answer."""
+    match error:
+        case exceptions.Unauthorized():
+            return Reason.UNAUTHORIZED
+        case exceptions.Forbidden():
+            return Reason.FORBIDDEN
+        case exceptions.NotFound():
+            # Keystone answers so for an application credential that does not exist,
+            # and any other server for a path that it does not have.
+            return Reason.MISSING if _is_keystones(error) else Reason.UNREACHABLE
+        case exceptions.EndpointNotFound():
+            return Reason.NO_ENDPOINT
+        case exceptions.SSLError():
+            return Reason.CERTIFICATE
+        case exceptions.ConnectFailure() | exceptions.DiscoveryFailure():
+            return Reason.UNREACHABLE
+    return Reason.BROKEN
+
+
+def _is_keystones(error: exceptions.HttpError) -> bool:
+    """Whether the answer has the form of Keystone's errors."""
+    try:
+        body = error.response.json() if error.response is not None else None
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "error" in body

@@ -102,17 +102,6 @@ class Settings:
             rootwrap_config=values["ontap_rootwrap_config"],
         )
 
-    def check_owner(self, project_id: str | None) -> None:
-        """
-        :raises errors.Refused: the store takes no images of that project
-        """
-        if self.allowed_projects and project_id not in self.allowed_projects:
-            raise errors.Refused(
-                f"Store {self.store_id!r} does not take images of project"
-                f" {project_id}. Use another store, or have its id added to"
-                " ontap_allowed_projects of this one."
-            )
-
     @property
     def is_by_application(self) -> bool:
         """Whether the store logs in by an application credential."""

@@ -12,9 +12,11 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import opts
 from glance_ontap_store.backend import Backend
+from glance_ontap_store.backend import Stores
 from glance_ontap_store.backend import build
+from glance_ontap_store.images import access
+from glance_ontap_store.images.filling import Upload
 from glance_ontap_store.images.lifecycle import Lifecycle
-from glance_ontap_store.images.lifecycle import Upload
 from glance_ontap_store.location import SCHEMES
 from glance_ontap_store.location import Location
 from glance_ontap_store.location import StoreLocation
@@ -37,9 +39,11 @@ class Store(glance_store.driver.Store):
         | capabilities.BitMasks.DRIVER_REUSABLE
     )
     OPTIONS = opts.OPTIONS
+    EXAMPLE_URL = "cinder://<STORE_ID>/<VOLUME_ID>"
     # Tests build a store over fakes.
     build = staticmethod(build)
-    EXAMPLE_URL = "cinder://<STORE_ID>/<VOLUME_ID>"
+    # All configured stores of type ``ontap`` of this process.
+    stores = Stores()
 
     def __init__(self, conf: Any, backend: str | None = None) -> None:
         super().__init__(conf, backend=backend)
@@ -58,26 +62,47 @@ class Store(glance_store.driver.Store):
     def configure_add(self) -> None:
         """Read and check the options; glance_store calls it once at start.
 
+        It does nothing else: the server may load Glance in one process and serve
+        requests in its children.
+
         :raises glance_store.exceptions.BadStoreConfiguration: with every
             mistake; the store then refuses every request with them
         """
         try:
             with errors.as_glance_store():
-                self._backend = self.build(
-                    Settings.from_options(self._option_values(), self.backend_group)
+                settings = Settings.from_options(
+                    self._option_values(), self.backend_group
                 )
+                self._backend = self.build(settings)
         except Exception as error:
             self._mistakes = str(error)
             LOG.error("%s", error)
             raise
+        self.stores.add(self._backend)
+        self._warn_of_shared_type(settings)
+
+    def _warn_of_shared_type(self, settings: Settings) -> None:
+        for sibling in self.stores.siblings(settings.store_id):
+            if settings.volume_type == sibling.settings.volume_type:
+                LOG.warning(
+                    "Stores %s and %s have the same volume type, %s: Glance cannot"
+                    " tell them apart where a location has lost its store. Give each"
+                    " store a type of its own (ontap_volume_type).",
+                    sibling.settings.store_id,
+                    settings.store_id,
+                    settings.volume_type,
+                )
 
     def _option_values(self) -> dict[str, Any]:
-        if self.backend_group:
+        if not self.backend_group:
+            group = self.conf.glance_store
+        elif hasattr(glance_store.driver, "BackendGroupConfiguration"):
             group = glance_store.driver.BackendGroupConfiguration(
                 self.OPTIONS, self.backend_group, conf=self.conf
             )
         else:
-            group = self.conf.glance_store
+            # Before release 5, glance_store has no [backend_defaults].
+            group = getattr(self.conf, self.backend_group)
         return {option.name: getattr(group, option.name) for option in self.OPTIONS}
 
     @property
@@ -90,6 +115,7 @@ class Store(glance_store.driver.Store):
     def _images(self) -> Lifecycle:
         return self._configured.images
 
+    @glance_store.driver.back_compat_add
     @capabilities.check
     def add(
         self,
@@ -102,13 +128,16 @@ class Store(glance_store.driver.Store):
     ) -> tuple[str, int, str, str, dict[str, str]]:
         """Store an image; *image_size* in bytes, 0 for unknown.
 
-        :returns: URL, bytes written, md5, multihash, location metadata
+        :returns: URL, bytes written, md5, multihash, location metadata; without the
+            multihash for a caller that names no *hashing_algo*
         """
         requester = Requester.from_context(context)
         with self._answering("store image %s", image_id):
             backend = self._configured
             owner = backend.owners.owner_of(image_id, requester)
-            backend.settings.check_owner(owner)
+            access.check_takes(
+                backend.settings.allowed_projects, self.backend_group, owner
+            )
             stored = backend.images.store(
                 Upload(
                     image_id=image_id,
@@ -146,8 +175,8 @@ class Store(glance_store.driver.Store):
     def get_size(self, location: Any, context: Any = None) -> int:
         """The image's size in bytes; never 0 for an error.
 
-        Glance asks for it when a location is added to an image: what is not the
-        requester's image-volume is not found.
+        Glance asks for it when a location is added to an image. A volume that is not
+        the requester's image-volume is not found.
         """
         volume_id = self._volume_id(location)
         with self._answering("tell the size of image-volume %s", volume_id):
@@ -161,10 +190,9 @@ class Store(glance_store.driver.Store):
         with self._answering("delete image-volume %s", volume_id):
             backend = self._configured
             requester = Requester.from_context(context)
-            backend.images.delete(
-                volume_id,
-                lambda record: backend.owners.may_delete(record, requester),
-            )
+            record = backend.images.record_to_delete(volume_id)
+            backend.owners.check_may_delete(volume_id, record, requester)
+            backend.images.delete(volume_id)
 
     def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
         """Whether this very store wrote the volume.
@@ -181,7 +209,7 @@ class Store(glance_store.driver.Store):
 
     @contextlib.contextmanager
     def _answering(self, what: str, subject: str) -> Iterator[None]:
-        """Log what failed, once, and tell Glance in its own exceptions."""
+        """Log a failure, once, and tell Glance in its own exceptions."""
         try:
             with errors.as_glance_store():
                 yield
@@ -192,7 +220,7 @@ class Store(glance_store.driver.Store):
 
 
 def _is_expected(error: BaseException) -> bool:
-    """Whether the reader or owner of an image causes it, not a fault."""
+    """Whether a reader or the owner of an image caused it, and not a fault."""
     cause = error.__cause__
     return isinstance(
         cause,

@@ -8,13 +8,13 @@ from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import Quota
 from glance_ontap_store.survey.facts import StoreFacts
-from glance_ontap_store.survey.facts import VolumeType
 
 # Operators want to know below this, before users notice.
 ROOM = {"gigabytes": 100, "volumes": 10}

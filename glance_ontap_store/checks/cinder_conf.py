@@ -8,6 +8,7 @@ from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks import volume_types
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.registry import Judges
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
@@ -16,7 +17,6 @@ from glance_ontap_store.survey.facts import CinderConfig
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreFacts
-from glance_ontap_store.survey.facts import VolumeType
 
 _LACKING_ROLE = {
     "service": "Glance does not show it where images are stored, and Cinder downloads"

@@ -31,14 +31,13 @@ from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.clone_outcome import Outcome
 from glance_ontap_store.checks.deep_cloud import TrialCloud
 from glance_ontap_store.checks.finding import Finding
-from glance_ontap_store.cinder.client import CinderClient
-from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images import access
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
-from glance_ontap_store.survey.cinder import ListedVolume
 from glance_ontap_store.survey.facts import Facts
 
 SIZE = 1024 * 1024 + 7
@@ -159,7 +158,7 @@ class Trial:
     def _store_and_read(self) -> None:
         """Upload, download and delete with the store's own code."""
         from glance_ontap_store import backend
-        from glance_ontap_store.images.lifecycle import Upload
+        from glance_ontap_store.images.filling import Upload
 
         images = backend.build(self._settings).images
         self._begin("Storing a small image")
@@ -196,7 +195,9 @@ class Trial:
         if isinstance(login, Unknown):
             raise errors.Broken(f"the cloud's user cannot log in: {login.text}")
         try:
-            self._settings.check_owner(login.project_id)
+            access.check_takes(
+                self._settings.allowed_projects, self._id, login.project_id
+            )
         except errors.Refused as error:
             self.found.append(
                 codes.not_asked(
@@ -211,6 +212,8 @@ class Trial:
 
     def _clone(self, cloud: connection.Connection) -> None:
         """Have Glance store an image and Cinder make a volume; judge the volume."""
+        from glance_ontap_store import backend
+
         name = f"{PREFIX}-{uuid.uuid4()}"
         trial = TrialCloud(cloud, name, self._settings.transition_timeout_s)
         with contextlib.ExitStack() as stack:
@@ -225,7 +228,7 @@ class Trial:
             stack.enter_context(self.removing("volume", name, trial.delete_volume))
             volume = trial.create_volume(image_id, self._volume_type)
             self._begin("Looking into the volume")
-            with self._attacher(cloud.session).readable(
+            with backend.parts(self._settings, cloud.session)[1].readable(
                 volume.id, known_raw=False, wait_s=0
             ) as opened:
                 head = opened.read_at(0, SIZE)
@@ -235,7 +238,7 @@ class Trial:
                 volume_type=self._volume_type,
                 is_same=head == self._data,
                 has_mark=tail == mark,
-                image_pool=self._pool(cloud, source.volume.id),
+                image_pool=self._pool(cloud, source.id),
                 volume_pool=volume.host,
                 is_encrypted=bool(volume.is_encrypted),
             )
@@ -243,7 +246,7 @@ class Trial:
 
     def _image_volume(
         self, cloud: connection.Connection, image_id: str
-    ) -> tuple[ListedVolume, Any]:
+    ) -> tuple[Volume, Any]:
         """The image's volume, and the session that may write to it.
 
         It belongs to the store's project, or to the project that uploaded the image.
@@ -256,36 +259,23 @@ class Trial:
         raise errors.Broken(f"Cinder shows no image-volume of image {image_id}")
 
     def _write_mark(
-        self, source: ListedVolume, session: Any, mark: bytes, offset: int
+        self, source: Volume, session: Any, mark: bytes, offset: int
     ) -> None:
-        volume_id = source.volume.id
-        survey = CinderSurvey(self._settings, session)
+        from glance_ontap_store import backend
+
+        volumes, attacher = backend.parts(self._settings, session)
         # Cinder attaches a sealed image-volume only for reading. Only this check knows
         # of this image, so that it may be unsealed for a moment.
-        survey.set_readonly(volume_id, False)
-        with self._attacher(session).writable(volume_id) as opened:
+        volumes.service.set_readonly(source.id, False)
+        with attacher.writable(source) as opened:
             opened.write_at(offset, mark)
             opened.sync()
-        survey.set_readonly(volume_id, True)
+        volumes.service.set_readonly(source.id)
 
     def _pool(self, cloud: connection.Connection, volume_id: str) -> str | None:
         """The pool of the image-volume, if the cloud's user may see it."""
         found = CinderSurvey(self._settings, cloud.session).volume(volume_id)
         return None if isinstance(found, Unknown) else found.pool
-
-    def _attacher(self, session: Any) -> Any:
-        from glance_ontap_store.attach.attacher import Attacher
-        from glance_ontap_store.attach.brick import Brick
-        from glance_ontap_store.attach.nfs.mounter import NfsMounter
-        from glance_ontap_store.attach.nfs.mounts import Mounts
-
-        base = self._settings.mount_point_base
-        return Attacher(
-            CinderClient(self._settings, session),
-            Brick(self._settings.rootwrap_config),
-            Mounts(base, NfsMounter(base)),
-            SystemClock(),
-        )
 
     @contextlib.contextmanager
     def removing(
@@ -307,6 +297,6 @@ class Trial:
                 self.found.append(codes.DEEP_LEFT_BEHIND(self._id, text, remedy))
 
 
-def _mark_offset(source: ListedVolume) -> int:
+def _mark_offset(source: Volume) -> int:
     """An offset behind the image's end, in the last block of the volume."""
-    return source.volume.size_gib * units.GIB - MARK_SIZE
+    return source.size_gib * units.GIB - MARK_SIZE

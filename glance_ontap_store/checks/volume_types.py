@@ -9,14 +9,14 @@ from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
+from glance_ontap_store.cinder.api import Pool
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import Login
-from glance_ontap_store.survey.facts import Pool
 from glance_ontap_store.survey.facts import StoreFacts
-from glance_ontap_store.survey.facts import VolumeType
 
 AS_ADMIN = "Give an administrator's credentials: --os-cloud NAME, or OS_*."
 # The pools' vendor, as NetApp's drivers report it, in lower case.

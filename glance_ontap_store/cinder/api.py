@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests that the store makes of Cinder.
+"""The values that Cinder deals in, and the requests that are made of it.
 
-One small interface; `client` implements it over python-cinderclient, the tests
-with a fake that keeps state, and both pass the same contract
+One small interface; `cinder.client` implements it over python-cinderclient, the
+tests with a fake that keeps state, and both pass the same contract
 (``tests/conformance/volume_service.py``).
 """
 
@@ -11,10 +11,37 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
+# Statuses that end by themselves, so that waiting makes sense. Source:
+# cinder/objects/fields.py, VolumeStatus, without those that an operator must end
+# (maintenance, awaiting-transfer, managing, the errors). ``available`` is among
+# them because a volume may have become so after it refused something.
+_PASSING = frozenset(
+    {
+        "available",
+        "attaching",
+        "backing-up",
+        "creating",
+        "deleting",
+        "detaching",
+        "downloading",
+        "extending",
+        "in-use",
+        "reserved",
+        "restoring-backup",
+        "retyping",
+        "uploading",
+    }
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A Cinder volume as the store sees it."""
+    """A Cinder volume as an answer shows it.
+
+    *pool* (``host@backend#pool``), *project_id* and *name_id* are shown to
+    administrators, and are None for others. *created_at* is Cinder's text, in UTC
+    without a zone (``2026-01-31T12:00:00.000000``).
+    """
 
     id: str
     status: str
@@ -22,19 +49,40 @@ class Volume:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     volume_type: str | None = None
     encrypted: bool = False
+    name: str | None = None
+    pool: str | None = None
+    project_id: str | None = None
+    created_at: str | None = None
+    name_id: str | None = None
 
     @property
     def is_leaving(self) -> bool:
+        """Whether its deletion has begun."""
         return self.status == "deleting"
 
     @property
     def is_broken(self) -> bool:
+        """Whether Cinder gave up on it."""
         return self.status.startswith("error")
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether its status changes without an operator, so that a wait may help."""
+        return self.status in _PASSING
+
+    @property
+    def backing_id(self) -> str:
+        """The id in the name of its file or LUN: another one after a migration."""
+        return self.name_id or self.id
 
 
 @dataclasses.dataclass(frozen=True)
 class NewVolume:
-    """What Cinder is asked to create."""
+    """A volume for Cinder to create.
+
+    *metadata* has a value that no other volume has, such as a ``write_id``: by it
+    the volume is found if the answer to the creation is lost.
+    """
 
     name: str
     size_gib: int
@@ -49,100 +97,12 @@ class Attachment:
     """A volume made reachable for this host.
 
     *connection_info* is what the volume's driver says about how to reach it;
-    `attach.connection` parses it.
+    `attach.transport` understands it.
     """
 
     id: str
     volume_id: str
     connection_info: Mapping[str, Any] = dataclasses.field(repr=False)
-
-
-class Creator(Protocol):
-    """Creates volumes in somebody's project; the store may do anything with them."""
-
-    def create(self, new: NewVolume) -> Volume:
-        """See `VolumeService.create`."""
-
-
-class VolumeService(Protocol):
-    """Each call is one request, unless it says otherwise.
-
-    All of them raise `errors.CinderUnreachable` when no answer comes,
-    `errors.Refused` when Cinder or Keystone refuses the user
-    (`errors.NotAuthenticated`: Cinder the token), and
-    `errors.Broken` for an answer that nothing can be made of; those with a
-    volume's id raise `errors.ImageVolumeGone` when there is no such volume.
-    They may be called from any thread.
-    """
-
-    def create(self, new: NewVolume) -> Volume:
-        """Begin to create a volume; its status is ``creating``.
-
-        Never sent twice. After `errors.Broken`, which no answer is too, a volume
-        may exist all the same: see `find`.
-
-        :raises errors.NoSpace: the project's quota is full
-        :raises errors.Misconfigured: the volume type does not exist
-        """
-
-    def get(self, volume_id: str) -> Volume:
-        """The volume as it is now."""
-
-    def find(self, name: str) -> list[Volume]:
-        """The volumes of that name, in all projects that the store writes for."""
-
-    def delete(self, volume_id: str) -> None:
-        """Begin to delete the volume.
-
-        :raises errors.ImageVolumeInUse: its state does not permit it now
-        """
-
-    def extend(self, volume_id: str, size_gib: int) -> None:
-        """Begin to extend an available volume; its status is ``extending``.
-
-        :raises errors.NoSpace: the project's quota is full
-        """
-
-    def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
-        """Set these keys and keep the others. Safe to repeat."""
-
-    def set_readonly(self, volume_id: str) -> None:
-        """Let Cinder attach it read-only from now on. Safe to repeat."""
-
-    def has_snapshots(self, volume_id: str) -> bool:
-        """Whether a snapshot depends on the volume."""
-
-    def last_fault(self, volume_id: str) -> "Fault | None":
-        """Why the volume's last action failed, if Cinder kept a message of it."""
-
-    def attach(
-        self, volume_id: str, connector: Mapping[str, Any], mode: str
-    ) -> Attachment:
-        """Reserve the volume for this host and connect it, mode ``ro`` or ``rw``.
-
-        Two requests, neither sent twice: whatever happens to the second, which
-        takes long and may fail, the attachment's id is known and it is deleted.
-
-        :raises errors.ImageVolumeInUse: its state does not permit it now
-        """
-
-    def attachments(self, volume_id: str) -> list[str]:
-        """Ids of all the volume's attachments, whoever's and in whatever state.
-
-        A volume that Cinder shows lists only those that were connected.
-        """
-
-    def complete(self, attachment_id: str) -> None:
-        """Say that the host has connected: the volume is ``in-use``."""
-
-    def detach(self, attachment_id: str) -> None:
-        """Take the attachment away. An attachment that is gone is no error.
-
-        The volume is ``available`` when this returns, if it was the last one.
-        """
-
-    def volume_format(self, attachment_id: str) -> str | None:
-        """``raw`` or ``qcow2`` where Cinder keeps the format of an NFS volume."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,3 +120,147 @@ class Fault:
         exceeded (cinder/message/message_field.py).
         """
         return self.event_id.endswith(("_003", "_006"))
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeType:
+    """*extra_specs* are complete for an administrator only."""
+
+    id: str
+    name: str
+    is_public: bool
+    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def is_called(self, text: str | None) -> bool:
+        """Whether *text* is its name or its id: options may hold either."""
+        return text in (self.id, self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """One quota of a project: *limit* -1 for none."""
+
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> float:
+        """What is not used yet; infinite without a limit."""
+        return float("inf") if self.limit < 0 else self.limit - self.used
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """One pool of Cinder's scheduler: with ONTAP over NFS, one FlexVol."""
+
+    name: str
+    pool_name: str | None
+    backend_name: str | None
+    vendor: str | None
+    protocol: str | None
+
+
+class Creator(Protocol):
+    """Creates volumes in a project; the store may do anything with them."""
+
+    def create(self, new: NewVolume) -> Volume:
+        """See `VolumeService.create`."""
+
+
+class VolumeService(Protocol):
+    """The requests of the store. Each call is one request, unless it says otherwise.
+
+    All of them raise `errors.CinderUnreachable` when no answer comes,
+    `errors.Refused` when Cinder or Keystone refuses the user
+    (`errors.NotAuthenticated`: Cinder refuses the token), and `errors.Broken` for
+    an answer that makes no sense; those with a volume's id raise
+    `errors.ImageVolumeGone` when there is no such volume. They may be called from
+    any thread.
+    """
+
+    def create(self, new: NewVolume) -> Volume:
+        """Begin to create a volume; its status is ``creating``.
+
+        Never sent twice. After `errors.Broken`, which includes a lost answer, a
+        volume may exist all the same: see `find`.
+
+        :raises errors.NoSpace: the project's quota is full
+        :raises errors.Misconfigured: the volume type does not exist
+        :raises errors.ImageVolumeInUse: the source's status does not permit a clone
+        """
+
+    def get(self, volume_id: str) -> Volume:
+        """The volume as it is now."""
+
+    def find(self, name: str) -> list[Volume]:
+        """The volumes of that name, in all projects that the store writes for."""
+
+    def type_name(self, text: str | None) -> str | None:
+        """The name of the volume type whose name or id is *text*.
+
+        *text* itself if no type that the store may see is called so. At most one
+        request for a text, ever.
+        """
+
+    def delete(self, volume_id: str) -> None:
+        """Begin to delete the volume.
+
+        :raises errors.ImageVolumeInUse: its state does not permit it now
+        """
+
+    def extend(self, volume_id: str, size_gib: int) -> None:
+        """Begin to extend an available volume; its status is ``extending``.
+
+        :raises errors.NoSpace: the project's quota is full
+        """
+
+    def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
+        """Set these keys and keep the others. Safe to repeat."""
+
+    def set_readonly(self, volume_id: str, is_readonly: bool = True) -> None:
+        """Let Cinder attach it read-only from now on, or not. Safe to repeat."""
+
+    def has_snapshots(self, volume_id: str) -> bool:
+        """Whether a snapshot depends on the volume."""
+
+    def last_fault(self, volume_id: str) -> Fault | None:
+        """The message that Cinder kept about the volume's last failure, if any."""
+
+    def attach(
+        self, volume_id: str, connector: Mapping[str, Any], mode: str
+    ) -> Attachment:
+        """Reserve the volume for this host and connect it, mode ``ro`` or ``rw``.
+
+        Two requests, neither sent twice: whatever happens to the second, which
+        takes long and may fail, the attachment's id is known and it is deleted.
+
+        :raises errors.ImageVolumeInUse: its state does not permit it now
+        :raises errors.Broken: Cinder's driver could not connect it
+        """
+
+    def reserve(self, volume_id: str) -> str:
+        """Reserve the volume, so that it cannot be deleted; the attachment's id.
+
+        :raises errors.ImageVolumeInUse: its state does not permit it now
+        """
+
+    def attachments(self, volume_id: str) -> list[str]:
+        """Ids of all the volume's attachments, of any host and in any state.
+
+        A volume that Cinder shows lists only those that were connected.
+        """
+
+    def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
+        """How an attached volume is reached; empty while it is only reserved.
+
+        For a volume on NFS ``format`` is ``raw`` or ``qcow2`` where Cinder knows it.
+        """
+
+    def complete(self, attachment_id: str) -> None:
+        """Say that the host has connected: the volume is ``in-use``."""
+
+    def detach(self, attachment_id: str) -> None:
+        """Delete the attachment. One that is gone already is not an error.
+
+        The volume is ``available`` when this returns, if it was the last one.
+        """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`service.VolumeService` over python-cinderclient, its only importer."""
+"""Cinder as the stores and the survey ask it: the only user of python-cinderclient."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -9,28 +9,40 @@ from typing import Any
 from cinderclient import client as cinderclient
 from cinderclient import exceptions as cinder_errors
 from keystoneauth1 import exceptions as keystone_errors
-from keystoneauth1 import session as keystone_session
-from oslo_utils import strutils
+from keystoneauth1.session import Session
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
+from glance_ontap_store import undo
+from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Pool
+from glance_ontap_store.cinder.api import Room
 from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeType
+from glance_ontap_store.cinder.translate import Translator
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.settings import expand
 
 # 3.54: the attach mode is an argument of the attachment (older Cinder: none
 # since Train). Nothing newer is needed.
-_MICROVERSION = "3.54"
+MICROVERSION = "3.54"
+_ERRORS = (
+    cinder_errors.ClientException,
+    cinder_errors.EndpointNotFound,
+    keystone_errors.ClientException,
+    *translate.MALFORMED,
+)
 
 
 class CinderClient:
-    """One store's view of Cinder, with the store's own session.
+    """`api.VolumeService`, and the questions of the survey, with one session.
 
-    Or a requester's: with its token, at the endpoint for its project.
+    The session is a store's, an administrator's, or a store's with the token of a
+    *requester* at the endpoint for its project.
 
     Requests that are safe to repeat go through a client that repeats them when
     the connection is lost; the others through one that does not: a POST that
@@ -40,26 +52,27 @@ class CinderClient:
     def __init__(
         self,
         settings: Settings,
-        session: keystone_session.Session,
+        session: Session,
         requester: Requester | None = None,
     ) -> None:
-        self._settings = settings
-        self._who = settings.describe_identity()
-        self._whose_quota = f"the project of {self._who}"
+        who = settings.describe_identity()
+        quota_owner = f"the project of {who}"
         # Where the store's volumes are in the requesters' projects, lists must
-        # reach beyond its own. Cinder minds it for administrators only.
+        # reach beyond its own. Cinder heeds it for administrators only.
         self._everywhere = {"all_tenants": 1} if settings.owned_by_project else {}
         auth = None
         if requester:
-            self._who = f"the requester's token, of project {requester.project_id}"
-            self._whose_quota = f"project {requester.project_id}, the requester's"
+            who = f"the requester's token, of project {requester.project_id}"
+            quota_owner = f"project {requester.project_id}, the requester's"
             self._everywhere = {}
             endpoint = _endpoint(settings, requester)
             auth = identity.acting_for(requester, endpoint, session)
+        self._translator = Translator(settings, who, quota_owner)
+        self._type_names: dict[str, str] = {}
 
         def client(retries: int) -> Any:
             return cinderclient.Client(
-                _MICROVERSION,
+                MICROVERSION,
                 session=session,
                 auth=auth,
                 service_type=settings.catalog.service_type,
@@ -72,10 +85,14 @@ class CinderClient:
         self._once = client(0)
         self._repeating = client(settings.http_retries)
 
+    # The requests of `api.VolumeService`.
+
     def create(self, new: NewVolume) -> Volume:
         try:
-            with self._translated(f"create volume {new.name!r}"):
-                return volume_from(
+            # Cinder answers 400 when a source's status permits no clone.
+            is_clone = new.source_id is not None
+            with self._request("create volume", repr(new.name), on_state=is_clone):
+                return _volume(
                     self._once.volumes.create(
                         new.size_gib,
                         name=new.name,
@@ -85,44 +102,49 @@ class CinderClient:
                     )
                 )
         except errors.ImageVolumeGone as error:
+            if new.source_id is not None:
+                raise
             # The only thing that a create can miss is its volume type.
             raise errors.Misconfigured(
                 f"Volume type {new.volume_type!r} does not exist, or is private to"
-                f" other projects than {self._whose_quota}."
+                f" other projects than {self._translator.quota_owner}."
                 " Create it or change ontap_volume_type."
             ) from error
 
     def get(self, volume_id: str) -> Volume:
-        with self._translated(f"show volume {volume_id}"):
-            return volume_from(self._repeating.volumes.get(volume_id))
+        with self._request("show volume", volume_id):
+            return _volume(self._repeating.volumes.get(volume_id))
 
     def find(self, name: str) -> list[Volume]:
-        with self._translated(f"list volumes named {name!r}"):
-            found = self._repeating.volumes.list(
-                search_opts={"name": name, **self._everywhere}
-            )
-            return [volume_from(volume) for volume in found]
+        return self.list_volumes({"name": name, **self._everywhere})
+
+    def type_name(self, text: str | None) -> str | None:
+        if not text:
+            return text
+        if text not in self._type_names:
+            named = (kind.name for kind in self.volume_types() if kind.is_called(text))
+            self._type_names[text] = next(named, text)
+        return self._type_names[text]
 
     def delete(self, volume_id: str) -> None:
-        with self._translated(f"delete volume {volume_id}", on_state=True):
+        with self._request("delete volume", volume_id, on_state=True):
             self._repeating.volumes.delete(volume_id)
 
     def extend(self, volume_id: str, size_gib: int) -> None:
-        with self._translated(
-            f"extend volume {volume_id} to {size_gib} GiB", on_state=True
-        ):
+        subject = f"{volume_id} to {size_gib} GiB"
+        with self._request("extend volume", subject, on_state=True):
             self._once.volumes.extend(volume_id, size_gib)
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
-        with self._translated(f"set the metadata of volume {volume_id}"):
+        with self._request("set the metadata of volume", volume_id):
             self._repeating.volumes.set_metadata(volume_id, dict(metadata))
 
-    def set_readonly(self, volume_id: str) -> None:
-        with self._translated(f"make volume {volume_id} read-only"):
-            self._repeating.volumes.update_readonly_flag(volume_id, True)
+    def set_readonly(self, volume_id: str, is_readonly: bool = True) -> None:
+        with self._request("set the read-only flag of volume", volume_id):
+            self._repeating.volumes.update_readonly_flag(volume_id, is_readonly)
 
     def has_snapshots(self, volume_id: str) -> bool:
-        with self._translated(f"list the snapshots of volume {volume_id}"):
+        with self._request("list the snapshots of volume", volume_id):
             found = self._repeating.volume_snapshots.list(
                 detailed=False,
                 search_opts={"volume_id": volume_id, **self._everywhere},
@@ -131,7 +153,7 @@ class CinderClient:
             return bool(found)
 
     def last_fault(self, volume_id: str) -> Fault | None:
-        with self._translated(f"list the messages about volume {volume_id}"):
+        with self._request("list the messages about volume", volume_id):
             found = self._repeating.messages.list(
                 search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
             )
@@ -142,19 +164,34 @@ class CinderClient:
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
     ) -> Attachment:
-        what = f"attach volume {volume_id}"
-        with self._translated(what, on_state=True):
-            reserved = self._once.attachments.create(volume_id, None, mode=mode)
-            attachment_id: str = reserved["id"]
+        attachment_id = self._reserve(volume_id, mode)
+        with contextlib.ExitStack() as stack:
+            undo.on_failure(stack, lambda error: self._take_back(attachment_id, error))
+            info = self._connect(volume_id, attachment_id, connector)
+            return Attachment(attachment_id, volume_id, info)
+        raise AssertionError("no exit callback hides an error")
+
+    def _connect(
+        self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        properties = {**connector, "mountpoint": "glance_store"}
         try:
-            with self._translated(what):
-                answer = self._once.attachments.update(
-                    attachment_id, {**connector, "mountpoint": "glance_store"}
-                )
-                return Attachment(attachment_id, volume_id, answer.connection_info)
-        except BaseException as error:
-            self._take_back(attachment_id, error)
+            with self._request("connect volume", volume_id):
+                answer = self._once.attachments.update(attachment_id, properties)
+                found: Mapping[str, Any] = answer.connection_info
+                return found
+        except errors.Broken as error:
+            if isinstance(error.__cause__, cinder_errors.ClientException):
+                raise errors.NotConnected(str(error)) from error.__cause__
             raise
+
+    def reserve(self, volume_id: str) -> str:
+        return self._reserve(volume_id, "ro")
+
+    def _reserve(self, volume_id: str, mode: str) -> str:
+        with self._request("attach volume", volume_id, on_state=True):
+            reserved = self._once.attachments.create(volume_id, None, mode=mode)
+            return str(reserved["id"])
 
     def _take_back(self, attachment_id: str, cause: BaseException) -> None:
         """Delete an attachment that could not be connected, because of *cause*."""
@@ -164,113 +201,95 @@ class CinderClient:
             errors.note(cause, f"Attachment {attachment_id} stays: {error}")
 
     def attachments(self, volume_id: str) -> list[str]:
-        with self._translated(f"list the attachments of volume {volume_id}"):
+        with self._request("list the attachments of volume", volume_id):
             found = self._repeating.attachments.list(
                 search_opts={"volume_id": volume_id, **self._everywhere}
             )
-            return [each.id for each in found]
+            return [attachment.id for attachment in found]
+
+    def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
+        with self._request("show attachment", attachment_id):
+            shown = self._repeating.attachments.show(attachment_id)
+            return dict(shown.connection_info or {})
 
     def complete(self, attachment_id: str) -> None:
-        with self._translated(f"complete attachment {attachment_id}"):
+        with self._request("complete attachment", attachment_id):
             self._once.attachments.complete(attachment_id)
 
     def detach(self, attachment_id: str) -> None:
         with contextlib.suppress(errors.ImageVolumeGone):
-            with self._translated(f"delete attachment {attachment_id}"):
+            with self._request("delete attachment", attachment_id):
                 self._repeating.attachments.delete(attachment_id)
 
-    def volume_format(self, attachment_id: str) -> str | None:
-        with self._translated(f"show attachment {attachment_id}"):
-            shown = self._repeating.attachments.show(attachment_id)
-            found: str | None = shown.connection_info.get("format")
-            return found
+    # The questions of the survey; some are answered to administrators only.
+
+    def newest_microversion(self) -> tuple[int, int]:
+        """The newest microversion that Cinder has."""
+        with self._request("show the versions of Cinder"):
+            major, minor = max(
+                tuple(int(part) for part in shown.version.split("."))
+                for shown in self._repeating.services.server_api_version()
+                if shown.version
+            )
+            return major, minor
+
+    def volume_types(self) -> tuple[VolumeType, ...]:
+        """The types that one may use; for an administrator all that exist."""
+        with self._request("list volume types"):
+            return tuple(
+                VolumeType(
+                    id=kind.id,
+                    name=kind.name,
+                    is_public=kind.is_public,
+                    extra_specs=dict(getattr(kind, "extra_specs", {})),
+                )
+                for kind in self._repeating.volume_types.list()
+            )
+
+    def encrypts(self, type_id: str) -> bool:
+        """Whether the host encrypts volumes of the type. For administrators."""
+        with self._request("show the encryption of volume type", type_id):
+            shown = self._repeating.volume_encryption_types.get(type_id)
+            return bool(getattr(shown, "provider", None))
+
+    def quota(self, project_id: str) -> dict[str, Room]:
+        """All quotas of the project, by Cinder's names."""
+        with self._request("show the quota of project", project_id):
+            shown = self._repeating.quotas.get(project_id, usage=True).to_dict()
+            return {
+                name: Room(quota["limit"], quota["in_use"] + quota["reserved"])
+                for name, quota in shown.items()
+                if isinstance(quota, dict)
+            }
+
+    def pools(self) -> tuple[Pool, ...]:
+        """All pools that the scheduler knows. For administrators."""
+        with self._request("list pools"):
+            return tuple(
+                _pool(shown) for shown in self._repeating.pools.list(detailed=True)
+            )
+
+    def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
+        """All volumes that match, however many pages Cinder makes of them."""
+        with self._request("list volumes", f"that match {dict(search)}"):
+            # cinderclient asks for the next page by marker until there is none.
+            found = self._repeating.volumes.list(search_opts=dict(search) or None)
+            return [_volume(shown) for shown in found]
 
     @contextlib.contextmanager
-    def _translated(self, what: str, on_state: bool = False) -> Iterator[None]:
-        """Cinder's and Keystone's errors as ours; *what* is a verb phrase.
+    def _request(
+        self, name: str, subject: str = "", on_state: bool = False
+    ) -> Iterator[None]:
+        """One request; its errors become ours.
 
-        *on_state*: the action needs a certain state of the volume, and Cinder
-        answers 400 when it has another.
+        *name* is a verb phrase, one of few, fit for a metric's label; *subject* is
+        whatever has ids in it. *on_state*: see `Translator.error`.
         """
         try:
             yield
-        except cinder_errors.ClientException as error:
-            raise self._from_answer(what, error, on_state) from error
-        except (
-            cinder_errors.EndpointNotFound,
-            keystone_errors.ClientException,
-        ) as error:
-            raise self._from_session(what, error) from error
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # cinderclient takes an answer apart without a look at it.
-            raise errors.Broken(
-                f"Cannot {what}: the answer is not one of Cinder's ({error!r}). Is"
-                " there a proxy between? Check the endpoint in Keystone's catalog."
-            ) from error
-
-    def _from_answer(
-        self, what: str, error: cinder_errors.ClientException, on_state: bool
-    ) -> errors.StoreError:
-        match error.code:
-            case 404 if _is_cinders_own(error):
-                return errors.ImageVolumeGone(f"Cannot {what}: {error}")
-            case 404:
-                # Gone would make Glance forget where the image lies.
-                return errors.Broken(
-                    f"Cannot {what}: not found, but it was not Cinder who said so. Is"
-                    " there a proxy between? Check the endpoint in Keystone's catalog."
-                )
-            case 413:
-                return errors.NoSpace(
-                    f"Cannot {what}: {error}. Raise the Cinder quota of"
-                    f" {self._whose_quota}, or delete images."
-                )
-            case 401:
-                return errors.NotAuthenticated(
-                    f"Cannot {what}: Cinder does not accept {self._who}: {error}. Has"
-                    " the token expired or been revoked, or does Cinder have another"
-                    " Keystone ([keystone_authtoken] of cinder.conf)?"
-                )
-            case 403:
-                return errors.Refused(
-                    f"Cannot {what}: Cinder refuses {self._who}: {error}. Check its"
-                    " roles and Cinder's policies."
-                )
-            case 400 | 409 if on_state:
-                return errors.ImageVolumeInUse(f"Cannot {what}: {error}")
-        return errors.Broken(f"Cannot {what}: {error}")
-
-    def _from_session(self, what: str, error: Exception) -> errors.StoreError:
-        who = self._settings.describe_identity()
-        reason = strutils.mask_password(str(error))
-        match error:
-            case keystone_errors.Unauthorized() | keystone_errors.Forbidden():
-                return errors.Refused(
-                    f"Cannot {what}: Keystone at {self._settings.auth_url} refuses"
-                    f" {who}: {reason}. Check the credentials of store"
-                    f" {self._settings.store_id!r}."
-                )
-            case keystone_errors.NotFound() if self._settings.is_by_application:
-                return errors.Refused(
-                    f"Cannot {what}: Keystone at {self._settings.auth_url} does not"
-                    f" know {who}: {reason}. Was it deleted? Check also that"
-                    " ontap_store_auth_address is Keystone's."
-                )
-            case keystone_errors.EndpointNotFound() | cinder_errors.EndpointNotFound():
-                return errors.Misconfigured(
-                    f"Cannot {what}: Keystone's catalog has no Cinder endpoint:"
-                    f" {reason}. Check ontap_catalog_info and ontap_os_region_name."
-                )
-            case keystone_errors.SSLError():
-                return errors.Misconfigured(
-                    f"Cannot {what}: a certificate was refused: {reason}. Set"
-                    " ontap_ca_certificates_file to the file of its authority."
-                )
-        return errors.CinderUnreachable(
-            f"Cannot {what}: no answer from Cinder or Keystone: {reason}. Check"
-            f" ontap_store_auth_address ({self._settings.auth_url}), the endpoint in"
-            " Keystone's catalog (ontap_catalog_info) and the network."
-        )
+        except _ERRORS as error:
+            what = f"{name} {subject}".rstrip()
+            raise self._translator.error(what, error, on_state) from error
 
 
 def _endpoint(settings: Settings, requester: Requester) -> str:
@@ -279,14 +298,9 @@ def _endpoint(settings: Settings, requester: Requester) -> str:
     return identity.endpoint_of(requester, settings.catalog, settings.region_name)
 
 
-def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
-    """Whether the answer had the form of Cinder's errors, and not a proxy's."""
-    # cinderclient sets the details only where it could parse a body.
-    return error.details is not None and error.message != "n/a"
-
-
-def volume_from(volume: Any) -> Volume:
-    """Of what cinderclient makes of a volume in an answer."""
+def _volume(volume: Any) -> Volume:
+    """The value of what cinderclient makes of a volume in an answer."""
+    shown: Mapping[str, Any] = volume.to_dict()
     return Volume(
         id=volume.id,
         status=volume.status,
@@ -294,4 +308,23 @@ def volume_from(volume: Any) -> Volume:
         metadata=dict(volume.metadata),
         volume_type=volume.volume_type,
         encrypted=bool(volume.encrypted),
+        name=shown.get("name"),
+        pool=shown.get("os-vol-host-attr:host"),
+        project_id=shown.get("os-vol-tenant-attr:tenant_id"),
+        created_at=shown.get("created_at"),
+        name_id=shown.get("os-vol-mig-status-attr:name_id"),
+    )
+
+
+def _pool(shown: Any) -> Pool:
+    # Drivers report a list of spellings, or one of them.
+    protocol = getattr(shown, "storage_protocol", None)
+    if isinstance(protocol, list):
+        protocol = protocol[0] if protocol else None
+    return Pool(
+        name=shown.name,
+        pool_name=getattr(shown, "pool_name", None),
+        backend_name=getattr(shown, "volume_backend_name", None),
+        vendor=getattr(shown, "vendor_name", None),
+        protocol=str(protocol).lower() if protocol else None,
     )

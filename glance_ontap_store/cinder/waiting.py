@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for Cinder to finish what it began."""
+"""Waits for Cinder to finish an action; each returns what it waited for."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import dataclasses
 import time
 from typing import Protocol
+from typing import TypeVar
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
 
+T = TypeVar("T")
+
 
 class Clock(Protocol):
-    """Time that passes: tests have one that passes at once."""
+    """Time that passes: tests have a clock whose time passes at once."""
 
     def monotonic(self) -> float:
         """Seconds since some moment."""
@@ -31,7 +35,16 @@ class SystemClock:
         time.sleep(seconds)
 
 
-# How long an action takes at the least: Cinder is not asked before it can be over.
+@dataclasses.dataclass(frozen=True)
+class WaitPolicy:
+    """The longest waits of a store, in seconds; see the options of these names."""
+
+    state_transition_s: float
+    attach_s: float
+    delete_s: float
+
+
+# The least time that an action takes: Cinder is not asked before it can be over.
 # A file is created in about 0.2 s; extending it starts qemu-img in the volume
 # service, 0.3 s and more.
 CREATE_S = 0.2
@@ -46,18 +59,42 @@ def intervals(first_s: float = 0.1, most_s: float = 2.0) -> Iterator[float]:
         interval = min(interval * 1.5, most_s)
 
 
-def until(clock: Clock, timeout_s: float, done: Callable[[], bool]) -> bool:
-    """Ask *done* at growing intervals; whether it said yes within *timeout_s*.
+def first(clock: Clock, timeout_s: float, ask: Callable[[], T | None]) -> T | None:
+    """The first answer of *ask* that is not None; None if *timeout_s* passes.
 
-    It is asked at least once, and a last time when the time is over.
+    *ask* is called at growing intervals: at least once, and a last time when the
+    time is over.
     """
     deadline = clock.monotonic() + timeout_s
     for interval in intervals():
-        if done():
-            return True
+        answer = ask()
+        if answer is not None:
+            return answer
         left = deadline - clock.monotonic()
         if left <= 0:
-            return False
+            return None
+        clock.sleep(min(interval, left))
+    raise AssertionError("intervals never end")
+
+
+def until(clock: Clock, timeout_s: float, is_done: Callable[[], bool]) -> bool:
+    """Whether *is_done* said yes within *timeout_s*; it is asked as by `first`."""
+    return bool(first(clock, timeout_s, lambda: is_done() or None))
+
+
+def while_busy(clock: Clock, timeout_s: float, action: Callable[[], T]) -> T:
+    """The value of *action*, which is repeated as long as the volume is in use.
+
+    :raises errors.ImageVolumeInUse: the last refusal, after *timeout_s*
+    """
+    deadline = clock.monotonic() + timeout_s
+    for interval in intervals():
+        try:
+            return action()
+        except errors.ImageVolumeInUse:
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                raise
         clock.sleep(min(interval, left))
     raise AssertionError("intervals never end")
 
@@ -71,8 +108,8 @@ def settled(
 ) -> Volume:
     """The volume once it has left the status of *begun* for ``available``.
 
-    *begun* is what Cinder last said of it. It is asked again after *least_s*, and
-    then ever more rarely: each question is a request.
+    *begun* is what Cinder last said of it. Cinder is asked again after *least_s*,
+    and then ever more rarely: each question is a request.
 
     :raises errors.NoSpace: no pool or quota had room
     :raises errors.Broken: it went to another status, or took too long

@@ -10,6 +10,7 @@ from cliff import columns
 from cliff import lister
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.survey import allocated as allocated_
 from glance_ontap_store.survey import cinder
@@ -18,7 +19,6 @@ from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
-from glance_ontap_store.survey.cinder import ListedVolume
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.inventory import Row
 
@@ -66,7 +66,7 @@ class _Volumes(lister.Lister):
         admin = cloud.session if cloud else None
         found: list[Row] = []
         # Stores of one project share its list, which may be long.
-        listed: dict[tuple[str, str], tuple[ListedVolume, ...]] = {}
+        listed: dict[tuple[str, str], tuple[Volume, ...]] = {}
         for store in stores:
             if store.settings is None:
                 raise errors.Misconfigured("; ".join(store.mistakes))
@@ -82,8 +82,8 @@ class _Volumes(lister.Lister):
         self,
         store: StoreConfig,
         admin: Any,
-        listed: dict[tuple[str, str], tuple[ListedVolume, ...]],
-    ) -> Iterable[ListedVolume]:
+        listed: dict[tuple[str, str], tuple[Volume, ...]],
+    ) -> Iterable[Volume]:
         """All volumes that may be the store's.
 
         Those of its project, since what Cinder registers itself does not name
@@ -109,7 +109,7 @@ class _Volumes(lister.Lister):
             store,
             inquiry.volumes(all_tenants=1, metadata={"ontap_store": store.id}),
         )
-        return cinder.all_seen(listed[place], marked)
+        return cinder.distinct(listed[place], marked)
 
     def _known(self, store: StoreConfig, answer: Answer[Any]) -> Any:
         """The answer; a list without all of them would be a wrong one."""

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides whether a Cinder volume can be served as an image."""
+"""Decides whether a Cinder volume can be served as an image. Pure."""
 
 import dataclasses
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.images import access
-from glance_ontap_store.images.record import FILLING
-from glance_ontap_store.images.record import SEALED
 from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
 from glance_ontap_store.units import GIB
 
 
@@ -25,27 +24,24 @@ class ImageVolume:
         return self.volume.id
 
     @property
-    def is_ours(self) -> bool:
-        """Whether this package wrote it, so that it is known to be raw."""
-        return self.record.state == SEALED
+    def is_sealed(self) -> bool:
+        """Whether this package sealed it: it is raw, and nothing writes to it."""
+        return self.record.state is State.SEALED
 
 
 def image_volume(volume: Volume, store_id: str | None) -> ImageVolume:
-    """Decide whether *volume* can be served as an image of store *store_id*.
+    """*volume* as an image of store *store_id*.
 
     :raises errors.ImageVolumeGone: it is being deleted
-    :raises errors.Refused: it is no image's, or another store's
-    :raises errors.Broken: its upload never finished, or Cinder gave it up
+    :raises errors.Refused: it is not an image's, or another store's
+    :raises errors.Broken: its upload never finished, its metadata makes no sense,
+        or Cinder gave it up
     """
-    access.check_ours(volume, store_id)
     record = Record.parse(volume.metadata)
+    access.check_is_of_store(volume.id, record, store_id)
     if volume.is_leaving:
         raise errors.ImageVolumeGone(f"Image-volume {volume.id} is being deleted.")
-    if record.state == FILLING:
-        raise errors.Broken(
-            f"Image-volume {volume.id} was never sealed: its upload by host"
-            f" {record.writer} did not finish. Delete the image and upload it again."
-        )
+    _check_state(volume, record)
     if volume.is_broken:
         raise errors.Broken(
             f"Image-volume {volume.id} is in state {volume.status!r} in Cinder:"
@@ -54,31 +50,54 @@ def image_volume(volume: Volume, store_id: str | None) -> ImageVolume:
     if volume.encrypted:
         raise errors.Broken(
             f"Image-volume {volume.id} is encrypted by its volume type"
-            f" {volume.volume_type!r}: what it stores is not the image. Use a volume"
+            f" {volume.volume_type!r}: its content is not the image. Use a volume"
             " type without encryption (NetApp Volume Encryption does no harm)."
         )
-    limit = volume.size_gib * GIB
-    size = limit if record.size is None else record.size
-    if size > limit:
-        raise errors.Broken(
-            f"Image-volume {volume.id} has {limit} bytes, its metadata says {size}."
-        )
-    return ImageVolume(volume, record, size)
+    return ImageVolume(volume, record, _size(volume, record))
 
 
-def belongs_to(volume: Volume, store_id: str | None, volume_type: str | None) -> bool:
-    """Whether an image-volume is the store's, for a location that names none.
-
-    Its metadata names the store; or Cinder made it itself
-    (``image_upload_use_cinder_backend``), which leaves an owner and no size, and
-    it has the store's volume type. Whatever upstream's store wrote has a size.
-    """
-    record = Record.parse(volume.metadata)
-    if record.store is not None:
-        return record.store == store_id
-    is_cinders_own = record.owner is not None and record.size is None
-    return (
-        is_cinders_own
-        and volume_type is not None
-        and (volume.volume_type == volume_type)
+def _check_state(volume: Volume, record: Record) -> None:
+    """Let pass what is sealed, and what other programs wrote, which has no state."""
+    match record.state:
+        case State.SEALED | None:
+            return
+        case State.FILLING:
+            raise errors.Broken(
+                f"Image-volume {volume.id} was never sealed: its upload by host"
+                f" {record.writer} did not finish. Delete the image and upload it"
+                " again."
+            )
+        case State.READING:
+            raise errors.Broken(
+                f"Volume {volume.id} is a reader's temporary clone, and not an image."
+            )
+    raise errors.Broken(
+        f"Image-volume {volume.id} is in state {record.state_text}, which this release"
+        " of the store does not serve. Upgrade the store on this host, or correct"
+        " ontap_state if somebody changed it."
     )
+
+
+def _size(volume: Volume, record: Record) -> int:
+    """The image's size in bytes; Cinder's own images are as long as the volume."""
+    if record.bad_size is not None:
+        raise errors.Broken(
+            f"The metadata of image-volume {volume.id} says image_size ="
+            f" {record.bad_size!r}, which is not a number of bytes: somebody changed"
+            " it. Set it to the size that Glance shows for the image."
+        )
+    limit = volume.size_gib * GIB
+    if record.size is None:
+        if record.is_by_this_store:
+            raise errors.Broken(
+                f"Image-volume {volume.id} is sealed, but its metadata lacks"
+                " image_size: somebody removed it. Set it to the size that Glance"
+                " shows for the image."
+            )
+        return limit
+    if record.size > limit:
+        raise errors.Broken(
+            f"Image-volume {volume.id} has {limit} bytes, its metadata says"
+            f" {record.size}."
+        )
+    return record.size

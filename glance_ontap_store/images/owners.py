@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose an image is, where the requester's project does not say it."""
+"""Finds the owner of an image, where the requester's project does not say it."""
 
 import dataclasses
 import re
 
 from keystoneauth1 import exceptions
-from keystoneauth1 import session as keystone_session
+from keystoneauth1.session import Session
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
+from glance_ontap_store.images import access
+from glance_ontap_store.images.access import Verdict
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
@@ -24,18 +26,17 @@ TIMEOUT_S = 5
 class Owners:
     """Asks Glance's API, with the requester's token.
 
-    The contract of `add` has the image's id and no owner. Glance lets its users
-    upload into images of their own project alone, so only administrators and
-    services, and Glance's own copies (whose context is elevated), are worth the
-    question.
+    `add` gets the image's id and no owner. Glance lets its users upload into images
+    of their own project alone, so it is asked for administrators and services, and
+    for its own copies, whose context is elevated.
     """
 
-    def __init__(self, settings: Settings, session: keystone_session.Session) -> None:
+    def __init__(self, settings: Settings, session: Session) -> None:
         self._settings = settings
         self._session = session
 
     def owner_of(self, image_id: str, requester: Requester) -> str | None:
-        """The project that owns the image; the requester's where that is sure.
+        """The project that owns the image: the requester's, where that is certain.
 
         Where Glance does not tell, it is the requester's too, with a warning.
         """
@@ -54,30 +55,34 @@ class Owners:
             )
             return requester.project_id
 
-    def may_delete(self, record: Record, requester: Requester) -> bool:
-        """Whether the image-volume's image is the requester's, or it may do anything.
+    def check_may_delete(
+        self, volume_id: str, record: Record, requester: Requester
+    ) -> None:
+        """Refuse a deletion that `access.may_delete` does not permit.
 
-        The store is not told which image is being deleted: a location that got into
-        another image must not take the volume along. Where the metadata names
-        another project, an administrator may have given the image away since then:
-        Glance knows.
+        :raises errors.Refused: the image is another project's, or Glance does not
+            tell whose it is
         """
-        if requester.is_trusted or record.owner in (None, requester.project_id):
-            return True
-        if record.image_id is None:
-            return False
+        verdict = access.may_delete(record, requester)
+        if verdict is Verdict.ASK_GLANCE:
+            verdict = self._verdict_of_glance(record, requester)
+        if verdict is not Verdict.YES:
+            raise access.refusal(volume_id)
+
+    def _verdict_of_glance(self, record: Record, requester: Requester) -> Verdict:
         try:
-            return self.ask(record.image_id, requester) == requester.project_id
+            owner = self.ask(record.image_id or "", requester)
         except errors.StoreError as error:
             LOG.info("Project %s: %s", requester.project_id, error)
-            return False
+            return Verdict.NO
+        return Verdict.YES if owner == requester.project_id else Verdict.NO
 
     def ask(self, image_id: str, requester: Requester) -> str | None:
-        """What Glance says, within `TIMEOUT_S` seconds.
+        """The project that owns the image, as Glance says within `TIMEOUT_S` seconds.
 
-        :raises errors.Refused: it shows the requester no such image
-        :raises errors.Broken: it does not answer, or nothing sensible
-        :raises errors.Misconfigured: it is not in the catalog
+        :raises errors.Refused: Glance does not show the image to the requester
+        :raises errors.Broken: Glance does not answer, or its answer makes no sense
+        :raises errors.Misconfigured: Glance is not in the service catalog
         """
         if not requester.token:
             raise errors.Refused("The request has no token to ask Glance with.")

@@ -1,134 +1,178 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image-volume opened for reading, also where somebody else has it attached."""
+"""Opens image-volumes for readers, also those that another process has attached."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import socket
 from typing import Protocol
-import uuid
 
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
+from glance_ontap_store import undo
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import NewVolume
-from glance_ontap_store.cinder.api import VolumeService
-from glance_ontap_store.cinder.discarding import Trash
-from glance_ontap_store.cinder.waiting import Clock
-from glance_ontap_store.images import record as record_
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.volumes import Volumes
+from glance_ontap_store.images import writer
 from glance_ontap_store.images.image_volume import ImageVolume
-from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
 from glance_ontap_store.transfer.device import Device
 
 LOG = logging.getLogger(__name__)
 
-# A volume that another reader is just letting go is free within this time, and one
-# that it is just attaching can be cloned after it; later, a clone is there sooner.
+# Another reader that is just letting the volume go has done so within this time, and
+# one that is just attaching it has attached it; later, a clone is there sooner.
 _BRIEF_WAIT_S = 2.0
+
+Opened = contextlib.AbstractContextManager[Device]
 
 
 class Attacher(Protocol):
-    """Makes a volume a device of this host for the length of a ``with``."""
+    """Opens volumes for reading on this host; see `attach.attacher.Attacher`."""
 
-    def readable(
-        self, volume_id: str, known_raw: bool, wait_s: float
-    ) -> contextlib.AbstractContextManager[Device]:
-        """The volume, open for reading; others are waited for *wait_s*.
+    def readable(self, volume_id: str, known_raw: bool, wait_s: float) -> Opened:
+        """The volume, attached."""
 
-        :raises errors.ImageVolumeInUse: somebody still has it
-        """
+    def beside(self, volume_id: str, neighbour_id: str, known_raw: bool) -> Opened:
+        """The volume, in the place of a neighbour that is attached."""
 
 
 class Reading:
     """Opens image-volumes of one store for the readers of this process."""
 
-    def __init__(
-        self,
-        volumes: VolumeService,
-        attacher: Attacher,
-        clock: Clock,
-        trash: Trash,
-        transition_timeout_s: float,
-        attach_wait_s: float,
-    ) -> None:
+    def __init__(self, volumes: Volumes, attacher: Attacher) -> None:
         self._volumes = volumes
         self._attacher = attacher
-        self._clock = clock
-        self._trash = trash
-        self._transition_timeout_s = transition_timeout_s
-        self._attach_wait_s = attach_wait_s
 
     @contextlib.contextmanager
     def opened(self, image: ImageVolume) -> Iterator[Device]:
         """The image-volume, or a temporary clone while another process has it.
 
-        Only what this store sealed is cloned: of other volumes it is not known
-        that nobody writes to them. Where no clone can be had, the other process
-        is waited for, ``ontap_attach_wait`` seconds.
+        Only what this store sealed is cloned: something may be writing to other
+        volumes. Where no clone can be had, the other process is waited for,
+        ``ontap_attach_wait`` seconds.
 
         :raises errors.ImageVolumeInUse: it was busy all that time
+        :raises errors.ImageVolumeStuck: its status does not end by itself
         """
         with contextlib.ExitStack() as stack:
+            wait_s = self._volumes.waits.attach_s
+            if image.is_sealed:
+                wait_s = min(_BRIEF_WAIT_S, wait_s)
             try:
-                brief = min(_BRIEF_WAIT_S, self._attach_wait_s)
-                device_ = stack.enter_context(self._attached(image, brief))
+                device = stack.enter_context(self._attached(image, wait_s))
             except errors.ImageVolumeInUse as busy:
-                device_ = stack.enter_context(self._opened_though(busy, image))
-            yield device_
+                if not image.is_sealed:
+                    raise
+                device = self._cloned_or_attached(stack, image, busy)
+            except errors.NotConnected as refusal:
+                device = stack.enter_context(self._beside_a_new_volume(image, refusal))
+            yield device
 
-    def _attached(
-        self, image: ImageVolume, wait_s: float
-    ) -> contextlib.AbstractContextManager[Device]:
-        return self._attacher.readable(image.id, image.is_ours, wait_s)
+    def _attached(self, image: ImageVolume, wait_s: float) -> Opened:
+        return self._attacher.readable(image.id, image.is_sealed, wait_s)
 
-    @contextlib.contextmanager
-    def _opened_though(
-        self, busy: errors.ImageVolumeInUse, image: ImageVolume
-    ) -> Iterator[Device]:
-        with contextlib.ExitStack() as stack:
-            try:
-                if not image.is_ours:
-                    raise busy  # and wait, as for a clone that cannot be had
-                device_ = stack.enter_context(self._cloned(image))
-            except errors.StoreError as error:
-                LOG.info("%s; waiting for image-volume %s", error, image.id)
-                device_ = stack.enter_context(
-                    self._attached(image, self._attach_wait_s)
-                )
-            yield device_
+    def _cloned_or_attached(
+        self,
+        stack: contextlib.ExitStack,
+        image: ImageVolume,
+        busy: errors.ImageVolumeInUse,
+    ) -> Device:
+        """A clone, or the image-volume itself if that comes free first.
+
+        Cinder clones no volume that is just being attached or detached, so a clone
+        that is refused for that is tried again. After another failure (a full
+        quota, say) only the volume itself is waited for.
+        """
+        ways: list[Callable[[], Opened]] = [
+            lambda: self._cloned(image),
+            lambda: self._attached(image, 0),
+        ]
+
+        def ask() -> Device | None:
+            for way in tuple(ways):
+                try:
+                    return stack.enter_context(way())
+                except errors.ImageVolumeInUse as error:
+                    LOG.debug("Image-volume %s: %s", image.id, error)
+                except (errors.ImageVolumeGone, errors.ImageVolumeStuck):
+                    raise
+                except errors.StoreError as error:
+                    if way is ways[-1]:
+                        raise
+                    LOG.info("%s; waiting for image-volume %s", error, image.id)
+                    ways.remove(way)
+            return None
+
+        device = waiting.first(self._volumes.clock, self._volumes.waits.attach_s, ask)
+        if device is None:
+            raise busy
+        return device
 
     @contextlib.contextmanager
     def _cloned(self, image: ImageVolume) -> Iterator[Device]:
-        """A clone of the image-volume, deleted afterwards.
+        """A clone of the image-volume, which is deleted afterwards."""
+        with self._temporary(image, size_gib=image.volume.size_gib, clone=True) as made:
+            LOG.info("Image-volume %s is busy: read from clone %s", image.id, made.id)
+            with contextlib.ExitStack() as stack:
+                try:
+                    opened = self._attacher.beside(made.id, image.id, known_raw=True)
+                    device = stack.enter_context(opened)
+                except errors.NotConnected as error:
+                    # The other process has let the image-volume go meanwhile, or
+                    # its protocol knows no neighbours.
+                    LOG.debug("Clone %s is attached: %s", made.id, error)
+                    opened = self._attacher.readable(made.id, known_raw=True, wait_s=0)
+                    device = stack.enter_context(opened)
+                yield device
+
+    @contextlib.contextmanager
+    def _beside_a_new_volume(
+        self, image: ImageVolume, refusal: errors.NotConnected
+    ) -> Iterator[Device]:
+        """The image-volume, in the place where a new volume of its type lies.
+
+        Cinder makes volumes of images by cloning, without a record of their format,
+        and refuses to connect one whose content looks like vmdk, vdi, vhd and others.
+        Where the type may put the new volume on another FlexVol, this may fail.
+
+        :raises errors.NotConnected: *refusal*, with a note of what failed here
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                made = stack.enter_context(self._temporary(image, 1, clone=False))
+                stack.enter_context(self._attacher.readable(made.id, True, wait_s=0))
+                opened = self._attacher.beside(image.id, made.id, image.is_sealed)
+                device = stack.enter_context(opened)
+            except errors.StoreError as error:
+                errors.note(refusal, f"Nor can it be read another way: {error}")
+                raise refusal from error
+            yield device
+
+    @contextlib.contextmanager
+    def _temporary(
+        self, image: ImageVolume, size_gib: int, clone: bool
+    ) -> Iterator[Volume]:
+        """A volume of the image-volume's type, or its clone, deleted afterwards.
 
         If the process dies meanwhile, a volume stays whose metadata says
-        ``reading`` and which host read.
+        ``reading``, and which process of which host read.
         """
-        record = Record(
-            store=image.record.store,
-            state=record_.READING,
-            writer=socket.gethostname(),
-            write_id=str(uuid.uuid4()),
-        )
-        clone = self._trash.create(
+        record = writer.new_record(State.READING, image.record.store)
+        made = self._volumes.create(
             NewVolume(
                 name=f"reading-{image.id}",
-                size_gib=image.volume.size_gib,
-                volume_type=None,
+                size_gib=size_gib,
+                volume_type=None if clone else image.volume.volume_type,
                 metadata=record.to_metadata(),
-                source_id=image.id,
+                source_id=image.id if clone else None,
             )
         )
         with contextlib.ExitStack() as stack:
-            stack.callback(self._trash.discard, clone.id)
-            LOG.info("Image-volume %s is busy: read from clone %s", image.id, clone.id)
-            waiting.settled(
-                self._volumes,
-                self._clock,
-                clone,
-                waiting.CREATE_S,
-                self._transition_timeout_s,
+            undo.always(
+                stack,
+                f"delete volume {made.id}",
+                lambda: self._volumes.discard(made.id),
             )
-            yield stack.enter_context(
-                self._attacher.readable(clone.id, known_raw=True, wait_s=0)
-            )
+            yield made

@@ -3,82 +3,109 @@
 
 from collections.abc import Mapping
 import dataclasses
+import enum
+import re
 
-from glance_ontap_store import errors
 
-# The states of an image-volume that this store wrote.
-FILLING = "filling"
+class State(str, enum.Enum):
+    """The state of a volume that this store made, as its metadata says it.
 
-SEALED = "sealed"
+    Only what is listed here is understood: a release that adds a state gives it a
+    new word, which older releases take for `UNKNOWN` and neither serve, size nor
+    claim.
+    """
 
-# The state of a temporary clone, which is no image-volume.
-READING = "reading"
+    # Being written; its bytes are not an image yet.
+    FILLING = "filling"
+    # Whole, read-only, durable on the array.
+    SEALED = "sealed"
+    # A temporary clone for a reader, which is not an image-volume.
+    READING = "reading"
+    # A word, or a format, that this release does not know.
+    UNKNOWN = "unknown"
+
+
+# The version of this format. A release that changes the meaning of a key writes
+# another one, and this release then takes the state for `State.UNKNOWN`.
+FORMAT = "1"
 
 # Cinder limits a metadata value to 255 characters; sha512 in hex has 128.
 _IMAGE_ID = "glance_image_id"
-
 _OWNER = "image_owner"
-
 _SIZE = "image_size"
-
 _STORE = "ontap_store"
-
 _STATE = "ontap_state"
-
+_FORMAT = "ontap_format"
 _WRITER = "ontap_writer"
-
+_PROCESS = "ontap_process"
+_STARTED = "ontap_started"
 _WRITE_ID = "ontap_write_id"
-
 _HASH_ALGO = "ontap_hash_algo"
-
 _HASH_VALUE = "ontap_hash_value"
+
+# str.isdecimal would take digits of other scripts, and int would read them.
+_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What an image-volume's metadata says about it.
+    """The metadata of an image-volume, parsed.
 
-    ``glance_image_id``, ``image_owner`` and ``image_size`` are those of
-    upstream's cinder store; Cinder itself acts on ``image_owner``. The
-    ``ontap_`` keys are this store's: ``store`` (the store's id), ``state``
-    (``filling`` until every byte is on the array, then ``sealed``), ``writer``
-    (the host that fills it), ``write_id`` (one upload attempt) and the
-    multihash.
+    ``glance_image_id``, ``image_owner`` and ``image_size`` (bytes) are those of
+    upstream's cinder store; Cinder itself acts on ``image_owner``. The ``ontap_``
+    keys are this store's:
+
+    ``store``
+        The store's id; missing for a store without one.
+    ``state``, ``format``
+        See `State` and `FORMAT`.
+    ``writer``, ``process``, ``started``
+        The host that writes the volume, the process there (see
+        `writer.this_process`), and when it began, in UTC: by them a dead writer is
+        told from a slow one.
+    ``write_id``
+        One attempt to write it.
+    ``hash_algo``, ``hash_value``
+        The multihash.
+
+    *bad_size* is ``image_size`` where it is not a number; *size* is None then.
+    *state_text* is the word of a state that is `State.UNKNOWN`.
     """
 
     image_id: str | None = None
     owner: str | None = None
     size: int | None = None
     store: str | None = None
-    state: str | None = None
+    state: State | None = None
     writer: str | None = None
+    process: str | None = None
+    started: str | None = None
     write_id: str | None = None
     hash_algo: str | None = None
     hash_value: str | None = None
+    bad_size: str | None = None
+    state_text: str | None = None
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> "Record":
-        """Read a volume's metadata; keys of others are ignored.
-
-        :raises errors.Broken: when ``image_size`` is not a size
-        """
+        """Read a volume's metadata. It never fails; keys of others are ignored."""
         size = metadata.get(_SIZE)
-        if size is not None and not size.isdecimal():
-            raise errors.Broken(
-                f"The image-volume's metadata says {_SIZE}={size!r}, which is not"
-                " a number of bytes: somebody changed it. Set it to the size that"
-                " Glance shows for the image."
-            )
+        is_number = size is not None and _NUMBER.fullmatch(size) is not None
+        state = _state(metadata)
         return cls(
             image_id=metadata.get(_IMAGE_ID),
             owner=metadata.get(_OWNER),
-            size=None if size is None else int(size),
+            size=int(size) if size is not None and is_number else None,
             store=metadata.get(_STORE),
-            state=metadata.get(_STATE),
+            state=state,
             writer=metadata.get(_WRITER),
+            process=metadata.get(_PROCESS),
+            started=metadata.get(_STARTED),
             write_id=metadata.get(_WRITE_ID),
             hash_algo=metadata.get(_HASH_ALGO),
             hash_value=metadata.get(_HASH_VALUE),
+            bad_size=None if is_number else size,
+            state_text=_state_text(metadata) if state is State.UNKNOWN else None,
         )
 
     def to_metadata(self) -> dict[str, str]:
@@ -88,8 +115,11 @@ class Record:
             _OWNER: self.owner,
             _SIZE: None if self.size is None else str(self.size),
             _STORE: self.store,
-            _STATE: self.state,
+            _STATE: None if self.state is None else self.state.value,
+            _FORMAT: None if self.state is None else FORMAT,
             _WRITER: self.writer,
+            _PROCESS: self.process,
+            _STARTED: self.started,
             _WRITE_ID: self.write_id,
             _HASH_ALGO: self.hash_algo,
             _HASH_VALUE: self.hash_value,
@@ -104,3 +134,30 @@ class Record:
         owner at once and the image's id later.
         """
         return bool(self.image_id or self.owner)
+
+    @property
+    def is_by_this_store(self) -> bool:
+        """Whether a store of this package made the volume, of whatever release."""
+        return self.state is not None or self.store is not None
+
+
+def _state(metadata: Mapping[str, str]) -> State | None:
+    """The state; None for a volume that another program made."""
+    text = metadata.get(_STATE)
+    if text is None:
+        # Upstream's store and Cinder write no key of ours.
+        return State.UNKNOWN if _STORE in metadata else None
+    # Releases before the format had a number wrote what format 1 means.
+    if metadata.get(_FORMAT, FORMAT) != FORMAT:
+        return State.UNKNOWN
+    try:
+        return State(text)
+    except ValueError:
+        return State.UNKNOWN
+
+
+def _state_text(metadata: Mapping[str, str]) -> str:
+    text = repr(metadata.get(_STATE, "(none)"))
+    if (found := metadata.get(_FORMAT, FORMAT)) != FORMAT:
+        text += f" of format {found!r}"
+    return text

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 
+from glance_ontap_store.cinder.api import Pool
+from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.settings import Password
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Answer
@@ -76,46 +79,9 @@ class Login:
     roles: frozenset[str]
 
 
-@dataclasses.dataclass(frozen=True)
-class VolumeType:
-    """A volume type of Cinder. Only administrators see all *extra_specs*."""
-
-    id: str
-    name: str
-    is_public: bool
-    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def is_called(self, text: str | None) -> bool:
-        """Whether *text* is the type's name or its id."""
-        return text in (self.id, self.name)
-
-
 def called(text: str | None, types: Iterable[VolumeType]) -> VolumeType | None:
     """The volume type with this name or id, if it is among *types*."""
     return next((kind for kind in types if text and kind.is_called(text)), None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Room:
-    """One quota of a project; *limit* is -1 if it is unlimited."""
-
-    limit: int
-    used: int
-
-    @property
-    def left(self) -> float:
-        return float("inf") if self.limit < 0 else self.limit - self.used
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """One pool of Cinder's scheduler: with ONTAP over NFS, one FlexVol."""
-
-    name: str
-    pool_name: str | None
-    backend_name: str | None
-    vendor: str | None
-    protocol: str | None
 
 
 @dataclasses.dataclass(frozen=True)

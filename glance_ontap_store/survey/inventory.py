@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
-from glance_ontap_store import errors
 from glance_ontap_store import units
-from glance_ontap_store.images import image_volume
-from glance_ontap_store.images import record as record_
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images import access
 from glance_ontap_store.images.record import Record
-from glance_ontap_store.survey.cinder import ListedVolume
+from glance_ontap_store.images.record import State
 
 # What Cinder registered itself, and what a changed metadata no longer tells.
 BY_CINDER = "by cinder"
@@ -39,41 +38,38 @@ class Row:
 
     @property
     def is_image(self) -> bool:
-        return self.state != record_.READING
+        return self.state != State.READING.value
 
 
-def row(seen: ListedVolume, store_id: str, volume_type: str | None) -> Row | None:
-    """The volume as a row of the store; None if it is not the store's."""
-    volume = seen.volume
+def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
+    """The volume as a row of the store; None if it is not the store's.
+
+    *type_name* is the name, not the id, of the store's volume type.
+    """
+    record = Record.parse(volume.metadata)
+    is_clone = record.store == store_id and record.state is State.READING
+    if not is_clone and not access.claims(volume, record, store_id, type_name):
+        return None
+    state = record.state.value if record.state else BY_CINDER
     size: int | None = None
-    try:
-        record = Record.parse(volume.metadata)
-        if not image_volume.belongs_to(volume, store_id, volume_type):
-            return None
-        state = record.state or BY_CINDER
-        if state == record_.SEALED:
-            size = record.size
-        elif state == BY_CINDER:
-            # Cinder's own images are as long as the volume.
-            size = volume.size_gib * units.GIB
-    except errors.Broken:
-        # Its size is not a number: read the rest, to say whose it is.
-        readable = {**volume.metadata, "image_size": "0"}
-        record = Record.parse(readable)
-        if record.store != store_id:
-            return None
+    if record.bad_size is not None:
         state = UNREADABLE
+    elif record.state is State.SEALED:
+        size = record.size
+    elif record.state is None:
+        # Cinder's own images are as long as the volume.
+        size = volume.size_gib * units.GIB
     return Row(
         store=store_id,
         image_id=record.image_id,
-        owner=record.owner or seen.project_id,
+        owner=record.owner or volume.project_id,
         volume_id=volume.id,
-        pool=seen.pool,
+        pool=volume.pool,
         size_gib=volume.size_gib,
         image_size=size,
         state=state,
         status=volume.status,
-        file=seen.file,
+        file=f"volume-{volume.backing_id}",
     )
 
 

@@ -29,35 +29,7 @@ def asked(question: Callable[[], T]) -> Answer[T]:
     try:
         return question()
     except exceptions.ClientException as error:
-        return Unknown(_reason(error), strutils.mask_password(str(error)))
-
-
-def _reason(error: Exception) -> Reason:
-    match error:
-        case exceptions.Unauthorized():
-            return Reason.UNAUTHORIZED
-        case exceptions.Forbidden():
-            return Reason.FORBIDDEN
-        case exceptions.NotFound():
-            # Of an application credential that there is not; else of a server that
-            # is no Keystone.
-            return Reason.MISSING if _is_keystones(error) else Reason.UNREACHABLE
-        case exceptions.EndpointNotFound():
-            return Reason.NO_ENDPOINT
-        case exceptions.SSLError():
-            return Reason.CERTIFICATE
-        case exceptions.ConnectFailure() | exceptions.DiscoveryFailure():
-            return Reason.UNREACHABLE
-    return Reason.BROKEN
-
-
-def _is_keystones(error: exceptions.HttpError) -> bool:
-    """Whether the answer has the form of Keystone's errors."""
-    try:
-        body = error.response.json() if error.response is not None else None
-    except ValueError:
-        return False
-    return isinstance(body, dict) and "error" in body
+        return Unknown(identity.reason_of(error), strutils.mask_password(str(error)))
 
 
 def session_of(settings: Settings) -> session_.Session:

@@ -55,14 +55,18 @@ def make_client(**changes):
 SIZE = 5000
 
 
-def upload():
-    return Upload(
-        image_id="image-1",
-        owner="acme",
-        reader=OnePass(Pattern(SIZE)),
-        size=0,
-        hash_algo="sha256",
-    )
+def upload(content=SIZE, announced=0, **changes):
+    """An upload of *content*, or of that many bytes; *announced* 0 for unknown."""
+    if isinstance(content, int):
+        content = Pattern(content)
+    wanted = {
+        "image_id": "image-1",
+        "owner": "acme",
+        "reader": OnePass(content),
+        "size": announced,
+        "hash_algo": "sha256",
+    }
+    return Upload(**{**wanted, **changes})
 
 
 def assert_nothing_is_left(cloud):

@@ -20,8 +20,8 @@ import pytest
 
 from glance_ontap_store import units
 from glance_ontap_store.cinder.api import Volume
-from glance_ontap_store.images import record as record_
 from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
 from glance_ontap_store.tests.fakes import glance
 from glance_ontap_store.tests.fakes.glance import Content
 from glance_ontap_store.tests.fakes.glance import Context
@@ -238,7 +238,7 @@ class StoreContract:
         assert record.owner == "globex"
         assert record.size == added.size
         assert record.store == rig.store_id
-        assert record.state == record_.SEALED
+        assert record.state is State.SEALED
         assert record.hash_algo == self.hash_algo
         assert record.hash_value == added.multihash
 
@@ -437,7 +437,7 @@ class StoreContract:
     @pytest.mark.parametrize("call", ["get", "get_size"])
     def test_an_unfinished_upload_is_not_served(self, rig, add, call):
         added = add()
-        rig.set_metadata(added.volume_id, {"ontap_state": record_.FILLING})
+        rig.set_metadata(added.volume_id, {"ontap_state": State.FILLING.value})
         with pytest.raises(exceptions.BackendException, match="never sealed"):
             getattr(rig.store, call)(added.location)
 
@@ -469,7 +469,7 @@ class StoreContract:
 
     def test_an_unfinished_upload_can_be_deleted(self, rig, add):
         added = add()
-        rig.set_metadata(added.volume_id, {"ontap_state": record_.FILLING})
+        rig.set_metadata(added.volume_id, {"ontap_state": State.FILLING.value})
         rig.store.delete(added.location)
         rig.settle()
         with pytest.raises(exceptions.NotFound):
@@ -523,7 +523,7 @@ class StoreContract:
                 {"image_owner": "globex", "ontap_store": "other"}
             ),
             "unfinished": rig.make_volume(
-                {"image_owner": "globex", "ontap_state": record_.FILLING}
+                {"image_owner": "globex", "ontap_state": State.FILLING.value}
             ),
             "none": str(uuid.uuid4()),
         }

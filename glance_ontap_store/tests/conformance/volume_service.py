@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every `cinder.service.VolumeService` does."""
+"""The contract of `cinder.api.VolumeService`."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -316,10 +316,39 @@ class VolumeServiceContract:
         volumes.delete(volume.id)
         assert self._wait_gone(volumes, clock, volume.id)
 
-    def test_the_format_of_an_attached_volume(self, volumes, connector, make):
+    def test_the_connection_of_an_attachment_is_shown(self, volumes, connector, make):
         attachment = volumes.attach(make().id, connector, "ro")
-        assert volumes.volume_format(attachment.id) == "raw"
+        shown = volumes.connection_info(attachment.id)
+        for key in ("driver_volume_type", "export", "name"):
+            assert shown[key] == attachment.connection_info[key]
+        assert shown["format"] == "raw"
         volumes.detach(attachment.id)
+
+    def test_a_reserved_volume_is_kept_and_not_connected(self, volumes, clock, make):
+        volume = make()
+        attachment_id = volumes.reserve(volume.id)
+        assert volumes.connection_info(attachment_id) == {}
+        assert volumes.attachments(volume.id) == [attachment_id]
+        with pytest.raises(errors.ImageVolumeInUse):
+            volumes.delete(volume.id)
+        volumes.detach(attachment_id)
+        assert volumes.get(volume.id).status == "available"
+
+    def test_a_clone_of_a_volume_that_is_being_attached_is_refused_as_busy(
+        self, volumes, connector, make
+    ):
+        volume = make()
+        attachment = volumes.attach(volume.id, connector, "ro")
+        with pytest.raises(errors.ImageVolumeInUse):
+            make(source_id=volume.id, volume_type=None)
+        volumes.complete(attachment.id)
+        assert make(source_id=volume.id, volume_type=None).size_gib == volume.size_gib
+        volumes.detach(attachment.id)
+
+    def test_a_type_has_one_name(self, volumes):
+        assert volumes.type_name(self.volume_type) == self.volume_type
+        assert volumes.type_name("no such type") == "no such type"
+        assert volumes.type_name(None) is None
 
     @pytest.mark.parametrize(
         "call",

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder with its state in memory and its volumes as files.
 
-What it models was read in cinder/volume/api.py: which status permits what, that
-an attachment reserves a volume, that the readonly flag makes attachments read-only.
-What it does not: pools, retype, migration, other projects' policies.
+It models what cinder/volume/api.py does: which status permits what, that an
+attachment reserves a volume, that the readonly flag makes attachments read-only;
+and what the NFS drivers do: the format of a volume is recorded when it is created,
+and guessed from its content when it was made by cloning. It does not model pools,
+retype, migration and other projects' policies.
 """
 
 from collections.abc import Mapping
@@ -44,6 +46,7 @@ class VolumeType:
     # Of the connection: "nfs", or what this release does not support.
     protocol: str = "nfs"
     mount_options: str | None = None
+    id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclasses.dataclass
@@ -58,7 +61,11 @@ class _Volume:
     is_readonly: bool = False
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Those that a host was told how to connect.
+    connected: set[str] = dataclasses.field(default_factory=set)
     snapshots: set[str] = dataclasses.field(default_factory=set)
+    # Cinder records no format of volumes that were made by cloning.
+    is_format_recorded: bool = True
     fault: Fault | None = None
     # When the present action ends, and the status then; None: it is gone.
     ends_at: float | None = None
@@ -66,7 +73,7 @@ class _Volume:
 
 
 class FakeCinder:
-    """`service.VolumeService`. An action takes *action_s* of the clock's time."""
+    """`cinder.api.VolumeService`. An action takes *action_s* of the clock's time."""
 
     def __init__(
         self,
@@ -103,6 +110,7 @@ class FakeCinder:
             volume = self._make(new, type_name, kind)
             if source:
                 shutil.copyfile(source.path, volume.path)
+                volume.is_format_recorded = False
             if kind.defect:
                 volume.status_then = "error"
                 volume.fault = Fault(UNKNOWN_FAULT, kind.defect)
@@ -118,7 +126,9 @@ class FakeCinder:
             return None
         source = self._find(new.source_id)
         if source.status not in ("available", "in-use"):
-            raise errors.Broken(f"Source volume is {source.status}. (HTTP 400)")
+            raise errors.ImageVolumeInUse(
+                f"Originating source volume is {source.status}. (HTTP 400)"
+            )
         return source
 
     def _make(self, new: NewVolume, type_name: str, kind: VolumeType) -> _Volume:
@@ -151,6 +161,11 @@ class FakeCinder:
         with self._lock:
             found = [self._settled(volume) for volume in list(self._volumes.values())]
             return [self._shown(each) for each in found if each and each.name == name]
+
+    def type_name(self, text: str | None) -> str | None:
+        return next(
+            (name for name, kind in self._types.items() if kind.id == text), text
+        )
 
     def delete(self, volume_id: str) -> None:
         with self._lock:
@@ -192,12 +207,12 @@ class FakeCinder:
             assert all(len(value) <= 255 for value in metadata.values())
             volume.metadata.update(metadata)
 
-    def set_readonly(self, volume_id: str) -> None:
+    def set_readonly(self, volume_id: str, is_readonly: bool = True) -> None:
         with self._lock:
             volume = self._find(volume_id)
             if volume.status != "available":
                 raise errors.Broken(f"Volume {volume_id} is {volume.status}: HTTP 400")
-            volume.is_readonly = True
+            volume.is_readonly = is_readonly
 
     def has_snapshots(self, volume_id: str) -> bool:
         with self._lock:
@@ -213,25 +228,44 @@ class FakeCinder:
     ) -> Attachment:
         assert connector["host"], "a connector without a host"
         with self._lock:
+            attachment_id = self._reserve(volume_id, mode, "attaching")
             volume = self._find(volume_id)
-            kind = self._types[volume.type_name]
-            shares = kind.is_multiattach and volume.status in ("attaching", "in-use")
-            if volume.status != "available" and not shares:
-                raise errors.ImageVolumeInUse(
-                    f"Volume {volume_id} is {volume.status}, not available. (HTTP 400)"
+            if not volume.is_format_recorded and _looks_foreign(volume.path):
+                self.detach(attachment_id)
+                raise errors.NotConnected(
+                    f"Cannot connect volume {volume_id}: nfs volume must be a valid"
+                    " raw or qcow2 image. (HTTP 500)"
                 )
-            attachment_id = str(uuid.uuid4())
-            volume.attachments[attachment_id] = "ro" if volume.is_readonly else mode
-            if not shares:
-                volume.status = "attaching"
-            info = {
-                "driver_volume_type": kind.protocol,
-                "export": kind.export,
-                "name": os.path.basename(volume.path),
-                "options": kind.mount_options,
-                "format": self._format(kind),
-            }
-            return Attachment(attachment_id, volume_id, info)
+            volume.connected.add(attachment_id)
+            return Attachment(attachment_id, volume_id, self._connection(volume))
+
+    def reserve(self, volume_id: str) -> str:
+        with self._lock:
+            return self._reserve(volume_id, "ro", "reserved")
+
+    def _reserve(self, volume_id: str, mode: str, status: str) -> str:
+        volume = self._find(volume_id)
+        kind = self._types[volume.type_name]
+        shares = kind.is_multiattach and volume.status in ("attaching", "in-use")
+        if volume.status != "available" and not shares:
+            raise errors.ImageVolumeInUse(
+                f"Volume {volume_id} is {volume.status}, not available. (HTTP 400)"
+            )
+        attachment_id = str(uuid.uuid4())
+        volume.attachments[attachment_id] = "ro" if volume.is_readonly else mode
+        if not shares:
+            volume.status = status
+        return attachment_id
+
+    def _connection(self, volume: _Volume) -> dict[str, Any]:
+        kind = self._types[volume.type_name]
+        return {
+            "driver_volume_type": kind.protocol,
+            "export": kind.export,
+            "name": os.path.basename(volume.path),
+            "options": kind.mount_options,
+            "format": "qcow2" if kind.is_qcow2 else "raw",
+        }
 
     def attachments(self, volume_id: str) -> list[str]:
         with self._lock:
@@ -250,15 +284,18 @@ class FakeCinder:
             if volume is None:
                 return
             del volume.attachments[attachment_id]
+            volume.connected.discard(attachment_id)
             if not volume.attachments:
                 volume.status = "available"
 
-    def volume_format(self, attachment_id: str) -> str | None:
+    def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
         with self._lock:
             volume = self._attached(attachment_id)
             if volume is None:
                 raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
-            return self._format(self._types[volume.type_name])
+            if attachment_id not in volume.connected:
+                return {}
+            return self._connection(volume)
 
     # What a test looks at, and does behind the store's back.
 
@@ -338,6 +375,7 @@ class FakeCinder:
             metadata=dict(volume.metadata),
             volume_type=volume.type_name,
             encrypted=self._types[volume.type_name].is_encrypted,
+            name=volume.name,
         )
 
     def _check_quota(self, more_gib: int) -> None:
@@ -354,6 +392,17 @@ class FakeCinder:
             if self._types[volume.type_name].export == export
         )
 
-    @staticmethod
-    def _format(kind: VolumeType) -> str:
-        return "qcow2" if kind.is_qcow2 else "raw"
+
+# Of the formats that oslo.utils finds: magic and its offset.
+_FOREIGN = (
+    (b"KDMV", 0),
+    (b"conectix", 0),
+    (b"vhdxfile", 0),
+    (b"\x7f\x10\xda\xbe", 0x40),
+)
+
+
+def _looks_foreign(path: str) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    return any(head.startswith(magic, at) for magic, at in _FOREIGN)

@@ -12,13 +12,21 @@ from glance_store import multi_backend
 from oslo_config import cfg
 import pytest
 
+from glance_ontap_store import backend
 from glance_ontap_store import errors
 from glance_ontap_store.attach.attacher import Attacher
 from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.attach.nfs.transport import NfsTransport
+from glance_ontap_store.attach.transport import Transport
+from glance_ontap_store.attach.transport import Transports
 from glance_ontap_store.backend import Backend
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.volumes import Volumes
+from glance_ontap_store.cinder.waiting import WaitPolicy
+from glance_ontap_store.images.filling import StreamFiller
 from glance_ontap_store.images.lifecycle import Lifecycle
+from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.store import Store
 from glance_ontap_store.tests.fakes.cinder import FakeCinder
@@ -41,6 +49,8 @@ TYPES = {
     "broken": VolumeType("192.0.2.1:/fv1", defect="The array said no"),
     "iscsi": VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
 }
+
+WAITS = WaitPolicy(state_transition_s=300, attach_s=120, delete_s=10)
 
 PROJECT_OPTIONS = {
     "ontap_store_auth_address": "http://keystone.example.com/v3",
@@ -70,32 +80,45 @@ class FakeCloud:
         self.built: list[Settings] = []
         self.owners = FakeOwners()
 
-    def attacher(self) -> Attacher:
-        return Attacher(self.volumes, FakeHost(), self.mounts, self.clock)
+    def attacher(self, transport: Transport | None = None) -> Attacher:
+        """This host's, over the fakes; *transport* None: NFS over fake mounts."""
+        nfs = Transports({"nfs": NfsTransport(self.mounts)})
+        return Attacher(self.waiting_volumes(), FakeHost(), transport or nfs)
+
+    def waiting_volumes(self, waits: WaitPolicy = WAITS) -> Volumes:
+        """The volumes of a store with these waits."""
+        return Volumes(self.volumes, self.clock, waits)
 
     def build(self, settings: Settings) -> Backend:
         """`backend.build`, over the fakes."""
         self.built.append(settings)
+        volumes = self.waiting_volumes(backend.wait_policy(settings))
         return Backend(
             settings,
-            self.lifecycle(settings),
+            backend.lifecycle(settings, volumes, self.attacher()),
             self.owners,
+            volumes,
             lambda requester: self.volumes,
         )
 
-    def lifecycle(self, settings: Settings | None = None, **changes: Any) -> Lifecycle:
-        wanted: dict[str, Any] = {
-            "store_id": settings.store_id if settings else "fv1",
-            "volume_type": settings.volume_type if settings else "ontap-fv1",
-            "volumes": self.volumes,
-            "attacher": self.attacher(),
-            "clock": self.clock,
-            "transition_timeout_s": settings.transition_timeout_s if settings else 300,
-            "attach_wait_s": settings.attach_wait_s if settings else 120,
-            "delete_wait_s": settings.delete_wait_s if settings else 10,
-            "thin_upload": settings.thin_upload if settings else True,
-        }
-        return Lifecycle(**{**wanted, **changes})
+    def lifecycle(
+        self,
+        store_id: str | None = "fv1",
+        volume_type: str | None = "ontap-fv1",
+        attacher: Any = None,
+        waits: WaitPolicy = WAITS,
+        thin_upload: bool = True,
+    ) -> Lifecycle:
+        """The image-volumes of one store."""
+        volumes = self.waiting_volumes(waits)
+        attacher = attacher or self.attacher()
+        return Lifecycle(
+            store_id,
+            volume_type,
+            volumes,
+            Reading(volumes, attacher),
+            StreamFiller(attacher, thin_upload),
+        )
 
     def configure(
         self,
@@ -119,6 +142,7 @@ class FakeCloud:
         conf.register_opts([cfg.DictOpt("enabled_backends")])
         conf(["--config-file", str(path)], project="glance")
         self._monkeypatch.setattr(Store, "build", staticmethod(self.build))
+        self._monkeypatch.setattr(Store, "stores", backend.Stores())
         self._monkeypatch.setattr(location, "SCHEME_TO_CLS_BACKEND_MAP", {})
         self._monkeypatch.setattr(multi_backend, "CONF", conf)
         multi_backend.register_store_opts(conf)

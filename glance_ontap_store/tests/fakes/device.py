@@ -85,6 +85,9 @@ class MemoryDevice:
     def is_blank(self) -> bool:
         return not self._pages
 
+    def holds_qcow2(self) -> bool:
+        return self.read_at(0, 4) == b"QFI\xfb"
+
     def sync(self) -> None:
         self.is_synced = True
 

@@ -8,7 +8,9 @@ import random
 from typing import Any
 from typing import Protocol
 
-from glance_ontap_store.images.record import Record
+from glance_ontap_store import errors
+from glance_ontap_store.images.owners import Owners
+from glance_ontap_store.requester import Requester
 
 # Not a divisor of any chunk: bytes at a wrong place are wrong bytes.
 _PERIOD = 1024 * 1024 + 17
@@ -112,16 +114,17 @@ class Context:
     service_catalog: tuple[Any, ...] | None = None
 
 
-class FakeOwners:
-    """`ownership.Owners` with what Glance would say; *told*: image id -> project."""
+class FakeOwners(Owners):
+    """`Owners`, with a Glance that tells what is in *told*: image id -> project."""
 
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
 
-    def owner_of(self, image_id: str, requester: Any) -> str | None:
-        owner: str | None = requester.project_id
+    def owner_of(self, image_id: str, requester: Requester) -> str | None:
+        owner = requester.project_id
         return self.told.get(image_id, owner) if requester.is_trusted else owner
 
-    def may_delete(self, record: Record, requester: Any) -> bool:
-        told = self.told.get(record.image_id or "", record.owner)
-        return requester.is_trusted or told in (None, requester.project_id)
+    def ask(self, image_id: str, requester: Requester) -> str | None:
+        if image_id not in self.told:
+            raise errors.Refused(f"Glance does not tell who owns image {image_id}.")
+        return self.told[image_id]

@@ -9,40 +9,47 @@ from glance_ontap_store.tests.fakes.cloud import TYPES
 
 
 @pytest.fixture
-def volume_id(cloud):
+def volume(cloud):
     made = cloud.cinder.create(NewVolume("x", 1, "ontap-fv2", {}))
     cloud.clock.sleep(60)
-    return made.id
+    return cloud.cinder.get(made.id)
+
+
+@pytest.fixture
+def volume_id(volume):
+    return volume.id
 
 
 class TestWritable:
-    def test_attached_while_it_is_open(self, cloud, volume_id):
-        with cloud.attacher().writable(volume_id) as opened:
+    def test_attached_while_it_is_open(self, cloud, volume, volume_id):
+        with cloud.attacher().writable(volume) as opened:
             assert cloud.cinder.get(volume_id).status == "in-use"
             opened.write_at(0, b"abc")
         assert cloud.cinder.get(volume_id).status == "available"
         with open(cloud.cinder.path_of(volume_id), "rb") as file:
             assert file.read(3) == b"abc"
 
-    def test_the_options_that_cinder_mounts_with(self, cloud, volume_id):
-        with cloud.attacher().writable(volume_id):
+    def test_the_options_that_cinder_mounts_with(self, cloud, volume):
+        with cloud.attacher().writable(volume):
             export = TYPES["ontap-fv2"].export
             assert cloud.mounter.options[export] == "vers=4.1"
 
-    def test_a_busy_volume_is_not_waited_for(self, cloud, volume_id):
+    def test_a_busy_volume_is_not_waited_for(self, cloud, volume, volume_id):
         before = cloud.clock.monotonic()
-        with cloud.attacher().writable(volume_id):
+        with cloud.attacher().writable(volume):
             with pytest.raises(errors.ImageVolumeInUse):
-                with cloud.attacher().writable(volume_id):
+                with cloud.attacher().writable(volume):
                     pass
         assert cloud.clock.monotonic() == before
 
-    def test_a_volume_that_holds_qcow2_is_not_overwritten(self, cloud, volume_id):
+    def test_a_volume_that_holds_qcow2_is_not_overwritten(
+        self, cloud, volume, volume_id
+    ):
         path = cloud.cinder.path_of(volume_id)
         with open(path, "r+b") as file:
             file.write(b"QFI\xfbuser's")
         with pytest.raises(errors.Misconfigured, match="qcow2"):
-            with cloud.attacher().writable(volume_id) as opened:
+            with cloud.attacher().writable(volume) as opened:
                 opened.write_at(0, b"image")
         with open(path, "rb") as file:
             assert file.read(10) == b"QFI\xfbuser's"
@@ -68,7 +75,7 @@ class TestReadable:
             file.write(begin)
         with cloud.attacher().readable(volume_id, known_raw, 120) as opened:
             assert opened.read_at(0, 4) == begin
-        is_asked = "volume_format" in cloud.volumes.calls
+        is_asked = "connection_info" in cloud.volumes.calls
         assert is_asked == (not known_raw and begin != b"boot")
 
     def test_another_error_is_not_waited_for(self, cloud, volume_id):

@@ -8,14 +8,9 @@ import pytest
 
 from glance_ontap_store import backend
 from glance_ontap_store import errors
-from glance_ontap_store.attach.nfs.mounts import Mounts
 from glance_ontap_store.tests import builders
-from glance_ontap_store.tests.fakes import exports
 from glance_ontap_store.tests.fakes import openstack_http
-from glance_ontap_store.tests.fakes.mounter import FakeMounter
 from glance_ontap_store.tests.fakes.openstack_http import Http
-
-EXPORT = "192.0.2.1:/fv1"
 
 
 @pytest.fixture
@@ -76,33 +71,3 @@ def test_the_store_asks_as_its_own_user(http, settings):
     built = backend.build(settings)
     with pytest.raises(errors.Refused, match="'glance'"):
         built.images.describe(str(uuid.uuid4()))
-
-
-@pytest.fixture
-def left_behind(settings, tmp_path, monkeypatch):
-    """A mount that a worker left when it died, and the mounter that knows it."""
-    root = exports.on_another_file_system(tmp_path)
-    fake = FakeMounter(settings.mount_point_base, root)
-    monkeypatch.setattr(backend, "NfsMounter", lambda base: fake)
-    fake.keeps = True
-    Mounts(settings.mount_point_base, fake).use(EXPORT, "").close()
-    fake.keeps = False
-    assert fake.mounted()
-    yield fake
-    exports.remove(root)
-
-
-def test_what_a_dead_worker_left_is_unmounted(left_behind, settings, caplog):
-    caplog.set_level("INFO")
-    backend.build(settings)
-    assert not left_behind.mounted()
-    assert EXPORT in caplog.text
-
-
-def test_a_dead_mount_does_not_keep_glance_from_starting(left_behind, settings):
-    """Its server is gone: here a link to itself, where stat fails."""
-    point = left_behind.mount_point(EXPORT)
-    os.unlink(point)
-    os.symlink(point, point)
-    backend.build(settings)
-    assert not left_behind.mounted()

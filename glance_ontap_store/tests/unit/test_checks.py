@@ -22,6 +22,9 @@ from glance_ontap_store.checks.deep import Trial
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
+from glance_ontap_store.cinder.api import Pool
+from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
@@ -32,11 +35,8 @@ from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import Host
 from glance_ontap_store.survey.facts import Login
-from glance_ontap_store.survey.facts import Pool
-from glance_ontap_store.survey.facts import Room
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
-from glance_ontap_store.survey.facts import VolumeType
 from glance_ontap_store.tests import builders
 
 ROOT = Path(__file__).parents[3]

@@ -90,18 +90,28 @@ CALLS = {
         "DELETE",
         f"/attachments/{ATTACHMENT_ID}",
     ),
-    "volume_format": (
-        lambda volumes: volumes.volume_format(ATTACHMENT_ID),
+    "connection_info": (
+        lambda volumes: volumes.connection_info(ATTACHMENT_ID),
         "GET",
         f"/attachments/{ATTACHMENT_ID}",
+    ),
+    "reserve": (
+        lambda volumes: volumes.reserve(VOLUME_ID),
+        "POST",
+        "/attachments",
+    ),
+    "type_name": (
+        lambda volumes: volumes.type_name("ontap-fv1"),
+        "GET",
+        "/types",
     ),
 }
 RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
 NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
 # A second one of these would be a second volume, attachment or step.
-NEVER_TWICE = {"create", "extend", "attach", "complete"}
+NEVER_TWICE = {"create", "extend", "attach", "reserve", "complete"}
 # Cinder answers 400 where the volume's state does not permit these.
-ON_STATE = {"delete", "extend", "attach"}
+ON_STATE = {"delete", "extend", "attach", "reserve"}
 
 
 def test_every_call_of_the_interface_is_tried_here():
@@ -196,7 +206,7 @@ class TestAnswers:
             "attach",
             "attachments",
             "last_fault",
-            "volume_format",
+            "connection_info",
         ],
     )
     @pytest.mark.parametrize(
@@ -465,7 +475,12 @@ class TestWhatIsSaid:
         created = {**VOLUME, "status": "creating"}
         http.answer("POST", "/volumes", status_code=202, json={"volume": created})
         assert volumes.create(NEW) == Volume(
-            VOLUME_ID, "creating", 3, {"image_owner": "acme"}, "ontap-fv1"
+            VOLUME_ID,
+            "creating",
+            3,
+            {"image_owner": "acme"},
+            "ontap-fv1",
+            name="image-1",
         )
         (request,) = http.requests()
         asked = request.json()["volume"]
@@ -489,6 +504,7 @@ class TestWhatIsSaid:
             {"image_owner": "acme"},
             "ontap-fv1",
             True,
+            name="image-1",
         )
 
     def test_find(self, http, volumes):
@@ -524,7 +540,7 @@ class TestWhatIsSaid:
         http.answer("POST", "/attachments", json=RESERVED)
         connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", **answer)
         taken_back = http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
-        with pytest.raises(errors.Broken, match="Cannot attach volume"):
+        with pytest.raises(errors.Broken, match="Cannot connect volume"):
             volumes.attach(VOLUME_ID, CONNECTOR, "rw")
         assert connecting.call_count == 1
         assert taken_back.call_count == 1
@@ -533,7 +549,7 @@ class TestWhatIsSaid:
         http.answer("POST", "/attachments", json=RESERVED)
         http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", status_code=500)
         http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", status_code=500)
-        with pytest.raises(errors.Broken, match="Cannot attach volume") as caught:
+        with pytest.raises(errors.Broken, match="Cannot connect volume") as caught:
             volumes.attach(VOLUME_ID, CONNECTOR, "rw")
         assert f"Attachment {ATTACHMENT_ID} stays" in errors.describe(caught.value)
 
@@ -599,14 +615,66 @@ class TestWhatIsSaid:
         assert volumes.last_fault(VOLUME_ID) is None
 
     @pytest.mark.parametrize("answer", ["raw", "qcow2", None])
-    def test_volume_format(self, http, volumes, answer):
+    def test_the_connection_of_an_attachment(self, http, volumes, answer):
         info = {"driver_volume_type": "nfs"} | ({"format": answer} if answer else {})
         http.answer(
             "GET",
             f"/attachments/{ATTACHMENT_ID}",
             json={"attachment": {"id": ATTACHMENT_ID, "connection_info": info}},
         )
-        assert volumes.volume_format(ATTACHMENT_ID) == answer
+        assert volumes.connection_info(ATTACHMENT_ID) == info
+
+    def test_a_reserved_attachment_has_no_connection(self, http, volumes):
+        http.answer(
+            "GET",
+            f"/attachments/{ATTACHMENT_ID}",
+            json={"attachment": {"id": ATTACHMENT_ID, "connection_info": {}}},
+        )
+        assert volumes.connection_info(ATTACHMENT_ID) == {}
+
+    def test_a_refusal_of_the_driver_is_told_from_a_lost_answer(self, http, volumes):
+        http.answer("POST", "/attachments", json=RESERVED)
+        http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
+        path = f"/attachments/{ATTACHMENT_ID}"
+        http.answer("PUT", path, status_code=500, json={"x": {"message": "raw?"}})
+        with pytest.raises(errors.NotConnected, match=r"raw\?"):
+            volumes.attach(VOLUME_ID, CONNECTOR, "ro")
+        http.answer("PUT", path, exc=requests.exceptions.ReadTimeout())
+        with pytest.raises(errors.CinderUnreachable):
+            volumes.attach(VOLUME_ID, CONNECTOR, "ro")
+
+    def test_a_clone_of_a_busy_volume_is_refused_as_busy(self, http, volumes):
+        answer = {"badRequest": {"message": "Originating source volume is attaching"}}
+        http.answer("POST", "/volumes", status_code=400, json=answer)
+        clone = NewVolume("c", 1, None, {}, source_id=VOLUME_ID)
+        with pytest.raises(errors.ImageVolumeInUse, match="attaching"):
+            volumes.create(clone)
+        with pytest.raises(errors.Broken):
+            volumes.create(NEW)
+
+    def test_a_type_is_known_by_its_id(self, http, volumes):
+        kinds = [{"id": "t-1", "name": "ontap-fv1", "is_public": True}]
+        asked = http.answer("GET", "/types", json={"volume_types": kinds})
+        for _time in range(2):
+            assert volumes.type_name("t-1") == "ontap-fv1"
+        assert asked.call_count == 1
+        assert volumes.type_name("ontap-fv1") == "ontap-fv1"
+        assert volumes.type_name("other") == "other"
+        assert volumes.type_name(None) is None
+
+    def test_an_administrator_sees_where_a_volume_lies(self, http, volumes):
+        shown = {
+            **VOLUME,
+            "created_at": "2026-01-31T12:00:00.000000",
+            "os-vol-host-attr:host": "h@b#a:/fv1",
+            "os-vol-tenant-attr:tenant_id": "acme",
+            "os-vol-mig-status-attr:name_id": "n-1",
+        }
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
+        found = volumes.get(VOLUME_ID)
+        assert (found.pool, found.project_id) == ("h@b#a:/fv1", "acme")
+        assert found.created_at == "2026-01-31T12:00:00.000000"
+        assert found.backing_id == "n-1"
 
 
 class TestSecrets:

@@ -95,7 +95,7 @@ def test_thousands_come_in_pages(http):
     pages = [[volume(f"{n}-{m}") for m in range(1000)] for n in range(3)]
     paged(http, *pages)
     found = inquiry().volumes()
-    assert len({each.volume.id for each in found}) == 3000
+    assert len({each.id for each in found}) == 3000
     assert [each.qs.get("marker") for each in http.requests()] == [
         None,
         ["m1"],
@@ -108,7 +108,8 @@ def test_thousands_come_in_pages(http):
     [
         ({"status_code": 401, "json": {}}, Reason.UNAUTHORIZED),
         ({"status_code": 403, "json": {}}, Reason.FORBIDDEN),
-        ({"status_code": 404, "text": "<html>"}, Reason.MISSING),
+        ({"status_code": 404, "json": {"x": {"message": "No."}}}, Reason.MISSING),
+        ({"status_code": 404, "text": "<html>"}, Reason.BROKEN),
         ({"status_code": 500, "text": "<html>"}, Reason.BROKEN),
         ({"status_code": 200, "text": "<html>"}, Reason.BROKEN),
         ({"status_code": 200, "json": {"other": 1}}, Reason.BROKEN),

@@ -9,9 +9,11 @@ from glance_ontap_store import backend
 from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.cinder import api
-from glance_ontap_store.cinder.creating import ForRequester
+from glance_ontap_store.cinder.volumes import RequesterCreator
+from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes.cloud import WAITS
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.openstack_http import Http
 from glance_ontap_store.tests.fakes.openstack_http import request_catalog
@@ -28,7 +30,7 @@ def theirs(cloud):
 
 @pytest.fixture
 def creator(cloud, theirs):
-    return ForRequester(theirs, cloud.volumes, cloud.clock, 300)
+    return RequesterCreator(Volumes(theirs, cloud.clock, WAITS), cloud.volumes)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def extended(monkeypatch):
     monkeypatch.setattr(units, "gib_for", lambda size: 2 if size else 1)
 
 
-class TestForRequester:
+class TestRequesterCreator:
     def test_the_requester_creates_and_the_store_does_the_rest(
         self, cloud, theirs, creator
     ):

@@ -23,6 +23,8 @@ EXPECTED = {
     errors.Misconfigured: exceptions.BadStoreConfiguration,
     errors.ImageVolumeGone: exceptions.NotFound,
     errors.ImageVolumeInUse: exceptions.InUseByStore,
+    errors.ImageVolumeStuck: exceptions.InUseByStore,
+    errors.NotConnected: exceptions.BackendException,
     errors.ImageVolumeHasSnapshot: exceptions.HasSnapshot,
     errors.Refused: errors.Forbidden,
     errors.NotAuthenticated: errors.Forbidden,

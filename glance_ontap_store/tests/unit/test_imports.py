@@ -25,13 +25,15 @@ LAYERS = [
 ]
 # Third-party client -> the only modules that import it.
 ONLY_IMPORTERS = {
-    "cinderclient": {"cinder.client", "survey.cinder"},
+    "cinderclient": {"cinder.client", "cinder.translate"},
     "os_brick": {"attach.brick", "attach.nfs.mounter"},
     "oslo_privsep": {"attach.privilege"},
     "keystoneauth1": {
+        "backend",
         "identity",
         "images.owners",
         "cinder.client",
+        "cinder.translate",
         "survey.cinder",
         "survey.gather",
         "survey.keystone",

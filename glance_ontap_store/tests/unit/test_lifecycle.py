@@ -10,13 +10,16 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.cinder import api
-from glance_ontap_store.images import record as record_
-from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.cinder.waiting import WaitPolicy
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
+from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.device import MemoryDevice
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.fakes.glance import Sparse
+from glance_ontap_store.tests.fakes.transport import MemoryTransport
 
 GIB = units.GIB
 
@@ -24,34 +27,8 @@ GIB = units.GIB
 def upload(content=1000, announced=None, **changes):
     if isinstance(content, int):
         content = Pattern(content)
-    return Upload(
-        **{
-            "image_id": "image-1",
-            "owner": "acme",
-            "reader": OnePass(content),
-            "size": content.size if announced is None else announced,
-            "hash_algo": "sha256",
-            **changes,
-        }
-    )
-
-
-class MemoryAttacher:
-    """Every volume is the one device of memory; how often it is attached."""
-
-    def __init__(self, device):
-        self.device = device
-        self.attached = 0
-
-    def writable(self, volume_id):
-        self.attached += 1
-        return self
-
-    def __enter__(self):
-        return self.device
-
-    def __exit__(self, *_error):
-        return None
+    size = content.size if announced is None else announced
+    return builders.upload(content, size, **changes)
 
 
 class TestUnknownSize:
@@ -63,29 +40,29 @@ class TestUnknownSize:
         content = Sparse(
             GIB + 1, {0: b"first", GIB - 3: b"across", GIB // 2: b"middle"}
         )
-        attacher = MemoryAttacher(MemoryDevice(GIB))
-        images = cloud.lifecycle(attacher=attacher)
+        device = MemoryDevice(GIB)
+        transport = MemoryTransport(device)
+        images = cloud.lifecycle(attacher=cloud.attacher(transport))
         stored = images.store(upload(content, announced=0, hash_algo="md5"))
         assert stored.size == GIB + 1
-        assert attacher.attached == 1
+        assert transport.opened_count == 1
         assert cloud.volumes.calls.count("extend") == 1
         assert cloud.cinder.get(stored.volume_id).size_gib == 2
-        assert attacher.device.length() == 2 * GIB
+        assert device.length() == 2 * GIB
         for offset in (0, GIB // 2, GIB - 10):
-            assert attacher.device.read_at(offset, 20) == content.at(offset, 20).ljust(
-                20, b"\0"
-            )
+            assert device.read_at(offset, 20) == content.at(offset, 20).ljust(20, b"\0")
 
     @pytest.mark.parametrize("is_thin", [True, False])
     def test_zeros_are_written_only_if_the_operator_wants_them(self, cloud, is_thin):
         device = Faulty(MemoryDevice(GIB))
-        images = cloud.lifecycle(attacher=MemoryAttacher(device), thin_upload=is_thin)
+        attacher = cloud.attacher(MemoryTransport(device))
+        images = cloud.lifecycle(attacher=attacher, thin_upload=is_thin)
         images.store(upload(Sparse(10_000, {})))
         assert ("write_at" not in device.calls) is is_thin
         assert device.length() == GIB
 
     def test_no_room_to_grow_leaves_nothing(self, cloud, monkeypatch):
-        attacher = MemoryAttacher(MemoryDevice())
+        attacher = cloud.attacher(MemoryTransport(MemoryDevice(GIB)))
         images = cloud.lifecycle(attacher=attacher)
         cloud.cinder.quota_gib = 1
         monkeypatch.setattr(units, "gib_for", lambda size: 2 if size else 1)
@@ -108,13 +85,13 @@ class TestRecord:
         class Looking(OnePass):
             def read(self, size):
                 (volume,) = cloud.cinder.find("image-image-1")
-                seen.append(record_.Record.parse(volume.metadata))
+                seen.append(Record.parse(volume.metadata))
                 return super().read(size)
 
         cloud.lifecycle().store(upload(reader=Looking(Pattern(1000))))
         assert seen
         for record in seen:
-            assert record.state == record_.FILLING
+            assert record.state is State.FILLING
             assert record.image_id == "image-1"
             assert record.owner == "acme"
             assert record.store == "fv1"
@@ -185,7 +162,7 @@ class TestVolumeTypes:
         assert cloud.cinder.get(stored.volume_id).volume_type == "ontap-fv1"
 
     def test_creating_takes_too_long(self, cloud):
-        images = cloud.lifecycle(transition_timeout_s=0.3)
+        images = cloud.lifecycle(waits=WaitPolicy(0.3, 120, 10))
         with pytest.raises(errors.Broken, match="still 'creating'"):
             images.store(upload())
         cloud.clock.sleep(60)
@@ -232,7 +209,7 @@ class TestReading:
         images = cloud.lifecycle()
         second, _size = images.read(stored.volume_id, 0, None)
         (clone,) = cloud.volumes.find(f"reading-{stored.volume_id}")
-        for action in (images.describe, images.delete):
+        for action in (images.describe, images.record_to_delete):
             with pytest.raises(errors.Refused):
                 action(clone.id)
         second.close()
@@ -316,7 +293,7 @@ class TestDeleting:
         assert cloud.holdings() == set()
 
     def test_it_is_not_waited_for_longer_than_said(self, cloud):
-        images = cloud.lifecycle(delete_wait_s=7)
+        images = cloud.lifecycle(waits=WaitPolicy(300, 120, 7))
         stored = images.store(upload())
         reader, _size = images.read(stored.volume_id, 0, None)
         before = cloud.clock.monotonic()

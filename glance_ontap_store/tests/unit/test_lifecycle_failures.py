@@ -12,8 +12,9 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store import units
-from glance_ontap_store.images import record
-from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.images.filling import Upload
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
 from glance_ontap_store.tests.builders import SIZE
 from glance_ontap_store.tests.builders import UPLOAD_CALLS
 from glance_ontap_store.tests.builders import assert_nothing_is_left
@@ -42,13 +43,18 @@ class FaultyAttacher:
         self.device_calls = []
 
     @contextlib.contextmanager
-    def writable(self, volume_id):
-        with self._inner.writable(volume_id) as opened:
+    def writable(self, volume):
+        with self._inner.writable(volume) as opened:
             yield self._wrap(opened)
 
     @contextlib.contextmanager
     def readable(self, volume_id, known_raw, wait_s):
         with self._inner.readable(volume_id, known_raw, wait_s) as opened:
+            yield self._wrap(opened)
+
+    @contextlib.contextmanager
+    def beside(self, volume_id, neighbour_id, known_raw):
+        with self._inner.beside(volume_id, neighbour_id, known_raw) as opened:
             yield self._wrap(opened)
 
     def _wrap(self, opened):
@@ -208,7 +214,7 @@ class TestCleanUpThatFails:
         with pytest.raises(First):
             images.store(upload())
         (volume,) = cloud.cinder.find("image-image-1")
-        assert record.Record.parse(volume.metadata).state == record.FILLING
+        assert Record.parse(volume.metadata).state is State.FILLING
 
     def test_a_lost_create_whose_volume_cannot_be_looked_for(self, cloud, images):
         cloud.volumes.fail("create", errors.CinderUnreachable("first"), done=True)
@@ -332,11 +338,15 @@ class TestDownload:
 class TestDeletion:
     @pytest.mark.parametrize("name", ["get", "delete"])
     def test_a_call_to_cinder_fails(self, cloud, images, name):
+        def delete():
+            images.record_to_delete(stored.volume_id)
+            images.delete(stored.volume_id)
+
         stored = images.store(upload())
         cloud.volumes.fail(name, errors.CinderUnreachable("first"))
         with pytest.raises(errors.CinderUnreachable, match="first"):
-            images.delete(stored.volume_id)
-        images.delete(stored.volume_id)
+            delete()
+        delete()
         assert_nothing_is_left(cloud)
 
     def test_upstream_size_of_an_unreachable_volume_is_an_error(self, cloud, images):

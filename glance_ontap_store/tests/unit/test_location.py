@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import uuid
+
 from glance_store import exceptions
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store.location import Location
 from glance_ontap_store.location import StoreLocation
+from glance_ontap_store.location import parse_volume_id
 
 ID = "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11"
 
@@ -92,3 +95,36 @@ class TestStoreLocation:
     def test_made_of_specs(self):
         made = StoreLocation({"volume_id": ID}, None, backend_group="fv1")
         assert made.get_uri() == f"cinder://fv1/{ID}"
+
+
+class TestParseVolumeId:
+    @given(st.uuids())
+    def test_a_uuid_is_kept(self, value):
+        assert parse_volume_id(str(value)) == str(value)
+        assert parse_volume_id(str(value).upper()) == str(value)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            " ",
+            "x",
+            uuid.UUID(int=5).hex,
+            f"{{{uuid.UUID(int=5)}}}",
+            f"urn:uuid:{uuid.UUID(int=5)}",
+            f"{uuid.UUID(int=5)}/",
+            f" {uuid.UUID(int=5)}",
+        ],
+    )
+    def test_other_text_is_refused(self, text):
+        with pytest.raises(errors.BadLocation):
+            parse_volume_id(text)
+
+    @given(st.text())
+    def test_nothing_else_comes_out(self, text):
+        try:
+            found = parse_volume_id(text)
+        except errors.BadLocation:
+            return
+        assert found == str(uuid.UUID(text))
+        assert found == text.lower()

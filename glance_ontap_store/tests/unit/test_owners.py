@@ -113,17 +113,17 @@ class TestDeletion:
         return Record(**{"image_id": IMAGE_ID, "owner": "globex", **changes})
 
     @pytest.mark.parametrize("owner", ["acme", None])
-    def test_of_ones_own(self, http, owners, owner):
-        assert owners.may_delete(self.record(owner=owner), admin(**self.MEMBER))
+    def test_an_image_of_the_requester_needs_no_question(self, http, owners, owner):
+        owners.check_may_delete("v", self.record(owner=owner), admin(**self.MEMBER))
         assert http.mock.request_history == []
 
-    def test_by_an_administrator(self, http, owners):
-        assert owners.may_delete(self.record(), admin())
+    def test_an_administrator_needs_no_question(self, http, owners):
+        owners.check_may_delete("v", self.record(), admin())
         assert http.mock.request_history == []
 
     def test_an_image_that_was_given_to_the_requester(self, http, owners):
         http.mock.get(URL, json={"owner": "acme"})
-        assert owners.may_delete(self.record(), admin(**self.MEMBER))
+        owners.check_may_delete("v", self.record(), admin(**self.MEMBER))
 
     @pytest.mark.parametrize(
         "answer",
@@ -133,11 +133,13 @@ class TestDeletion:
             pytest.param({"exc": requests.exceptions.ReadTimeout()}, id="no answer"),
         ],
     )
-    def test_of_another_project(self, http, owners, answer):
+    def test_an_image_of_another_project_is_refused(self, http, owners, answer):
         http.mock.get(URL, **answer)
-        assert not owners.may_delete(self.record(), admin(**self.MEMBER))
+        with pytest.raises(errors.Refused, match="v is not an image-volume"):
+            owners.check_may_delete("v", self.record(), admin(**self.MEMBER))
 
-    def test_of_an_image_that_nobody_names(self, http, owners):
+    def test_an_image_without_an_id_is_refused(self, http, owners):
         record = self.record(image_id=None)
-        assert not owners.may_delete(record, admin(**self.MEMBER))
+        with pytest.raises(errors.Refused):
+            owners.check_may_delete("v", record, admin(**self.MEMBER))
         assert http.mock.request_history == []

@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver as glance_store loads it; what it then does is in `conformance.store`."""
 
+import hashlib
+import os
+import socket
+import subprocess
+import threading
 import uuid
 
 from glance_store import capabilities
 from glance_store import exceptions
 from glance_store import location
 from glance_store import multi_backend
+import glance_store.driver
 from oslo_config import cfg
 import pytest
 
+from glance_ontap_store import backend
 from glance_ontap_store import errors
 from glance_ontap_store import opts
+from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.store import Store
 from glance_ontap_store.tests.fakes.cloud import PROJECT_OPTIONS
+from glance_ontap_store.tests.fakes.cloud import TYPES
 from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
@@ -357,3 +366,106 @@ class TestLog:
         add(stores["fv1"])
         assert caplog.text
         assert "s3cret" not in caplog.text
+
+
+class TestStart:
+    """A server may load Glance in one process, and serve in its children."""
+
+    def test_nothing_is_started_or_touched(self, cloud, options, monkeypatch):
+        """Not a thread, a process, a connection or a mount."""
+
+        def forbidden(*_args, **_kwargs):
+            raise AssertionError("it was done at start")
+
+        found = Store(cloud.configure({"fv1": "ontap"}, options), backend="fv1")
+        monkeypatch.setattr(threading.Thread, "start", forbidden)
+        monkeypatch.setattr(subprocess.Popen, "__init__", forbidden)
+        monkeypatch.setattr(os, "fork", forbidden)
+        monkeypatch.setattr(socket.socket, "connect", forbidden)
+        monkeypatch.setattr(os, "makedirs", forbidden)
+        monkeypatch.setattr(os, "stat", forbidden)
+        monkeypatch.setattr(Store, "build", staticmethod(backend.build))
+        found.configure_add()
+        assert found.stores.get("fv1").settings.store_id == "fv1"
+
+    def test_stores_know_their_siblings(self, cloud, options):
+        stores = load(cloud, options)
+        (sibling,) = stores["fv1"].stores.siblings("fv1")
+        assert sibling.settings.store_id == "fv2"
+        assert stores["fv2"].stores.get("fv1").settings.volume_type == "ontap-fv1"
+
+    def test_a_shared_volume_type_is_warned_of(self, cloud, options, caplog):
+        options["fv2"]["ontap_volume_type"] = "ontap-fv1"
+        load(cloud, options)
+        assert "fv1 and fv2 have the same volume type" in caplog.text
+
+    def test_stores_of_their_own_types_are_not_warned_of(self, cloud, options, caplog):
+        load(cloud, options)
+        assert "same volume type" not in caplog.text
+
+
+class TestOlderGlanceStore:
+    """Releases before 5 lack a class, and the group has its options itself."""
+
+    def test_the_options_of_the_group_are_read(self, cloud, options, monkeypatch):
+        monkeypatch.delattr(glance_store.driver, "BackendGroupConfiguration")
+        found = Store(cloud.configure({"fv1": "ontap"}, options), backend="fv1")
+        # What glance_store 4.10 does: multi_backend.register_store_opts.
+        found.conf.register_opts(opts.OPTIONS, group="fv1")
+        found.configure_add()
+        assert cloud.built[-1].volume_type == "ontap-fv1"
+        assert cloud.built[-1].transition_timeout_s == 300
+
+    def test_add_without_a_hash_answers_as_it_once_did(self, cloud, options):
+        """The functional tests of glance_store call it so."""
+        store = load(cloud, options)["fv1"]
+        image_id = str(uuid.uuid4())
+        uri, size, checksum, metadata = store.add(
+            image_id, OnePass(Pattern(1000)), 1000
+        )
+        assert uri.startswith("cinder://fv1/")
+        assert (size, metadata) == (1000, {"store": "fv1"})
+        md5 = hashlib.md5(Pattern(1000).at(0, 1000), usedforsecurity=False)
+        assert checksum == md5.hexdigest()
+
+
+class TestDeletion:
+    """It depends on ownership alone."""
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            {"image_size": "large"},
+            {"image_size": "\u0662"},
+            {"ontap_state": "banana"},
+            {"ontap_format": "2"},
+        ],
+        ids=str,
+    )
+    def test_metadata_that_makes_no_sense_keeps_no_image(
+        self, cloud, options, metadata
+    ):
+        store = load(cloud, options)["fv1"]
+        uri = add(store, context=Context("acme"))
+        volume_id = uri.rpartition("/")[2]
+        cloud.cinder.set_metadata(volume_id, metadata)
+        with pytest.raises(exceptions.BackendException):
+            multi_backend.get(uri, "fv1")
+        multi_backend.delete(uri, "fv1", context=Context("acme"))
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+
+class TestVolumeTypeById:
+    def test_an_image_of_cinders_own_is_found(self, cloud, options):
+        kind = TYPES["ontap-fv1"]
+        options["fv1"]["ontap_volume_type"] = kind.id
+        store = load(cloud, options)["fv1"]
+        made = cloud.cinder.create(
+            NewVolume("x", 1, "ontap-fv1", {"image_owner": "acme"})
+        )
+        other = cloud.cinder.create(
+            NewVolume("x", 1, "ontap-fv2", {"image_owner": "acme"})
+        )
+        assert store.is_image_associated_with_store(None, made.id) is True
+        assert store.is_image_associated_with_store(None, other.id) is False

@@ -7,28 +7,34 @@ import pytest
 
 from glance_ontap_store import units
 from glance_ontap_store.cinder.api import Volume
-from glance_ontap_store.images import record as record_
 from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
 from glance_ontap_store.survey import cinder
 from glance_ontap_store.survey import inventory
-from glance_ontap_store.survey.cinder import ListedVolume
 from glance_ontap_store.survey.inventory import Row
 from glance_ontap_store.survey.inventory import Sum
 
 SEALED = Record(
-    image_id="image-1", owner="acme", size=1000, store="fv1", state=record_.SEALED
+    image_id="image-1", owner="acme", size=1000, store="fv1", state=State.SEALED
 )
 
 
-def seen(record=SEALED, metadata=None, **changes):
+def volume(record=SEALED, metadata=None, **changes):
     given = record.to_metadata() if metadata is None else metadata
-    volume = Volume("v1", "available", 2, given, "ontap-fv1")
-    known = ListedVolume(volume, "h@b#a:/fv1", "service", "volume-v1")
+    known = Volume(
+        "v1",
+        "available",
+        2,
+        given,
+        "ontap-fv1",
+        pool="h@b#a:/fv1",
+        project_id="service",
+    )
     return dataclasses.replace(known, **changes)
 
 
 def row(*arguments, **changes):
-    return inventory.row(seen(*arguments, **changes), "fv1", "ontap-fv1")
+    return inventory.row(volume(*arguments, **changes), "fv1", "ontap-fv1")
 
 
 def test_a_sealed_volume():
@@ -47,7 +53,7 @@ def test_a_sealed_volume():
 
 
 def test_an_upload_has_no_size_yet():
-    filling = dataclasses.replace(SEALED, state=record_.FILLING, size=None)
+    filling = dataclasses.replace(SEALED, state=State.FILLING, size=None)
     found = row(filling)
     assert (found.state, found.image_size) == ("filling", None)
 
@@ -58,7 +64,7 @@ def test_what_cinder_registered_is_as_long_as_its_volume():
 
 
 def test_a_temporary_clone_is_no_image():
-    found = row(Record(store="fv1", state=record_.READING))
+    found = row(Record(store="fv1", state=State.READING))
     assert found.state == "reading"
     assert not found.is_image
 
@@ -94,7 +100,7 @@ def test_sums_by_project():
         some_row(),
         some_row(volume_id="v2", owner="globex"),
         some_row(volume_id="v3", image_size=24),
-        some_row(volume_id="v4", state=record_.READING, image_size=None),
+        some_row(volume_id="v4", state="reading", image_size=None),
     ]
     allocated = {"v1": 512, "v2": 1024, "v3": 512}
     assert inventory.summed(
@@ -117,9 +123,10 @@ def test_a_pool_that_is_not_known_comes_last():
     assert [each.key for each in found] == ["p1", "p2", None]
 
 
-def test_each_volume_once():
-    first, second = seen(), seen(file="volume-v2")
-    other = dataclasses.replace(
-        second, volume=dataclasses.replace(second.volume, id="v2")
-    )
-    assert list(cinder.all_seen((first, other), (second,))) == [first, other]
+def test_a_volume_of_two_lists_comes_once():
+    first, other = volume(), volume(id="v2")
+    assert list(cinder.distinct((first, other), (other,))) == [first, other]
+
+
+def test_a_migrated_volume_has_another_file():
+    assert row(name_id="v9").file == "volume-v9"

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table from Cinder's and Keystone's errors to reasons and errors of ours."""
+
+import dataclasses
+from typing import Any
+
+from cinderclient import exceptions as cinder_errors
+from keystoneauth1 import exceptions as keystone_errors
+from oslo_utils import strutils
+
+from glance_ontap_store import errors
+from glance_ontap_store import identity
+from glance_ontap_store.errors import Reason
+from glance_ontap_store.settings import Settings
+
+# cinderclient takes an answer apart without a look at it: these come from there.
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+_OF_HTTP = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 404: Reason.MISSING}
+
+
+def reason_of(error: Exception) -> Reason:
+    """Why a request to Cinder has no answer that can be used."""
+    if isinstance(error, cinder_errors.ClientException):
+        if error.code == 404 and not _is_cinders_own(error):
+            return Reason.BROKEN
+        return _OF_HTTP.get(error.code, Reason.BROKEN)
+    if isinstance(error, cinder_errors.EndpointNotFound):
+        return Reason.NO_ENDPOINT
+    return identity.reason_of(error)
+
+
+def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
+    """Whether the answer had the form of Cinder's errors, and not of a proxy's."""
+    # cinderclient sets the details only where it could parse a body.
+    return error.details is not None and error.message != "n/a"
+
+
+def _is_404(error: Exception) -> bool:
+    return isinstance(error, keystone_errors.NotFound)
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+    """Makes errors of ours for the requests of one client.
+
+    *who* asks Cinder, and *quota_owner* pays: both as messages name them.
+    """
+
+    settings: Settings
+    who: str
+    quota_owner: str
+
+    def error(self, what: str, error: Exception, on_state: bool) -> errors.StoreError:
+        """The error of ours for *error*; *what* is a verb phrase.
+
+        *on_state*: the action needs a certain state of the volume, and Cinder
+        answers 400 when it has another.
+        """
+        reason = reason_of(error)
+        if isinstance(error, cinder_errors.ClientException):
+            made = self._from_answer(what, error, reason, on_state)
+        elif isinstance(error, MALFORMED):
+            made = errors.Broken(
+                f"Cannot {what}: the answer is not one of Cinder's ({error!r}). Is"
+                " there a proxy between? Check the endpoint in Keystone's catalog."
+            )
+        else:
+            made = self._from_session(what, error, reason)
+        made.reason = reason
+        return made
+
+    def _from_answer(
+        self, what: str, error: Any, reason: Reason, on_state: bool
+    ) -> errors.StoreError:
+        match reason:
+            case Reason.MISSING:
+                return errors.ImageVolumeGone(f"Cannot {what}: {error}")
+            case Reason.UNAUTHORIZED:
+                return errors.NotAuthenticated(
+                    f"Cannot {what}: Cinder does not accept {self.who}: {error}. Has"
+                    " the token expired or been revoked, or does Cinder have another"
+                    " Keystone ([keystone_authtoken] of cinder.conf)?"
+                )
+            case Reason.FORBIDDEN:
+                return errors.Refused(
+                    f"Cannot {what}: Cinder refuses {self.who}: {error}. Check its"
+                    " roles and Cinder's policies."
+                )
+        match error.code:
+            case 404:
+                # As Gone, Glance would forget where the image lies.
+                return errors.Broken(
+                    f"Cannot {what}: the answer is 404, but it did not come from"
+                    " Cinder. Is there a proxy between? Check the endpoint in"
+                    " Keystone's catalog."
+                )
+            case 413:
+                return errors.NoSpace(
+                    f"Cannot {what}: {error}. Raise the Cinder quota of"
+                    f" {self.quota_owner}, or delete images."
+                )
+            case 400 | 409 if on_state:
+                return errors.ImageVolumeInUse(f"Cannot {what}: {error}")
+        return errors.Broken(f"Cannot {what}: {error}")
+
+    def _from_session(
+        self, what: str, error: Exception, reason: Reason
+    ) -> errors.StoreError:
+        who = self.settings.describe_identity()
+        url = self.settings.auth_url
+        text = strutils.mask_password(str(error))
+        match reason:
+            case Reason.UNAUTHORIZED | Reason.FORBIDDEN:
+                return errors.Refused(
+                    f"Cannot {what}: Keystone at {url} refuses {who}: {text}. Check"
+                    f" the credentials of store {self.settings.store_id!r}."
+                )
+            case _ if self.settings.is_by_application and _is_404(error):
+                return errors.Refused(
+                    f"Cannot {what}: Keystone at {url} does not know {who}: {text}. Was"
+                    " it deleted? Check also that ontap_store_auth_address is"
+                    " Keystone's."
+                )
+            case Reason.NO_ENDPOINT:
+                return errors.Misconfigured(
+                    f"Cannot {what}: Keystone's catalog has no Cinder endpoint: {text}."
+                    " Check ontap_catalog_info and ontap_os_region_name."
+                )
+            case Reason.CERTIFICATE:
+                return errors.Misconfigured(
+                    f"Cannot {what}: a certificate was refused: {text}. Set"
+                    " ontap_ca_certificates_file to the file of its authority."
+                )
+        return errors.CinderUnreachable(
+            f"Cannot {what}: no answer from Cinder or Keystone: {text}. Check"
+            f" ontap_store_auth_address ({url}), the endpoint in Keystone's catalog"
+            " (ontap_catalog_info) and the network."
+        )

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A transport to one device in memory."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+from typing import Any
+
+
+class MemoryTransport:
+    """`attach.transport.Transport`: every volume is the one *device*.
+
+    *opened_count* says how often it was opened.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+        self.opened_count = 0
+
+    @contextlib.contextmanager
+    def opened(self, info: Mapping[str, Any], mode: str) -> Iterator[Any]:
+        self.opened_count += 1
+        yield self.device
+
+    def beside(
+        self, info: Mapping[str, Any], volume_id: str, other_id: str
+    ) -> Mapping[str, Any] | None:
+        return None

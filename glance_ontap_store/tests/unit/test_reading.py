@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers of an image-volume that somebody else has, or that Cinder made by cloning."""
+
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.tests.builders import upload
+from glance_ontap_store.tests.fakes.glance import Sparse
+
+# Content that Cinder's NFS driver refuses in a volume whose format it guesses.
+FOREIGN = {"vmdk": b"KDMV", "vpc": b"conectix", "vhdx": b"vhdxfile"}
+CONTENTS = {**FOREIGN, "qcow2": b"QFI\xfb", "raw": b"boot"}
+
+
+@pytest.fixture
+def stored(cloud):
+    def store(head=b"boot"):
+        content = Sparse(5000, {0: head, 4000: b"end"})
+        return cloud.lifecycle().store(upload(content)), content.at(0, 5000)
+
+    return store
+
+
+def read(cloud, volume_id):
+    stream, _size = cloud.lifecycle().read(volume_id, 0, None)
+    return b"".join(stream)
+
+
+class TestTwoProcesses:
+    @pytest.mark.parametrize("head", CONTENTS.values(), ids=CONTENTS)
+    def test_both_read_an_image_of_any_format(self, cloud, stored, head):
+        found, content = stored(head)
+        before = cloud.holdings()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        started = cloud.clock.monotonic()
+        assert read(cloud, found.volume_id) == content
+        # A clone was there long before ontap_attach_wait was over.
+        assert cloud.clock.monotonic() - started < 10
+        assert b"".join(first) == content
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
+
+    def test_the_clone_is_not_connected_by_cinder(self, cloud, stored):
+        found, _content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        cloud.volumes.calls.clear()
+        read(cloud, found.volume_id)
+        assert "reserve" in cloud.volumes.calls
+        clones = cloud.volumes.calls[cloud.volumes.calls.index("create") :]
+        assert "attach" not in clones
+        assert "complete" not in clones
+        first.close()
+
+    def test_the_clone_cannot_be_deleted_while_it_is_read(self, cloud, stored):
+        found, _content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        second, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        (clone,) = cloud.cinder.find(f"reading-{found.volume_id}")
+        with pytest.raises(errors.ImageVolumeInUse):
+            cloud.cinder.delete(clone.id)
+        second.close()
+        first.close()
+
+    def test_a_reader_whose_attachment_goes_before_the_clone_is_there(
+        self, cloud, stored
+    ):
+        """The clone is then attached as any other volume."""
+        found, content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        before = cloud.clock.monotonic()
+        # The second reader waits 2 s, then asks for a clone, which takes 0.5 s.
+        cloud.clock.at(before + 2.3 - cloud.clock.monotonic(), first.close)
+        assert read(cloud, found.volume_id) == content
+
+    @pytest.mark.parametrize("fault", ["attachments", "connection_info", "reserve"])
+    def test_a_failure_beside_the_first_reader_leaves_nothing(
+        self, cloud, stored, fault
+    ):
+        found, content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        before = cloud.holdings()
+        cloud.volumes.fail(fault, errors.CinderUnreachable("lost"))
+        cloud.clock.at(20, first.close)
+        # It waits for the volume itself.
+        assert read(cloud, found.volume_id) == content
+        cloud.clock.sleep(60)
+        assert cloud.holdings() <= {
+            each.replace("in-use", "available") for each in before
+        }
+
+
+class TestAnotherReaderIsJustAttaching:
+    """Cinder refuses a clone of a volume that is being attached."""
+
+    @pytest.fixture
+    def attaching(self, cloud, stored):
+        found, content = stored()
+        attachment = cloud.cinder.attach(found.volume_id, {"host": "h"}, "ro")
+        return found.volume_id, content, attachment
+
+    def test_the_clone_is_tried_again(self, cloud, attaching):
+        volume_id, content, attachment = attaching
+        started = cloud.clock.monotonic()
+        cloud.clock.at(8, lambda: cloud.cinder.complete(attachment.id))
+        assert read(cloud, volume_id) == content
+        # Not the 120 s for which the other reader keeps it.
+        assert cloud.clock.monotonic() - started < 15
+        cloud.cinder.detach(attachment.id)
+
+    def test_an_attachment_that_ends_is_noticed(self, cloud, attaching):
+        volume_id, content, attachment = attaching
+        started = cloud.clock.monotonic()
+        cloud.clock.at(8, lambda: cloud.cinder.detach(attachment.id))
+        assert read(cloud, volume_id) == content
+        assert cloud.clock.monotonic() - started < 15
+
+    def test_one_that_never_ends_is_waited_for_as_long_as_said(self, cloud, attaching):
+        volume_id, _content, attachment = attaching
+        before = cloud.holdings()
+        started = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeInUse):
+            read(cloud, volume_id)
+        assert 120 <= cloud.clock.monotonic() - started < 130
+        assert cloud.holdings() == before
+        cloud.cinder.detach(attachment.id)
+
+
+class TestStuck:
+    """A volume in a status that no wait changes."""
+
+    @pytest.mark.parametrize("status", ["maintenance", "awaiting-transfer", "managing"])
+    def test_a_reader_hears_it_at_once(self, cloud, stored, status):
+        found, _content = stored()
+        cloud.cinder.set_status(found.volume_id, status)
+        started = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeStuck, match=status):
+            read(cloud, found.volume_id)
+        assert cloud.clock.monotonic() == started
+
+    @pytest.mark.parametrize("status", ["maintenance", "awaiting-transfer"])
+    def test_a_deletion_hears_it_at_once(self, cloud, stored, status):
+        found, _content = stored()
+        cloud.cinder.set_status(found.volume_id, status)
+        started = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeStuck, match=status):
+            cloud.lifecycle().delete(found.volume_id)
+        assert cloud.clock.monotonic() == started
+
+
+class TestMadeByCinder:
+    """``image_upload_use_cinder_backend``: a clone, whose format Cinder guesses."""
+
+    @pytest.fixture
+    def made(self, cloud):
+        def make(head):
+            first = cloud.cinder.create(NewVolume("user's", 1, "ontap-fv1", {}))
+            cloud.clock.sleep(60)
+            with open(cloud.cinder.path_of(first.id), "r+b") as file:
+                file.write(head)
+            metadata = {"image_owner": "acme"}
+            clone = cloud.cinder.create(
+                NewVolume("image", 1, None, metadata, source_id=first.id)
+            )
+            cloud.clock.sleep(60)
+            return clone.id
+
+        return make
+
+    @pytest.mark.parametrize("head", FOREIGN.values(), ids=FOREIGN)
+    def test_content_that_cinder_refuses_is_read(self, cloud, made, head):
+        volume_id = made(head)
+        before = cloud.holdings()
+        stream, _size = cloud.lifecycle().read(volume_id, 0, 100)
+        assert b"".join(stream) == head.ljust(100, b"\0")
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
+
+    def test_the_refusal_comes_out_where_there_is_no_other_way(self, cloud, made):
+        volume_id = made(FOREIGN["vmdk"])
+        before = cloud.holdings()
+        cloud.volumes.fail("create", errors.NoSpace("the quota is full"))
+        with pytest.raises(errors.NotConnected, match="must be a valid raw") as caught:
+            cloud.lifecycle().read(volume_id, 0, 100)
+        assert "the quota is full" in errors.describe(caught.value)
+        assert cloud.holdings() == before
+
+    def test_qcow2_content_is_refused_where_cinder_cannot_be_asked(self, cloud, made):
+        volume_id = made(b"QFI\xfb")
+        cloud.volumes.fail("attach", errors.NotConnected("virtual size"))
+        with pytest.raises(errors.NotConnected) as caught:
+            cloud.lifecycle().read(volume_id, 0, 100)
+        assert "qcow2" in errors.describe(caught.value)
