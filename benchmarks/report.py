@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field
 import itertools
 import textwrap
+from typing import Protocol
 
 from benchmarks import figures
 from benchmarks import machine
@@ -83,7 +84,7 @@ _LEVELS = {"store": "calls of the store", "glance": "through Glance's API"}
 def targets_table(run: Run) -> Table:
     """Return the verdicts on the targets."""
     rows = [
-        [verdict.target, verdict.measured, verdict.verdict]
+        [verdict.target, verdict.measured, verdict.outcome]
         for verdict in targets.verdicts(run)
     ]
     return Table(
@@ -94,7 +95,20 @@ def targets_table(run: Run) -> Table:
     )
 
 
-class _Column:
+class _Column(Protocol):
+    """A column of the cases' tables."""
+
+    def is_in(self, case: Case) -> bool:
+        """Return whether the table of *case* has this column."""
+
+    def title(self, case: Case) -> str:
+        """Return the column's title."""
+
+    def show(self, case: Case, line: Line) -> str:
+        """Return the cell of *line*, or "" if there is nothing to show."""
+
+
+class _Metric:
     """The median of a metric of the samples, with the least and most."""
 
     def __init__(self, metric: str, title: str, unit: float, digits: int) -> None:
@@ -104,7 +118,7 @@ class _Column:
         self._digits = digits
 
     def is_in(self, case: Case) -> bool:
-        return any(line.values(self._metric) for line in case.lines)
+        return _has(case, self._metric)
 
     def title(self, _case: Case) -> str:
         return self._title
@@ -137,25 +151,19 @@ class _Speed:
         return "" if found is None else f"{case.bytes / MIB / found.median:.0f}"
 
 
-class _Versus:
-    """The ratio of the speeds to the baseline's, or the memory above the baseline's."""
+class _Speedup:
+    """The speed relative to the baseline's."""
 
     def is_in(self, case: Case) -> bool:
-        return bool(case.baseline)
+        return bool(case.baseline) and not _has(case, "peak_bytes")
 
-    def title(self, case: Case) -> str:
-        if any(line.values("peak_bytes") for line in case.lines):
-            return "MiB above 'no store'"
+    def title(self, _case: Case) -> str:
         return "times as fast as upstream"
 
     def show(self, case: Case, line: Line) -> str:
         base = case.baseline_of(line)
         if base is None or base is line:
             return ""
-        if peaks := line.values("peak_bytes"):
-            over = figures.differences(peaks, base.values("peak_bytes"))
-            found = figures.spread([value / MIB for value in over.values()])
-            return "" if found is None else f"{found.median:.0f}"
         if speeds := line.values("bytes_per_s"):
             found = figures.ratio(speeds, base.values("bytes_per_s"))
         else:
@@ -163,11 +171,29 @@ class _Versus:
         return "" if found is None else f"{found.median:.2f}"
 
 
+class _MoreMemory:
+    """The peak memory above the baseline's."""
+
+    def is_in(self, case: Case) -> bool:
+        return bool(case.baseline) and _has(case, "peak_bytes")
+
+    def title(self, _case: Case) -> str:
+        return "MiB above 'no store'"
+
+    def show(self, case: Case, line: Line) -> str:
+        base = case.baseline_of(line)
+        if base is None or base is line:
+            return ""
+        more = figures.differences(line.values("peak_bytes"), base.values("peak_bytes"))
+        found = figures.spread([value / MIB for value in more.values()])
+        return "" if found is None else f"{found.median:.0f}"
+
+
 class _Finished:
     """The readers that finished, of all repeats."""
 
     def is_in(self, case: Case) -> bool:
-        return any(line.values("finished") for line in case.lines)
+        return _has(case, "finished")
 
     def title(self, _case: Case) -> str:
         return "readers finished"
@@ -188,7 +214,7 @@ class _Requests:
         self._operation = operation
 
     def is_in(self, case: Case) -> bool:
-        return any(line.values(f"{self._operation}_requests") for line in case.lines)
+        return _has(case, f"{self._operation}_requests")
 
     def title(self, _case: Case) -> str:
         return f"{self._operation} (and polls)"
@@ -201,17 +227,22 @@ class _Requests:
         return f"{max(requests.values()):.0f} ({max(polls.values()):.0f})"
 
 
-_COLUMNS = (
-    _Column("seconds", "seconds", 1, 2),
+def _has(case: Case, metric: str) -> bool:
+    return any(line.values(metric) for line in case.lines)
+
+
+_COLUMNS: tuple[_Column, ...] = (
+    _Metric("seconds", "seconds", 1, 2),
     _Speed(),
-    _Column("bytes_per_s", "MiB/s together", MIB, 0),
-    _Column("peak_bytes", "peak MiB", MIB, 0),
-    _Versus(),
+    _Metric("bytes_per_s", "MiB/s together", MIB, 0),
+    _Metric("peak_bytes", "peak MiB", MIB, 0),
+    _Speedup(),
+    _MoreMemory(),
     _Finished(),
-    _Column("first_byte_s", "first byte, s", 1, 3),
-    _Column("after_first_s", "the rest, s", 1, 3),
-    _Column("stored_bytes", "stored MiB", MIB, 0),
-    _Column("new_bytes", "new MiB on the FlexVol", MIB, 1),
+    _Metric("first_byte_s", "first byte, s", 1, 3),
+    _Metric("after_first_s", "the rest, s", 1, 3),
+    _Metric("stored_bytes", "stored MiB", MIB, 0),
+    _Metric("new_bytes", "new MiB on the FlexVol", MIB, 1),
     _Requests("upload"),
     _Requests("download"),
     _Requests("delete"),

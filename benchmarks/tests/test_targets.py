@@ -25,7 +25,7 @@ def verdict(start: str, *cases: Case) -> Verdict:
 
 def test_a_run_without_cases_meets_and_misses_nothing() -> None:
     found = targets.verdicts(runs.run())
-    assert {verdict.verdict for verdict in found} == {targets.UNKNOWN}
+    assert {verdict.outcome for verdict in found} == {targets.UNKNOWN}
     assert len({verdict.target for verdict in found}) == len(found)
 
 
@@ -37,7 +37,7 @@ def test_uploads_are_compared_with_upstream(ours: list[float], expected: str) ->
         "upload of random data: at least 1.8",
         case("store-upload", line("fv1", ours), line("peer", [9, 9])),
     )
-    assert found.verdict == expected
+    assert found.outcome == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_uploads_are_compared_with_the_slower_limit(
             line("dd", dd),
         ),
     )
-    assert found.verdict == expected
+    assert found.outcome == expected
 
 
 def test_a_download_is_judged_with_its_attachment_and_also_shown_without() -> None:
@@ -67,7 +67,7 @@ def test_a_download_is_judged_with_its_attachment_and_also_shown_without() -> No
             line("pread", [0.5, 0.5], after_first_s=[0.45, 0.45]),
         ),
     )
-    assert found.verdict == targets.MISSED
+    assert found.outcome == targets.MISSED
     assert "0.50" in found.measured
     assert "0.90" in found.measured
 
@@ -84,7 +84,7 @@ def test_a_sparse_image_must_occupy_as_many_bytes_as_its_data(
     stored: list[float], expected: str
 ) -> None:
     ours = line("fv1", [1, 1], stored_bytes=stored, data_bytes=[100, 100])
-    assert verdict("sparse upload", case("store-sparse", ours)).verdict == expected
+    assert verdict("sparse upload", case("store-sparse", ours)).outcome == expected
 
 
 def test_every_reader_must_finish() -> None:
@@ -94,7 +94,7 @@ def test_every_reader_must_finish() -> None:
             line("fv1-8", [1, 1], finished=finished, readers=[8, 8]),
         )
 
-    assert verdict("8 readers of", readers([8, 8])).verdict == targets.MET
+    assert verdict("8 readers of", readers([8, 8])).outcome == targets.MET
     found = verdict("8 readers of", readers([8, 7]))
     assert found == Verdict(found.target, "15 of 16", targets.MISSED)
 
@@ -108,7 +108,7 @@ def test_slow_readers_miss_the_target() -> None:
             line("fv1-8", [1, 1], bytes_per_s=[80, 89]),
         ),
     )
-    assert found.verdict == targets.MISSED
+    assert found.outcome == targets.MISSED
 
 
 def test_the_size_of_a_clone_must_not_change_its_time() -> None:
@@ -116,8 +116,8 @@ def test_the_size_of_a_clone_must_not_change_its_time() -> None:
         return case("volume-same", line("fv1-1", [1, 1]), line("fv1-16", long))
 
     start = "volume from an image on the same"
-    assert verdict(start, clones([1.3, 1.0])).verdict == targets.MET
-    assert verdict(start, clones([1.3, 1.2])).verdict == targets.MISSED
+    assert verdict(start, clones([1.3, 1.0])).outcome == targets.MET
+    assert verdict(start, clones([1.3, 1.2])).outcome == targets.MISSED
 
 
 class TestEndToEnd:
@@ -129,7 +129,7 @@ class TestEndToEnd:
             case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
             case("store-upload", line("fv1", [2, 2]), line("peer", [1, 1])),
         )
-        assert found.verdict == targets.MET
+        assert found.outcome == targets.MET
         assert "2.00" in found.measured
 
     def test_a_missed_target_names_the_slow_lines(self) -> None:
@@ -138,7 +138,7 @@ class TestEndToEnd:
             case("glance-upload", line("fv1", [1, 1]), line("peer", [2, 2])),
             case("volume-other", line("fv1-4", [4, 4]), line("peer-4", [2, 3])),
         )
-        assert found.verdict == targets.MISSED
+        assert found.outcome == targets.MISSED
         assert "volume-other 4" in found.measured
         assert "glance-upload" not in found.measured
 
@@ -151,7 +151,7 @@ class TestEndToEnd:
                 line("peer", [1, 1], first_byte_s=[1, 1]),
             ),
         )
-        assert found.verdict == targets.MISSED
+        assert found.outcome == targets.MISSED
         assert "first byte" in found.measured
 
     def test_a_line_that_was_sometimes_as_fast_is_equal(self) -> None:
@@ -159,7 +159,7 @@ class TestEndToEnd:
             self.START,
             case("volume-same", line("fv1-1", [1.1, 1.0]), line("peer-1", [1.0, 1.01])),
         )
-        assert found.verdict == targets.EQUAL
+        assert found.outcome == targets.EQUAL
 
 
 def test_memory_is_compared_with_that_without_a_store() -> None:
@@ -170,9 +170,9 @@ def test_memory_is_compared_with_that_without_a_store() -> None:
             line("fv1", [0, 0], peak_bytes=ours),
         )
 
-    start = "memory of upload"
-    assert verdict(start, memory([164 * MIB, 150 * MIB])).verdict == targets.MET
-    assert verdict(start, memory([166 * MIB, 164 * MIB])).verdict == targets.MISSED
+    start = "memory of one upload"
+    assert verdict(start, memory([164 * MIB, 150 * MIB])).outcome == targets.MET
+    assert verdict(start, memory([166 * MIB, 164 * MIB])).outcome == targets.MISSED
 
 
 def test_requests_must_be_fewer_than_upstreams() -> None:
@@ -188,9 +188,9 @@ def test_requests_must_be_fewer_than_upstreams() -> None:
         )
 
     start = "fewer requests"
-    assert verdict(start, requests(9, 1)).verdict == targets.MET
-    assert verdict(start, requests(10, 1)).verdict == targets.MISSED
-    assert verdict(start, requests(9, 2)).verdict == targets.MISSED
+    assert verdict(start, requests(9, 1)).outcome == targets.MET
+    assert verdict(start, requests(10, 1)).outcome == targets.MISSED
+    assert verdict(start, requests(9, 2)).outcome == targets.MISSED
 
 
 def test_a_failed_sample_does_not_count() -> None:
@@ -200,4 +200,4 @@ def test_a_failed_sample_does_not_count() -> None:
         "upload of random data: at least 1.8",
         case("store-upload", ours, line("peer", [2, 2, 2])),
     )
-    assert found.verdict == targets.MET
+    assert found.outcome == targets.MET
