@@ -60,6 +60,7 @@ class Image:
         """Return the start and end of the data in one period of a sparse image."""
         assert self.data is not None
         length = PERIOD * self.data // self.size // PAGE * PAGE
+        # The run begins at one of seven places in its period, in a mixed order.
         step = (PERIOD - length) // 7 // PAGE * PAGE
         start = number * PERIOD + number * 5 % 7 * step
         return min(start, self.size), min(start + length, self.size)
