@@ -78,6 +78,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Compare this store's transfers with those of upstream's stores, "
         "inside the lab: tox -e bench -- [options]",
     )
+    _add_run_options(parser)
+    _add_output_options(parser)
+    options = parser.parse_args(argv)
+    if options.repeats < 1 or options.scale <= 0:
+        parser.error("--repeats and --scale must be positive")
+    if options.rst and not (options.output or options.render):
+        parser.error("--rst needs --output or --render")
+    return options
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats",
         type=int,
@@ -88,7 +99,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--minutes",
         type=float,
         default=DEFAULT_MINUTES,
-        help="make fewer repeats if the run would take longer (default: %(default)s)",
+        help="make fewer repeats if the run would take longer than this (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--cases",
@@ -102,6 +114,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="multiply the sizes of the images by this, for a trial run; the figures "
         "of such a run mean nothing",
     )
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
@@ -121,12 +136,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="measure nothing; print the tables and draw the charts of this file",
     )
     parser.add_argument("--debug", action="store_true", help="log everything")
-    options = parser.parse_args(argv)
-    if options.repeats < 1 or options.scale <= 0:
-        parser.error("--repeats and --scale must be positive")
-    if options.rst and not (options.output or options.render):
-        parser.error("--rst needs --output or --render")
-    return options
 
 
 def _measure(chosen: Sequence[CasePlan], options: argparse.Namespace) -> int:
