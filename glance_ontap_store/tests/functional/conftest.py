@@ -13,6 +13,14 @@ from glance_ontap_store.tests.functional.clouds import User
 from lab.client import Lab
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks that `__main__` divides the tests by."""
+    config.addinivalue_line("markers", "shared: may run beside other shared tests")
+    config.addinivalue_line(
+        "markers", "exclusive: must run alone, in a module or class that is shared"
+    )
+
+
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     """The lab; without one the test fails with how to start it."""

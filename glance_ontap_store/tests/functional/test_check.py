@@ -20,6 +20,8 @@ from glance_ontap_store.tests.functional.preflight import Changes
 from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
 
+pytestmark = pytest.mark.shared
+
 STORES = ("fv1", "fv2", "fv3", "own")
 
 
@@ -347,6 +349,7 @@ def test_volume_type_broken(
     assert any("of the volume types" in each["Problem"] for each in found)
 
 
+@pytest.mark.exclusive
 @pytest.mark.parametrize(
     ("values", "severity"),
     [

@@ -23,6 +23,8 @@ from glance_ontap_store.tests.functional.pattern import Sized
 from lab.demo import blocks
 from lab.polling import wait_until
 
+pytestmark = pytest.mark.shared
+
 
 @pytest.mark.parametrize(
     "size",
@@ -178,6 +180,7 @@ def test_an_image_whose_volume_is_gone_can_be_deleted(
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
+@pytest.mark.exclusive
 def test_what_cinder_uploads_itself_is_served_and_deleted(
     lab: Any, admin: Any, user: User
 ) -> None:
@@ -254,6 +257,7 @@ def test_each_store_uses_its_own_user(lab: Any, admin: Any, user: User) -> None:
     assert names == {"fv1": "image-fv1", "fv2": "image-fv2"}
 
 
+@pytest.mark.exclusive
 def test_full_flexvol_is_413_and_leaves_nothing(
     lab: Any, admin: Any, user: User
 ) -> None:

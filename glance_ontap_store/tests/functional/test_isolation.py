@@ -31,6 +31,7 @@ def policy(lab: Any, service: str) -> Path:
 # Through Glance
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("store", ["fv1", "own"])
 def test_a_private_image(
     lab: Any, bob: Any, user: User, other: User, store: str
@@ -271,6 +272,7 @@ def owned(admin: Any, user: User) -> Any:
     return image, images.image_volume(admin, image.id).id
 
 
+@pytest.mark.shared
 def test_service_owned_image_volumes_are_out_of_reach(admin: Any, user: User) -> None:
     image = user.uploaded(Sized(MIB))
     volume_id = images.image_volume(admin, image.id).id
@@ -286,6 +288,7 @@ def test_service_owned_image_volumes_are_out_of_reach(admin: Any, user: User) ->
         assert act(user.cloud, volume_id, **action) == 404
 
 
+@pytest.mark.shared
 def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
     admin: Any, user: User, owned: Any
 ) -> None:
@@ -297,6 +300,7 @@ def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
     assert user.download(image.id).content == pattern.at(0, MIB)
 
 
+@pytest.mark.shared
 def test_what_remains_the_owner_may_delete_its_volume(
     admin: Any, user: User, owned: Any
 ) -> None:

@@ -20,6 +20,8 @@ from lab import layout
 from lab.client import Lab
 from lab.errors import LabError
 
+pytestmark = pytest.mark.shared
+
 CONTENT = os.urandom(3 * 1024 * 1024 + 1)
 
 
@@ -38,6 +40,7 @@ def in_pieces() -> Iterator[bytes]:
         yield CONTENT[start : start + step]
 
 
+@pytest.mark.exclusive
 def test_services_answer(lab: Lab, admin: connection.Connection) -> None:
     assert {"admin", "acme", "globex", "service"} <= {
         project.name for project in admin.identity.projects()
@@ -131,6 +134,7 @@ def test_request_logs_say_who_and_how_much(lab: Lab, user: User) -> None:
     assert lab.ontap_requests()[0]["user"] == "cinder"
 
 
+@pytest.mark.exclusive
 def test_stores_log_in_as_themselves(lab: Lab, user: User) -> None:
     since = time.time()
     upload(user, "fv2")
@@ -187,6 +191,7 @@ def test_mount_nfs_can_be_probed() -> None:
     )
 
 
+@pytest.mark.exclusive
 @pytest.mark.parametrize("service", ["glance", "cinder-volume", "ontap"])
 def test_a_service_restarts(lab: Lab, user: User, service: str) -> None:
     before = lab.pid(service)
@@ -197,6 +202,7 @@ def test_a_service_restarts(lab: Lab, user: User, service: str) -> None:
     assert user.download(image).content == CONTENT
 
 
+@pytest.mark.exclusive
 def test_a_killed_service_is_gone_until_it_is_started(lab: Lab) -> None:
     url = lab.facts["urls"]["glance"] + "/healthcheck"
     lab.kill("glance")
@@ -209,6 +215,7 @@ def test_a_killed_service_is_gone_until_it_is_started(lab: Lab) -> None:
     assert urllib.request.urlopen(url, timeout=10).status == 200
 
 
+@pytest.mark.exclusive
 def test_an_edited_configuration_is_read_at_restart(
     lab: Lab, admin: connection.Connection
 ) -> None:
@@ -255,6 +262,7 @@ def test_no_secret_on_a_command_line(lab: Lab) -> None:
     assert not [secret for secret in secrets for line in lines if secret in line]
 
 
+@pytest.mark.exclusive
 def test_no_database_was_locked(lab: Lab) -> None:
     """SQLite under several workers: see lab/sqlite_plugin.py."""
     for log in Path(lab.facts["logs"]).glob("*.log"):

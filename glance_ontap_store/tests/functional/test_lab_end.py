@@ -16,6 +16,8 @@ import pytest
 
 from lab.polling import wait_until
 
+pytestmark = pytest.mark.shared
+
 INSIDE = """
 set -e
 cd "$1"
@@ -33,7 +35,6 @@ OUTSIDE = """
 import sys
 from pathlib import Path
 from lab import namespace
-from lab.polling import wait_until
 
 root = Path(sys.argv[1])
 reaper = namespace.Reaper(always=[], unless_kept=[root])

@@ -13,6 +13,8 @@ import sqlalchemy
 
 from lab import sqlite_plugin
 
+pytestmark = pytest.mark.shared
+
 READ = sqlalchemy.text("SELECT n FROM t")
 ADD = sqlalchemy.text("UPDATE t SET n = n + 1")
 

@@ -13,9 +13,12 @@ from lab.ontapsim import process
 from lab.ontapsim import requirements
 from lab.ontapsim.flexvol import unshared_bytes
 
-pytestmark = pytest.mark.skipif(
-    bool(requirements.missing()), reason=requirements.missing() or "-"
-)
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        bool(requirements.missing()), reason=requirements.missing() or "-"
+    ),
+]
 cfg = pytest.importorskip("oslo_config.cfg")
 pytest.importorskip("cinder", reason="Cinder is not installed (tox env functional)")
 

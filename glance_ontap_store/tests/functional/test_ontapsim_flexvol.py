@@ -15,9 +15,12 @@ from lab.ontapsim import requirements
 from lab.ontapsim.flexvol import LoopFlexVol
 from lab.ontapsim.flexvol import unshared_bytes
 
-pytestmark = pytest.mark.skipif(
-    bool(requirements.missing()), reason=requirements.missing() or "-"
-)
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        bool(requirements.missing()), reason=requirements.missing() or "-"
+    ),
+]
 
 
 def opened(tmp_path, name):

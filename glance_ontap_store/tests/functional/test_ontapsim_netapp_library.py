@@ -8,9 +8,12 @@ from glance_ontap_store.tests.unit.ontapsim.library_contract import LibraryContr
 from lab.ontapsim import process
 from lab.ontapsim import requirements
 
-pytestmark = pytest.mark.skipif(
-    bool(requirements.missing()), reason=requirements.missing() or "-"
-)
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        bool(requirements.missing()), reason=requirements.missing() or "-"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

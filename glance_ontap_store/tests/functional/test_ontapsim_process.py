@@ -15,9 +15,12 @@ import requests
 from lab.ontapsim import process
 from lab.ontapsim import requirements
 
-pytestmark = pytest.mark.skipif(
-    bool(requirements.missing()), reason=requirements.missing() or "-"
-)
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        bool(requirements.missing()), reason=requirements.missing() or "-"
+    ),
+]
 
 MIB = 1 << 20
 FLEXVOLS = {"fv1": 512 * MIB, "fv2": 512 * MIB}

@@ -7,6 +7,8 @@ operator who has both kinds of stores will see, and fail when upstream mends it.
 
 from typing import Any
 
+import pytest
+
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -15,6 +17,8 @@ from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab.polling import wait_until
+
+pytestmark = pytest.mark.shared
 
 
 def test_peer_zeroes_an_upload_of_unknown_size(

@@ -84,6 +84,7 @@ def test_the_volume_is_the_uploaders(
     assert direct.used_gib(admin, alice.current_project_id) == used
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("visibility", ["public", "community", "shared"])
 def test_upstream_cannot_read_what_another_project_owns(
     lab: Any,
@@ -115,6 +116,7 @@ def test_upstream_cannot_read_what_another_project_owns(
     assert user.download(image.id).content == pattern.at(0, MIB)
 
 
+@pytest.mark.shared
 def test_readers_of_two_processes(lab: Any, admin: Any, user: User, base: str) -> None:
     """While the one has it attached, the other reads a clone of the store's own."""
     image = user.uploaded(Sized(9 * MIB), "own")
@@ -126,6 +128,7 @@ def test_readers_of_two_processes(lab: Any, admin: Any, user: User, base: str) -
     assert project_of(admin, image.id) == user.cloud.current_project_id
 
 
+@pytest.mark.shared
 def test_an_administrator_deletes(lab: Any, admin: Any, user: User) -> None:
     image = user.uploaded(Sized(MIB), "own")
     path = images.backing_file(lab, images.image_volume(admin, image.id))
@@ -134,6 +137,7 @@ def test_an_administrator_deletes(lab: Any, admin: Any, user: User) -> None:
     assert not path.exists()
 
 
+@pytest.mark.shared
 def test_an_administrator_uploads_for_a_user(
     lab: Any, admin: Any, user: User, operator: User
 ) -> None:
@@ -147,6 +151,7 @@ def test_an_administrator_uploads_for_a_user(
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
+@pytest.mark.shared
 def test_a_snapshot_of_the_users_keeps_the_image(
     lab: Any, admin: Any, user: User
 ) -> None:

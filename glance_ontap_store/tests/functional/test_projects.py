@@ -134,6 +134,7 @@ def served(size: int) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.shared
 class TestOwnerOfTheImage:
     """Not who uploads: an administrator may upload for others, and copy."""
 
@@ -202,6 +203,7 @@ class TestOwnerOfTheImage:
         assert len(images.image_volumes(admin, image.id)) == 2
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
+    @pytest.mark.exclusive
     def test_an_upload_on_glances_last_thread_ends(
         self, lab: Any, admin: Any, user: User, operator: User
     ) -> None:

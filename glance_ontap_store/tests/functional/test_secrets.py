@@ -19,6 +19,8 @@ from glance_ontap_store.tests.functional.pattern import Sized
 from glance_ontap_store.tests.functional.test_projects import glance_options
 from lab import stores
 
+pytestmark = pytest.mark.shared
+
 # A Fernet token: version byte 0x80 and a time, in base64.
 TOKEN = re.compile(rb"gAAAAA[\w-]{60,}")
 # By default the libraries below are kept at WARNING even then.
@@ -77,6 +79,7 @@ def written(lab: Any) -> Iterator[tuple[str, bytes]]:
             yield str(path), path.read_bytes()
 
 
+@pytest.mark.exclusive
 def test_none_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
     # Other tests of this lab configure a password where a name belongs, and
     # Keystone logs names that it does not know.

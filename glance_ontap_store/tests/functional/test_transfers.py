@@ -66,6 +66,7 @@ class HoledOfKnownSize(Holed):
         return self.size - self.position
 
 
+@pytest.mark.shared
 class TestThin:
     @pytest.fixture(
         scope="class", params=[Holed, HoledOfKnownSize], ids=["unknown", "known"]
@@ -111,6 +112,7 @@ class TestThin:
         assert answer.content == holed(first, last - first + 1)
 
 
+@pytest.mark.shared
 def test_an_upload_leaves_the_page_cache_to_others(
     lab: Any, admin: Any, user: User
 ) -> None:
@@ -240,6 +242,7 @@ def _word(request: dict[str, Any]) -> str:
     }.get((method, *kind), f"{method} {'/'.join(kind)}")
 
 
+@pytest.mark.shared
 class TestReaders:
     def test_a_slow_reader_is_in_nobodys_way(self, lab: Any, user: User) -> None:
         image = user.uploaded(Sized(64 * MIB))
@@ -278,6 +281,7 @@ class TestReaders:
             assert len(b"".join(pieces)) == 63 * MIB
         assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
+    @pytest.mark.exclusive
     def test_a_client_that_goes_away_frees_everything(
         self, lab: Any, admin: Any, user: User
     ) -> None:

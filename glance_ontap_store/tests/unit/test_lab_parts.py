@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from glance_ontap_store.tests.functional import __main__ as parts
 from lab import cli
 from lab import ini
 from lab import layout
@@ -269,6 +270,22 @@ class TestSteps:
             run_in_order(
                 {"a": Step(lambda: None, ("b",)), "b": Step(lambda: None, ("a",))}
             )
+
+
+class TestPartsOfTheFunctionalTests:
+    @pytest.mark.parametrize(
+        ("shared", "exclusive", "expected"),
+        [(0, 0, 0), (1, 0, 1), (0, 1, 1), (3, 1, 3), (5, 0, 0), (0, 5, 0), (5, 5, 5)],
+    )
+    def test_a_failure_of_either_part_fails_the_run(
+        self, shared: int, exclusive: int, expected: int
+    ) -> None:
+        codes = {"shared": shared, "exclusive": exclusive}
+        assert parts.verdict(codes) == expected
+
+    def test_the_failed_part_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts.verdict({"shared": 1, "exclusive": 0})
+        assert "failed in the shared part" in capsys.readouterr().out
 
 
 def test_ports_are_free_and_distinct() -> None:
