@@ -9,29 +9,71 @@ import configparser
 import functools
 import os
 from typing import Any
+from typing import Protocol
 
 from oslo_config import cfg
 
 from glance_ontap_store.attach import privilege
+from glance_ontap_store.backend import Backend
+from glance_ontap_store.backend import build
+from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.identity import session_for
+from glance_ontap_store.opts import OPTIONS
+from glance_ontap_store.requester import Requester
+from glance_ontap_store.settings import Settings
 from glance_ontap_store.store import Store
 from lab.client import Lab
 
 CONFIG = "/etc/glance/glance-api.conf"
 
 
-def make_store(lab: Lab, store_id: str = "fv1", **options: Any) -> Store:
+class Build(Protocol):
+    """Puts the parts of a store together, as `glance_ontap_store.backend.build`."""
+
+    def __call__(self, settings: Settings) -> Backend:
+        """Return the parts of the store with these settings."""
+
+
+def make_store(
+    lab: Lab,
+    store_id: str = "fv1",
+    build: Build = build,
+    **options: Any,
+) -> Store:
     """Return store *store_id*, configured, with *options* in place of Glance's.
 
     Options are named without their prefix ``ontap_``.
     """
     prepare_privileges(lab)
-    conf = cfg.ConfigOpts()
-    conf([], project="glance", default_config_files=[CONFIG])
-    store = Store(conf, backend=store_id)
+    store = Store(_configuration(), backend=store_id)
+    store.build = build
     for name, value in options.items():
-        conf.set_override(f"ontap_{name}", value, group=store_id)
+        store.conf.set_override(f"ontap_{name}", value, group=store_id)
     store.configure(re_raise_bsc=True)
     return store
+
+
+def settings(store_id: str) -> Settings:
+    """Return the settings of a store of the lab's Glance."""
+    conf = _configuration()
+    conf.register_opts(OPTIONS, group=store_id)
+    values = {option.name: conf[store_id][option.name] for option in OPTIONS}
+    return Settings.from_options(values, store_id)
+
+
+def cinder(store_id: str, requester: Requester | None = None) -> CinderClient:
+    """Return Cinder's client as the store has it.
+
+    With *requester* as it creates the volume of this user's upload.
+    """
+    given = settings(store_id)
+    return CinderClient(given, session_for(given), requester)
+
+
+def _configuration() -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    conf([], project="glance", default_config_files=[CONFIG])
+    return conf
 
 
 def option(store_id: str, name: str) -> str:

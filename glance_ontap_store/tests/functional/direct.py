@@ -12,7 +12,6 @@ from glance_store import location
 import openstack
 from openstack import connection
 
-from glance_ontap_store import identity
 from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.requester import Requester
@@ -48,16 +47,9 @@ def context(user: str, token: str | None = None) -> Context:
     )
 
 
-def requesters_volumes(lab: Any, user: str) -> CinderClient:
-    """Cinder as store ``own`` asks it with the token of *user*."""
-    backend = stores.make_store(lab, "own")._backend
-    assert backend is not None
-    settings = backend.settings
-    return CinderClient(
-        settings,
-        identity.session_for(settings),
-        Requester.from_context(context(user)),
-    )
+def requesters_volumes(user: str) -> CinderClient:
+    """Cinder's client of store ``own`` with the token of *user*."""
+    return stores.cinder("own", Requester.from_context(context(user)))
 
 
 @functools.cache

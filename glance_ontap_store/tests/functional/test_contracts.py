@@ -19,6 +19,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.identity import session_for
 from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.tests.conformance.device import DeviceContract
 from glance_ontap_store.tests.conformance.mounts import MounterContract
@@ -40,14 +41,15 @@ def base(tmp_path: Any) -> str:
     return str(tmp_path / "mounts")
 
 
+@pytest.mark.shared
 class TestCinder(VolumeServiceContract):
     volume_type = "ontap-fv1"
     # The scheduler bounds even thin volumes to 20 times the FlexVol.
     full_volume_type = "ontap-fv3"
 
     @pytest.fixture(autouse=True)
-    def place(self, lab: Any, admin: Any, base: str) -> None:
-        self._lab, self._admin, self._base = lab, admin, base
+    def place(self, admin: Any) -> None:
+        self._admin = admin
 
     @pytest.fixture
     def clock(self) -> Clock:
@@ -55,8 +57,7 @@ class TestCinder(VolumeServiceContract):
 
     @pytest.fixture
     def volumes(self) -> CinderClient:
-        store = stores.make_store(self._lab, mount_point_base=self._base)
-        return store._backend.images._volumes
+        return stores.cinder("fv1")
 
     @pytest.fixture
     def connector(self) -> Any:
@@ -74,13 +75,23 @@ class TestCinder(VolumeServiceContract):
         with direct.snapshot("fv1", volume_id):
             yield
 
+    @pytest.mark.exclusive
+    def test_a_full_quota_is_lack_of_space(self, volumes: Any, make: Any) -> None:
+        super().test_a_full_quota_is_lack_of_space(volumes, make)
+
+    @pytest.mark.exclusive
+    def test_extending_over_the_quota_is_lack_of_space(
+        self, volumes: Any, make: Any
+    ) -> None:
+        super().test_extending_over_the_quota_is_lack_of_space(volumes, make)
+
 
 class TestCinderAsRequester(TestCinder):
     """With a user's token, and the store's beside it."""
 
     @pytest.fixture
     def volumes(self) -> CinderClient:
-        return direct.requesters_volumes(self._lab, "alice")
+        return direct.requesters_volumes("alice")
 
     @contextlib.contextmanager
     def full_quota(self, _volumes: Any) -> Iterator[None]:
@@ -100,20 +111,17 @@ class TestCinderForRequesters(TestCinderAsRequester):
 
     @pytest.fixture
     def volumes(self) -> Any:
-        store = stores.make_store(self._lab, "own", mount_point_base=self._base)
-        own = store._backend.images._volumes
-        theirs = direct.requesters_volumes(self._lab, "alice")
+        theirs = direct.requesters_volumes("alice")
 
         class Both(CinderClient):
-            def __init__(self) -> None:
-                vars(self).update(vars(own))
-
             def create(self, new: NewVolume) -> Volume:
                 return theirs.create(new)
 
-        return Both()
+        settings = stores.settings("own")
+        return Both(settings, session_for(settings))
 
 
+@pytest.mark.shared
 class TestFileDevice(DeviceContract):
     """On a FlexVol's own file system."""
 
@@ -184,7 +192,7 @@ class Rig:
     def __init__(self, lab: Any, admin: Any, base: str) -> None:
         self._lab = lab
         self.store = stores.make_store(lab, mount_point_base=base)
-        self._volumes = self.store._backend.images._volumes
+        self._volumes = stores.cinder(self.store_id)
         self._leftovers = Leftovers(lab, admin, base)
 
     def location(self, uri: str) -> location.Location:
