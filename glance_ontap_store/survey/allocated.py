@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of image-volumes occupy, as seen over the mounted exports."""
+"""Measures the space that the files of image-volumes occupy, over mounted exports."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -17,16 +17,17 @@ def occupied(
     glance: GlanceConfig,
     say: Callable[[str], object],
 ) -> dict[str, int]:
-    """Bytes by volume id; who is missing is not known, and *say* tells why.
+    """Bytes by volume id, without the volumes whose size is unknown.
 
-    The unit of ``st_blocks`` is 512 bytes. Over NFS it is the server's
-    ``space_used`` of the file: blocks that it shares with clones count in each.
+    *say* is told why. The unit of ``st_blocks`` is 512 bytes. Over NFS it is the
+    server's ``space_used`` of the file: blocks that a file shares with its clones
+    count for each of them.
     """
     by_export: dict[tuple[str, str], list[Row]] = {}
     bases = {
-        each.id: each.settings.mount_point_base
-        for each in glance.stores
-        if each.settings
+        store.id: store.settings.mount_point_base
+        for store in glance.stores
+        if store.settings
     }
     unplaced = 0
     for row in rows:
@@ -36,21 +37,24 @@ def occupied(
             place = bases[row.store], row.pool.rpartition("#")[2]
             by_export.setdefault(place, []).append(row)
     if unplaced:
-        say(f"The pools of {unplaced} volumes are not known: give --os-cloud.")
+        say(
+            f"The pools of {unplaced} volumes are unknown: give an administrator's"
+            " credentials with --os-cloud."
+        )
     found: dict[str, int] = {}
     for (base, export), group in by_export.items():
         try:
             with process_setup.mounted(glance, base, export) as directory:
                 found |= dict(_measured(directory, group))
         except errors.StoreError as error:
-            say(f"What lies on {export} is not known: {error}")
+            say(f"The files on {export} could not be measured: {error}")
     return found
 
 
 def _measured(directory: str, rows: Iterable[Row]) -> Iterable[tuple[str, int]]:
     for row in rows:
-        # A volume that is being made has no file yet; volume_name_template may
-        # be another.
+        # A volume that is being created has no file yet. With another
+        # volume_name_template the file is called differently.
         with contextlib.suppress(OSError):
             yield (
                 row.volume_id,

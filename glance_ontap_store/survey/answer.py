@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was learned by asking, or why it was not.
+"""The answer to a question, or the reason why there is none.
 
-A question to a service has an answer or an `Unknown`; nothing that could not be
-asked is ever taken for good.
+An unanswered question is never treated as "OK".
 """
 
 import dataclasses
@@ -15,12 +14,12 @@ from glance_ontap_store.errors import Reason
 
 @dataclasses.dataclass(frozen=True)
 class Unknown:
-    """No answer. *text* is a clause for people, without any secret."""
+    """No answer. *text* is a clause for operators, without any secret."""
 
     reason: Reason
     text: str
 
 
 T = TypeVar("T")
-# Spelt so that mypy takes it for an alias with a parameter.
+# mypy takes this spelling for an alias with a parameter.
 Answer: TypeAlias = Union[T, Unknown]  # noqa: UP007

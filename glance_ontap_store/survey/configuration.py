@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's glance-api.conf and cinder.conf, read and parsed.
+"""Reads the operator's glance-api.conf and cinder.conf.
 
-Both are read with oslo.config, as the services read them, into a registry of
-their own: the options of Glance and Cinder that matter here are declared below,
-so that neither has to be installed beside this command.
+Both are read with oslo.config, as the services do, but into a registry of their own.
+The options of Glance and Cinder that matter are declared below, so that the services
+need not be installed beside this command.
 """
 
 from collections.abc import Mapping
@@ -50,12 +50,12 @@ _CINDER_BACKEND = [
 def read(
     files: Sequence[str], directories: Sequence[str], project: str
 ) -> cfg.ConfigOpts:
-    """The files, parsed.
+    """The files as parsed options, without any option declared yet.
 
-    :raises errors.Misconfigured: one cannot be read
+    :raises errors.Misconfigured: a file cannot be read or parsed
     """
     conf = cfg.ConfigOpts()
-    arguments = [f"--config-dir={each}" for each in directories]
+    arguments = [f"--config-dir={path}" for path in directories]
     try:
         conf(arguments, project=project, default_config_files=list(files))
     except cfg.Error as error:
@@ -66,9 +66,9 @@ def read(
 
 
 def secrets_of(conf: cfg.ConfigOpts) -> list[str]:
-    """Values of all options whose name says that they are secret.
+    """The values of all options with a secret's name, for `masked`.
 
-    In whatever section they are, and whoever declares them: for `masked`.
+    It looks into all sections, also those whose options nothing here declares.
     """
     return [
         value
@@ -84,8 +84,8 @@ def secrets_of(conf: cfg.ConfigOpts) -> list[str]:
 def _files_of(directories: Sequence[str] | None) -> list[str]:
     return sorted(
         path
-        for each in directories or ()
-        for path in glob.glob(os.path.join(each, "*.conf"))
+        for directory in directories or ()
+        for path in glob.glob(os.path.join(directory, "*.conf"))
     )
 
 
@@ -98,7 +98,7 @@ def _sections(path: str) -> dict[str, dict[str, list[str]]]:
 def glance_config(
     conf: cfg.ConfigOpts, files: Sequence[str], directories: Sequence[str]
 ) -> GlanceConfig:
-    """What glance-api.conf says about the stores."""
+    """The part of glance-api.conf that concerns the stores."""
     conf.register_opts(_GLANCE)
     conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
     conf.register_opt(cfg.StrOpt("helper_command"), group="privsep_ontap")
@@ -107,11 +107,11 @@ def glance_config(
         files=tuple(files),
         directories=tuple(directories),
         stores=tuple(
-            _store(conf, each) for each, kind in enabled.items() if kind == TYPE
+            _store(conf, name) for name, kind in enabled.items() if kind == TYPE
         ),
         cinder_stores=tuple(
-            _upstream_store(conf, each)
-            for each, kind in enabled.items()
+            _upstream_store(conf, name)
+            for name, kind in enabled.items()
             if kind == UPSTREAM_TYPE
         ),
         lock_path=conf.oslo_concurrency.lock_path or None,
@@ -122,21 +122,29 @@ def glance_config(
 
 
 def _store(conf: cfg.ConfigOpts, store_id: str) -> StoreConfig:
-    values: dict[str, Any] = {}
-    mistakes: list[str] = []
-    _register(conf, opts.OPTIONS, store_id)
-    for option in opts.OPTIONS:
-        try:
-            values[option.name] = _value(conf, store_id, option.dest)
-        except (cfg.ConfigFileValueError, ValueError) as error:
-            mistakes.append(str(error))
+    found, mistakes = values(conf, opts.OPTIONS, store_id)
     if mistakes:
         return StoreConfig(store_id, None, tuple(mistakes))
     try:
-        found = Settings.from_options(values, store_id)
+        settings = Settings.from_options(found, store_id)
     except errors.Misconfigured as error:
         return StoreConfig(store_id, None, (str(error),))
-    return StoreConfig(store_id, found)
+    return StoreConfig(store_id, settings)
+
+
+def values(
+    conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The values in *group*, or in ``backend_defaults``, by name; and all mistakes."""
+    _register(conf, options, group)
+    found: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for option in options:
+        try:
+            found[option.name] = _value(conf, group, option.dest)
+        except (cfg.ConfigFileValueError, ValueError) as error:
+            mistakes.append(str(error))
+    return found, mistakes
 
 
 def _upstream_store(conf: cfg.ConfigOpts, store_id: str) -> CinderStoreConfig:
@@ -148,12 +156,17 @@ def _upstream_store(conf: cfg.ConfigOpts, store_id: str) -> CinderStoreConfig:
     )
 
 
+# The next two functions repeat glance_store's BackendGroupConfiguration
+# (glance_store/driver.py) and Cinder's class of the same name. Neither can be used:
+# glance_store's reads the global cfg.CONF and registers the options there, which is the
+# configuration that os-brick and oslo.privsep read in this process. And both services
+# need not be installed here. A test compares the values with glance_store's.
 def _register(conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str) -> None:
-    """Declare options in *group*, and in the one that all groups fall back to."""
+    """Declare options in *group*, and in the group that all groups fall back to."""
     conf.register_opts(options, group=SHARED)
     conf.register_opts(options, group=group)
     for option in options:
-        # Nothing of its own: see _value.
+        # None means that the group does not set it: see _value.
         conf.set_default(option.dest, None, group=group)
 
 
@@ -165,7 +178,7 @@ def _value(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
 def cinder_backends(conf: cfg.ConfigOpts) -> tuple[CinderBackend, ...]:
     """The enabled back ends of cinder.conf."""
     conf.register_opts(_CINDER)
-    return tuple(_backend(conf, each) for each in conf.enabled_backends)
+    return tuple(_backend(conf, section) for section in conf.enabled_backends)
 
 
 def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
@@ -173,7 +186,7 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
     return CinderBackend(
         section=section,
         driver=_value(conf, section, "volume_driver"),
-        # Cinder's own default is the driver's name: no type asks for that.
+        # Cinder's default is the name of the driver's class, which no type asks for.
         backend_name=_value(conf, section, "volume_backend_name"),
         protocol=_value(conf, section, "netapp_storage_protocol"),
         qcow2=bool(_value(conf, section, "nfs_qcow2_volumes")),
@@ -181,7 +194,7 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
 
 
 def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:
-    """What Cinder is told to look at an image's location for."""
+    """The schemes of the locations from which Cinder clones."""
     conf.register_opts(_CINDER)
     return tuple(conf.allowed_direct_url_schemes)
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks everybody, and puts the answers together for the judges.
+"""Asks all services and the host, and collects the answers as facts.
 
-No question depends on another's answer unless it needs it: what cannot be asked
-is an `Unknown`, and the next one is asked.
+A question that gets no answer does not stop the others: its fact is an `Unknown`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from concurrent import futures
 import dataclasses
 from typing import Any
 
-from keystoneauth1 import session as session_
+from keystoneauth1.session import Session
 
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
@@ -28,21 +27,21 @@ from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
 
-# Stores that are asked for at the same time; each takes some five requests.
+# Stores that are asked about at the same time; each needs about five requests.
 _AT_ONCE = 8
 
 
 def gather(
     glance: GlanceConfig,
-    admin: session_.Session | None,
+    admin: Session | None,
     cinder_conf: Answer[Any],
     only: str | None,
 ) -> Facts:
-    """All facts; services are asked about store *only*, None for all."""
-    chosen = [each for each in glance.stores if only in (None, each.id)]
+    """All facts. With *only*, services are asked about that store alone."""
+    chosen = [store for store in glance.stores if only in (None, store.id)]
     with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         stores = tuple(pool.map(_store, chosen))
-    usable = [each.config.settings for each in stores if each.config.settings]
+    usable = [store.settings for store in stores if store.settings]
     return Facts(
         glance=glance,
         host=host.look(glance),
@@ -69,15 +68,15 @@ def _store(config: StoreConfig) -> StoreFacts:
         )
     endpoint = keystone.endpoint(session, settings)
     if isinstance(endpoint, Unknown):
-        earlier = Unknown(Reason.EARLIER, "nobody knows where Cinder is")
+        earlier = Unknown(Reason.EARLIER, "the endpoint of Cinder is unknown")
         return dataclasses.replace(
             _nothing_asked(config, login, earlier),
             is_login_good=True,
             endpoint=endpoint,
         )
-    inquiry = CinderSurvey(settings, session)
-    microversion = inquiry.microversion()
-    types = inquiry.volume_types()
+    survey = CinderSurvey(settings, session)
+    microversion = survey.microversion()
+    types = survey.volume_types()
     answers = not isinstance(types, Unknown)
     return StoreFacts(
         config=config,
@@ -86,7 +85,7 @@ def _store(config: StoreConfig) -> StoreFacts:
         endpoint=endpoint,
         microversion=microversion,
         volume_types=types,
-        quota=inquiry.quota(login.project_id)
+        quota=survey.quota(login.project_id)
         if answers
         else Unknown(Reason.EARLIER, "Cinder does not answer"),
     )
@@ -106,40 +105,40 @@ def _nothing_asked(
     )
 
 
-def _admin(session: session_.Session | None, stores: Sequence[Settings]) -> AdminFacts:
-    """What an administrator sees of the first store's Cinder.
+def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
+    """The facts that the first store's Cinder tells administrators alone.
 
-    That is the Cinder of all stores with the same Keystone and region.
+    They cover all stores with the same Keystone and region.
     """
     if session is None:
         return _no_admin(
             Unknown(Reason.NOT_GIVEN, "no administrator's credentials were given")
         )
     if not stores:
-        return _no_admin(Unknown(Reason.EARLIER, "no store says where Cinder is"))
+        return _no_admin(Unknown(Reason.EARLIER, "no store has valid options"))
     login = keystone.login(session)
     if isinstance(login, Unknown):
         return _no_admin(
             Unknown(login.reason, f"the administrator cannot log in: {login.text}")
         )
-    inquiry = CinderSurvey(stores[0], session)
+    survey = CinderSurvey(stores[0], session)
     if "admin" not in login.roles:
-        # Cinder would show less, and not say so.
+        # Cinder would answer in part, without saying so.
         return _no_admin(
             Unknown(Reason.FORBIDDEN, "the credentials given lack role admin")
         )
-    types = inquiry.volume_types()
+    types = survey.volume_types()
     known = () if isinstance(types, Unknown) else types
-    covered = [each for each in stores if _place(each) == _place(stores[0])]
+    covered = [store for store in stores if _place(store) == _place(stores[0])]
     return AdminFacts(
         volume_types=types,
         encrypted={
-            each.id: inquiry.encrypts(each.id)
-            for each in known
-            if any(each.is_called(store.volume_type) for store in covered)
+            kind.id: survey.encrypts(kind.id)
+            for kind in known
+            if any(kind.is_called(store.volume_type) for store in covered)
         },
-        pools=inquiry.pools(),
-        covers=frozenset(each.store_id or "" for each in covered),
+        pools=survey.pools(),
+        covers=frozenset(store.store_id or "" for store in covered),
     )
 
 

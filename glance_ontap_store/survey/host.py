@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this host has: programs, packages, directories, the way to root.
+"""Looks at this host: programs, packages, directories, and the way to root.
 
-Everything is looked at with the eyes of the user who runs the command.
+All answers are those for the user who runs the command.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import Host
 
-# mount(8) finds its helpers there, whatever PATH says.
+# mount(8) looks for its helpers here, whatever PATH says.
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin")
 PROGRAMS = ("mount", "umount", "mount.nfs", "sudo", "glance-rootwrap")
-# As pip knows them.
+# The names are those of pip.
 PACKAGES = (
     "glance",
     "glance_store",
@@ -34,7 +34,7 @@ PACKAGES = (
     "oslo.rootwrap",
     "python-cinderclient",
 )
-# What glance-api runs as, where packages set it up.
+# The user that glance-api runs as if distribution packages set it up.
 _SERVICE_USER = "glance"
 CONTEXTS = (
     "glance_ontap_store.attach.privilege.context",
@@ -43,12 +43,12 @@ CONTEXTS = (
 
 
 def look(glance: GlanceConfig) -> Host:
-    """This host, as far as the stores need it."""
-    settings = [each.settings for each in glance.stores if each.settings]
-    directories = {each.mount_point_base for each in settings}
+    """The facts about this host that matter to the stores."""
+    settings = [store.settings for store in glance.stores if store.settings]
+    directories = {one.mount_point_base for one in settings}
     if glance.lock_path:
         directories.add(glance.lock_path)
-    configs = sorted({each.rootwrap_config for each in settings})
+    configs = sorted({one.rootwrap_config for one in settings})
     return Host(
         user=pwd.getpwuid(os.geteuid()).pw_name,
         programs={name: _program(name) for name in PROGRAMS},
@@ -76,9 +76,9 @@ def _version(package: str) -> str | None:
 
 
 def unusable(path: str) -> str | None:
-    """Why *path* cannot be made a directory to write in; None if it can.
+    """The reason why files cannot be written in directory *path*; None if they can.
 
-    Nothing is made that was not there.
+    The directory may not exist yet. Nothing is created.
     """
     existing = path
     while not os.path.lexists(existing) and existing != os.path.dirname(existing):
@@ -88,8 +88,8 @@ def unusable(path: str) -> str | None:
     if not os.access(existing, os.W_OK | os.X_OK):
         return f"{existing} cannot be written by this user"
     try:
-        # access(2) knows nothing of a file system that is mounted read-only in
-        # some kinds of containers: a file without a name leaves nothing.
+        # access(2) does not notice read-only mounts in some kinds of containers. A
+        # temporary file without a name leaves no trace.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -98,9 +98,9 @@ def unusable(path: str) -> str | None:
 
 
 def _rootwrap(path: str, glance: GlanceConfig) -> Answer[str | None]:
-    """Why glance-rootwrap would not start the helpers; None if it would.
+    """The reason why glance-rootwrap would not start the helpers; None if it would.
 
-    Rootwrap itself is asked, for the commands that oslo.privsep runs.
+    Rootwrap's own code judges the commands that oslo.privsep runs.
     """
     try:
         from oslo_rootwrap import wrapper
@@ -113,8 +113,8 @@ def _rootwrap(path: str, glance: GlanceConfig) -> Answer[str | None]:
         config = wrapper.RootwrapConfig(parser)
         filters = wrapper.load_filters(config.filters_path)
     except PermissionError as error:
-        # Root may read it, and it is root who runs rootwrap.
-        return Unknown(Reason.UNREADABLE, f"{error.filename} cannot be read by you")
+        # rootwrap runs as root, which may read it.
+        return Unknown(Reason.UNREADABLE, f"you may not read {error.filename}")
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
     except (configparser.Error, ValueError, TypeError) as error:
@@ -147,7 +147,7 @@ def _sudo(configs: Iterable[str]) -> Answer[bool]:
     """Whether Glance's user may run glance-rootwrap as root without a password."""
     sudo = _program("sudo")
     if sudo is None:
-        return Unknown(Reason.MISSING, "there is no sudo")
+        return Unknown(Reason.MISSING, "sudo is not installed")
     command = [sudo, "-n", "-l"]
     if os.geteuid() == 0:
         try:
@@ -165,7 +165,7 @@ def _sudo(configs: Iterable[str]) -> Answer[bool]:
                 asked, capture_output=True, check=False, env=_environment(), timeout=30
             )
         except subprocess.TimeoutExpired:
-            # It asks a directory service, say.
+            # It may wait for a directory service.
             return Unknown(Reason.UNREACHABLE, "sudo did not answer within 30 s")
         if answer.returncode != 0:
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image-volumes as rows and sums. Decides what a volume is; asks nobody."""
+"""Turns the volumes of a store into rows, and adds them up. Sends no requests."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -12,17 +12,18 @@ from glance_ontap_store.images import access
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 
-# What Cinder registered itself, and what a changed metadata no longer tells.
+# Registered by Cinder itself; or its metadata was changed and makes no sense.
 BY_CINDER = "by cinder"
 UNREADABLE = "unreadable"
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One volume of a store. *image_size* None: not known (yet).
+    """One volume of a store. Sizes are in bytes, unless named otherwise.
 
-    *state* is ``filling``, ``sealed``, ``reading`` (a temporary clone),
-    `BY_CINDER` or `UNREADABLE`; *status* is Cinder's.
+    *image_size* is None while it is unknown. *state* is ``filling``, ``sealed``,
+    ``reading`` (a temporary clone), `BY_CINDER` or `UNREADABLE`; *status* is Cinder's.
+    *file* is the file's name on the export.
     """
 
     store: str
@@ -44,7 +45,8 @@ class Row:
 def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
     """The volume as a row of the store; None if it is not the store's.
 
-    *type_name* is the name, not the id, of the store's volume type.
+    *type_name* is the name, not the id, of the store's volume type: Cinder shows a
+    volume's type by name.
     """
     record = Record.parse(volume.metadata)
     is_clone = record.store == store_id and record.state is State.READING
@@ -57,7 +59,7 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
     elif record.state is State.SEALED:
         size = record.size
     elif record.state is None:
-        # Cinder's own images are as long as the volume.
+        # An image that Cinder registered is as long as its volume.
         size = volume.size_gib * units.GIB
     return Row(
         store=store_id,
@@ -75,9 +77,9 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
 
 @dataclasses.dataclass(frozen=True)
 class Sum:
-    """What the image-volumes of one project, store or pool come to.
+    """The sums of the image-volumes of one project, store or pool.
 
-    None is what is not known of one of them, and so not of all.
+    A sum is None if one of its values is unknown.
     """
 
     key: str | None
@@ -88,27 +90,30 @@ class Sum:
 
 
 KEYS: Mapping[str, Callable[[Row], str | None]] = {
-    "project": lambda each: each.owner,
-    "store": lambda each: each.store,
-    "pool": lambda each: each.pool,
+    "project": lambda row: row.owner,
+    "store": lambda row: row.store,
+    "pool": lambda row: row.pool,
 }
 
 
 def summed(
     rows: Iterable[Row], by: str, allocated: Callable[[Row], int | None]
 ) -> list[Sum]:
-    """Sums by a key of `KEYS`, of images only, the unknown key last."""
+    """The sums of all images, one for each value of a key of `KEYS`.
+
+    The images whose key is unknown come last.
+    """
     groups: dict[str | None, list[Row]] = {}
-    for each in rows:
-        if each.is_image:
-            groups.setdefault(KEYS[by](each), []).append(each)
+    for row in rows:
+        if row.is_image:
+            groups.setdefault(KEYS[by](row), []).append(row)
     return [
         Sum(
             key=key,
             images=len(group),
-            image_bytes=_total(each.image_size for each in group),
-            volume_gib=sum(each.size_gib for each in group),
-            allocated_bytes=_total(allocated(each) for each in group),
+            image_bytes=_total(row.image_size for row in group),
+            volume_gib=sum(row.size_gib for row in group),
+            allocated_bytes=_total(allocated(row) for row in group),
         )
         for key, group in sorted(groups.items(), key=lambda item: (not item[0], item))
     ]
@@ -116,8 +121,8 @@ def summed(
 
 def _total(values: Iterable[int | None]) -> int | None:
     total = 0
-    for each in values:
-        if each is None:
+    for value in values:
+        if value is None:
             return None
-        total += each
+        total += value
     return total

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking Keystone: logins of stores, of Cinder's user, and of an administrator."""
+"""Asks Keystone: logins of the stores, of Cinder's user, and of an administrator."""
 
 from collections.abc import Callable
 import dataclasses
 from typing import Any
 
 from keystoneauth1 import exceptions
-from keystoneauth1 import identity as auth
 from keystoneauth1 import loading
-from keystoneauth1 import session as session_
+from keystoneauth1.identity import V3Password
+from keystoneauth1.session import Session
 from oslo_utils import strutils
 
 from glance_ontap_store import identity
@@ -20,29 +20,29 @@ from glance_ontap_store.survey.answer import T
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import Login
 
-# Nobody wants to look at a silent check for as long as an upload may take.
+# A check must not wait for as long as an upload may.
 TIMEOUT_S = 30
 
 
 def asked(question: Callable[[], T]) -> Answer[T]:
-    """The answer to what is asked through keystoneauth, or why there is none."""
+    """The answer to a question that keystoneauth sends, or why there is none."""
     try:
         return question()
     except exceptions.ClientException as error:
         return Unknown(identity.reason_of(error), strutils.mask_password(str(error)))
 
 
-def session_of(settings: Settings) -> session_.Session:
-    """The store's own session, that does not wait as long as the store would."""
+def session_of(settings: Settings) -> Session:
+    """The store's own session, which does not wait as long as the store would."""
     brief = min(TIMEOUT_S, settings.api_timeout_s)
     return identity.session_for(dataclasses.replace(settings, api_timeout_s=brief))
 
 
-def login(session: session_.Session) -> Answer[Login]:
-    """Log in, and who one is then."""
+def login(session: Session) -> Answer[Login]:
+    """Log in; return the ids and roles of the login."""
 
     def ask() -> Login:
-        # An auth plugin of Keystone always has access information.
+        # Keystone's auth plugins always have access information.
         plugin: Any = session.auth
         access = plugin.get_access(session)
         return Login(
@@ -55,30 +55,30 @@ def login(session: session_.Session) -> Answer[Login]:
 
 
 def is_password_right(settings: Settings) -> Answer[bool]:
-    """Whether the store's user can log in at all, without any project.
+    """Whether the store's user can log in without a project.
 
-    Keystone refuses a login to a project in which the user has no role in the
-    same words as a wrong password.
+    Keystone gives the same answer to a wrong password and to a login to a project
+    in which the user has no role.
     """
     credential = settings.credential
     if not isinstance(credential, Password):
         return Unknown(Reason.NOT_GIVEN, "an application credential has no password")
-    unscoped = auth.V3Password(
+    unscoped = V3Password(
         auth_url=settings.auth_url,
         username=credential.user_name,
         user_domain_name=credential.user_domain_name,
         password=credential.password,
         unscoped=True,
     )
-    session = session_.Session(auth=unscoped, verify=settings.verify, timeout=TIMEOUT_S)
+    session = Session(auth=unscoped, verify=settings.verify, timeout=TIMEOUT_S)
     found = asked(lambda: bool(session.get_token()))
     if isinstance(found, Unknown) and found.reason is Reason.UNAUTHORIZED:
         return False
     return found
 
 
-def endpoint(session: session_.Session, settings: Settings) -> Answer[str]:
-    """Where the catalog has Cinder for this session, as the store looks it up."""
+def endpoint(session: Session, settings: Settings) -> Answer[str]:
+    """The URL of Cinder in the catalog, looked up as the store does."""
     catalog = settings.catalog
     found = asked(
         lambda: session.get_endpoint(
@@ -98,20 +98,20 @@ def endpoint(session: session_.Session, settings: Settings) -> Answer[str]:
     return found
 
 
-def configured_session(conf: Any, group: str) -> session_.Session | None:
-    """The session that a service's options in *group* make; None without any.
+def configured_session(conf: Any, group: str) -> Session | None:
+    """The session that the options in *group* describe; None if there are none.
 
-    Cinder makes its own session for Glance of these very options.
+    Cinder makes its own session for Glance from the same options.
 
-    :raises keystoneauth1.exceptions.AuthPluginException: they do not suffice;
-        `asked` knows it
+    :raises keystoneauth1.exceptions.AuthPluginException: the options are incomplete;
+        `asked` translates this
     """
     loading.register_auth_conf_options(conf, group)
     loading.register_session_conf_options(conf, group)
     plugin = loading.load_auth_from_conf_options(conf, group)
     if plugin is None:
         return None
-    made: session_.Session = loading.load_session_from_conf_options(
+    made: Session = loading.load_session_from_conf_options(
         conf, group, auth=plugin, timeout=TIMEOUT_S
     )
     return made

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store's own parts in this process, with the way to root that Glance has."""
+"""Sets this process up like a glance-api, to mount and attach as the store does."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,23 +12,23 @@ from glance_ontap_store.survey.facts import GlanceConfig
 
 
 def prepare(glance: GlanceConfig) -> None:
-    """Make this process one that oslo.privsep and os-brick take for glance-api.
+    """Load Glance's configuration as the configuration of this process.
 
-    Both read the process's configuration: privsep passes its files on to the
-    helper, os-brick takes its locks where ``[oslo_concurrency]`` says.
+    oslo.privsep passes its files on to the helper, and os-brick creates its locks in
+    ``lock_path`` of ``[oslo_concurrency]``.
     """
     cfg.CONF(
-        [f"--config-dir={each}" for each in glance.directories],
+        [f"--config-dir={path}" for path in glance.directories],
         project="glance",
         default_config_files=list(glance.files),
     )
 
 
 def start(glance: GlanceConfig, rootwrap_config: str) -> None:
-    """Start the helpers that run as root.
+    """Start the helpers that run as root, in a way that they ignore ctrl-C.
 
-    They are of the same process group as this command: ctrl-C must not end what
-    the clean-up needs. A signal that is ignored stays so in a new process.
+    They are in the process group of this command, and the clean-up needs them. A
+    signal that is ignored stays ignored in a new process.
 
     :raises errors.Broken: they do not start
     """
@@ -38,13 +38,13 @@ def start(glance: GlanceConfig, rootwrap_config: str) -> None:
     prepare(glance)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        # Its question to this host has os-brick start a helper of its own.
+        # os-brick starts its own helper when it looks at this host.
         _ = Brick(rootwrap_config).connector
         if privilege.context.channel is None:
             privilege.context.start()
     except errors.StoreError:
         raise
-    except Exception as error:  # privsep raises what it gets
+    except Exception as error:  # privsep raises whatever the helper raised
         raise errors.Broken(
             f"the helper that mounts does not start: {error}. Check"
             f" {rootwrap_config}, its filters and sudo for Glance's user"
@@ -60,16 +60,16 @@ def mounted(glance: GlanceConfig, base: str, export: str) -> Iterator[str]:
     :raises errors.Broken: it cannot be mounted
     :raises errors.Misconfigured: *base* cannot be used
     """
-    # Where os-brick is missing, the command must still be able to say so.
+    # Imported late: the command must work, and report it, if os-brick is missing.
     from glance_ontap_store.attach.brick import Brick
     from glance_ontap_store.attach.nfs.mounter import NfsMounter
     from glance_ontap_store.attach.nfs.mounts import Mounts
 
     prepare(glance)
     config = next(
-        each.settings.rootwrap_config
-        for each in glance.stores
-        if each.settings and each.settings.mount_point_base == base
+        store.settings.rootwrap_config
+        for store in glance.stores
+        if store.settings and store.settings.mount_point_base == base
     )
     Brick(config)
     mount = Mounts(base, NfsMounter(base)).use(export, "")

@@ -47,6 +47,8 @@ class Http:
         self.mock = mock
         self.logins: list[dict[str, Any]] = []
         self.catalog_type = "volumev3"
+        # The roles of users, by their names.
+        self.roles: dict[str, tuple[str, ...]] = {}
         mock.get(AUTH_URL, json=fixture.V3Discovery(AUTH_URL), status_code=200)
         mock.post(f"{AUTH_URL}/auth/tokens", json=self._login)
 
@@ -61,6 +63,8 @@ class Http:
         context.headers["X-Subject-Token"] = f"token-of-{who}"
         token = fixture.V3Token(user_name=who)
         token.set_project_scope(id=PROJECT_ID)
+        for role in self.roles.get(who, ()):
+            token.add_role(name=role)
         service = token.add_service(self.catalog_type, name="cinderv3")
         for region in ("north", "south"):
             service.add_standard_endpoints(

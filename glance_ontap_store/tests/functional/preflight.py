@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""glance-ontap as an operator runs it, over copies of the lab's configuration."""
+"""Runs glance-ontap as an operator does, with copies of the lab's configuration."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ PROGRAM = str(Path(sys.executable).with_name("glance-ontap"))
 OPENSTACK = str(Path(sys.executable).with_name("openstack"))
 CINDER_CONF = "/etc/cinder/cinder.conf"
 
-# Group -> option -> value, None to take it away.
+# Group -> option -> value, None to remove the option.
 Changes = Mapping[str, Mapping[str, str | None]]
 
 
 class Operator:
-    """Who runs the command on the Glance host, and may change copies of files."""
+    """The operator, who runs the command on the Glance host."""
 
     def __init__(self, lab: Any) -> None:
         self._lab = lab
 
     def environment(self) -> dict[str, str]:
-        """What Glance's user has: its PATH, and no credentials of a cloud."""
+        """The environment of Glance's user: its PATH, and no cloud's credentials."""
         tools = os.path.join(self._lab.facts["root"], "bin")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
         return {
@@ -48,7 +48,7 @@ class Operator:
     def run(
         self, *arguments: str, config: str | None = None, before: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """The command, finished; *before* are words before it."""
+        """Run the command to its end; *before* are words before it."""
         return subprocess.run(
             [*before, *self.command(*arguments, config=config)],
             env=self.environment(),
@@ -61,7 +61,7 @@ class Operator:
     def findings(
         self, *arguments: str, cloud: str | None = "admin", **options: Any
     ) -> tuple[int, list[dict[str, str]]]:
-        """Exit code and findings of ``check``."""
+        """Run ``check``; return its exit code and its findings."""
         given = ["--os-cloud", cloud] if cloud else []
         ended = self.run(*given, "check", "-f", "json", *arguments, **options)
         assert ended.stdout, ended.stderr
@@ -83,7 +83,7 @@ class Operator:
     def changed(self, changes: Changes, service: str = "glance") -> Iterator[str]:
         """A copy of the service's configuration with options changed.
 
-        Below /etc, as rootwrap's filters want it.
+        It is below /etc, where rootwrap's filters expect it.
         """
         original = {
             "glance": "/etc/glance/glance-api.conf",
@@ -108,7 +108,7 @@ class Operator:
 
 
 def wrong(found: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str]]:
-    """What is worse than a note: severity, code and subject."""
+    """Severity, code and subject of all findings but notes."""
     return [
         (each["Severity"], each["Code"], each["Subject"])
         for each in found
@@ -117,8 +117,7 @@ def wrong(found: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str]]:
 
 
 def hiding(*paths: str) -> list[str]:
-    """Words that run a command to which *paths* are empty, in a namespace of its
-    own."""
+    """Words before a command that hide *paths* from it, in its own namespace."""
     script = "".join(
         f"mount -n --bind {'/var/empty-dir' if os.path.isdir(path) else '/dev/null'}"
         f" {path} && "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""glance-ontap check, over the lab broken in one way at a time."""
+"""glance-ontap check, with the lab broken in one way at a time."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -42,13 +42,13 @@ def test_an_intact_lab_has_neither_errors_nor_warnings(
     code, found = operator.findings("--cinder-conf", CINDER_CONF)
     assert preflight.wrong(found) == []
     assert code == 0
-    # That nothing can be said about Glance's user is said.
+    # Glance's user does not exist in the lab, which the command notes.
     assert [each["Code"] for each in found if each["Subject"] == "host"] == [
         "not-asked"
     ]
 
 
-# What is broken in glance-api.conf -> what is found: severity, code, subject.
+# Changes that break glance-api.conf, and severity, code and subject of the findings.
 GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
     "lock path unset": (
         {"oslo_concurrency": {"lock_path": None}},
@@ -113,6 +113,10 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"fv3": {"ontap_volume_type": "ontap-fv2"}},
         [("warning", "same-volume-type", "fv3")],
     ),
+    "one volume type for two stores, by its id and its name": (
+        {"fv3": {"ontap_volume_type": "{id of ontap-fv2}"}},
+        [("warning", "same-volume-type", "fv3")],
+    ),
     "locations can be set": (
         {"DEFAULT": {"show_multiple_locations": "true"}},
         [("warning", "locations-exposed", "glance")],
@@ -149,24 +153,30 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", GLANCE)
-def test_glance_broken(lab: Any, operator: Operator, case: str) -> None:
+def test_glance_broken(lab: Any, operator: Operator, admin: Any, case: str) -> None:
     changes, expected = GLANCE[case]
-    port = lab.facts["urls"]["cinder"].split(":")[2].partition("/")[0]
-    filled = {
-        group: {
-            name: value and value.replace("{cinder}", port)
-            for name, value in options.items()
-        }
+    known = {
+        "{cinder}": lab.facts["urls"]["cinder"].split(":")[2].partition("/")[0],
+        "{id of ontap-fv2}": admin.block_storage.find_type("ontap-fv2").id,
+    }
+
+    def filled(value: str | None) -> str | None:
+        for name, known_value in known.items():
+            value = value and value.replace(name, known_value)
+        return value
+
+    filled_in = {
+        group: {name: filled(value) for name, value in options.items()}
         for group, options in changes.items()
     }
-    with operator.changed(filled) as config:
+    with operator.changed(filled_in) as config:
         code, found = operator.findings("--cinder-conf", CINDER_CONF, config=config)
     assert preflight.wrong(found) == expected
     assert code == {"error": 2, "warning": 1}[expected[0][0]]
     assert all(each["Remedy"] for each in found)
 
 
-def test_store_ids_that_begin_with_one_another(operator: Operator) -> None:
+def test_a_store_id_that_is_a_prefix_of_another(operator: Operator) -> None:
     text = Path("/etc/glance/glance-api.conf").read_text("utf-8")
     renamed = text.replace("fv3:ontap", "fv10:ontap").replace("[fv3]", "[fv10]")
     with operator.copied(renamed) as config:
@@ -174,7 +184,7 @@ def test_store_ids_that_begin_with_one_another(operator: Operator) -> None:
     assert preflight.wrong(found) == [("warning", "store-id-prefix", "fv1")]
 
 
-# What is broken in cinder.conf -> what is found.
+# Changes that break cinder.conf, and the findings.
 CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
     "no schemes": (
         {"DEFAULT": {"allowed_direct_url_schemes": None}},
@@ -229,13 +239,13 @@ def test_cinder_broken(operator: Operator, case: str) -> None:
     assert code == 2
 
 
-def test_cinder_conf_that_is_not_there(operator: Operator) -> None:
+def test_a_missing_cinder_conf(operator: Operator) -> None:
     code, found = operator.findings("--cinder-conf", "/etc/cinder/nowhere.conf")
     assert preflight.wrong(found) == [("error", "cinder-conf-unreadable", "cinder")]
     assert code == 2
 
 
-def test_glance_conf_that_is_not_there(operator: Operator) -> None:
+def test_a_missing_glance_conf(operator: Operator) -> None:
     code, found = operator.findings(config="/etc/glance/nowhere.conf")
     assert preflight.wrong(found) == [("error", "config-unreadable", "glance")]
     assert code == 2
@@ -445,7 +455,7 @@ def test_rootwrap_that_does_not_find_the_helper(
     assert preflight.wrong(found) == [("error", "rootwrap", "host")]
 
 
-def test_who_is_no_administrator_is_told_so(operator: Operator) -> None:
+def test_credentials_without_role_admin_are_reported(operator: Operator) -> None:
     _, found = operator.findings(cloud="alice")
     assert preflight.wrong(found) == []
     assert any("lack role admin" in each["Problem"] for each in found)
@@ -473,7 +483,7 @@ def test_one_thing_broken_hides_no_other(operator: Operator) -> None:
 
 
 def test_no_secret_is_printed(operator: Operator) -> None:
-    """Where a password stands in the wrong place, too."""
+    """Not even if a password is in the place of another option."""
     secret = stores.option("fv1", "ontap_store_password")
     changes: Changes = {
         "fv1": {"ontap_store_user_name": secret},
@@ -492,6 +502,6 @@ def test_no_secret_is_printed(operator: Operator) -> None:
             assert secret not in ended.stdout + ended.stderr, arguments
 
 
-def test_the_program_is_the_environments(operator: Operator) -> None:
+def test_the_program_belongs_to_the_environment(operator: Operator) -> None:
     assert Path(preflight.PROGRAM).parent == Path(sys.executable).parent
     assert operator.run("check", "--help").returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""glance-ontap check --deep: what it says is what Cinder did, and nothing stays."""
+"""glance-ontap check --deep: its findings are true, and it removes what it made."""
 
 from collections.abc import Iterator
 import contextlib
@@ -18,7 +18,7 @@ from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
 from lab.polling import wait_until
 
-# The data of a check's image; the number of bytes tells it from others.
+# The size of the check's image, which no other image has.
 IMAGE_SIZE = 1024 * 1024 + 7
 
 
@@ -29,14 +29,14 @@ def operator(lab: Any) -> Operator:
 
 @pytest.fixture
 def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
-    """Asserts at the end that nothing is left."""
+    """Assert after the test that nothing is left."""
     base = stores.option("fv1", "ontap_mount_point_base")
     before = Leftovers(lab, admin, base)
     images = {each.id for each in admin.image.images()}
     yield before
 
     def new() -> dict[str, set[str]]:
-        # Of what lies on a FlexVol, not what Cinder keeps for itself.
+        # The driver keeps its cache of images on the FlexVol.
         found = before.new()
         files = {f for f in found.get("files", ()) if not f.startswith("img-cache-")}
         return {
@@ -49,7 +49,7 @@ def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
 
 
 def downloads(lab: Any) -> int:
-    """How often Glance has sent the data of a check's image."""
+    """The number of times that Glance has sent the data of a check's image."""
     return sum(
         request["method"] == "GET"
         and request["path"].endswith("/file")
@@ -59,14 +59,16 @@ def downloads(lab: Any) -> int:
 
 
 def deep(operator: Operator, *arguments: str) -> dict[str, dict[str, str]]:
-    """Findings of the trial of store fv1, by their codes."""
+    """The findings of the trial of store fv1, by their codes."""
     _, found = operator.findings(
         "--deep", "--store", "fv1", "--cinder-conf", CINDER_CONF, *arguments
     )
     return {each["Code"]: each for each in found if each["Code"].startswith("deep")}
 
 
-def test_a_clone_is_seen(lab: Any, operator: Operator, leftovers: Leftovers) -> None:
+def test_a_clone_is_recognized(
+    lab: Any, operator: Operator, leftovers: Leftovers
+) -> None:
     before = downloads(lab)
     found = deep(operator)
     assert sorted(found) == ["deep-clone", "deep-stored"], found
@@ -74,7 +76,7 @@ def test_a_clone_is_seen(lab: Any, operator: Operator, leftovers: Leftovers) -> 
     assert downloads(lab) == before
 
 
-def test_a_store_whose_image_volumes_are_their_projects(
+def test_a_store_of_projects_is_exercised(
     operator: Operator, leftovers: Leftovers
 ) -> None:
     _, found = operator.findings("--deep", "--store", "own")
@@ -82,10 +84,10 @@ def test_a_store_whose_image_volumes_are_their_projects(
     assert codes == ["deep-clone", "deep-stored"], found
 
 
-def test_a_store_that_is_closed_to_the_project_of_who_checks(
+def test_a_store_closed_to_the_clouds_project_is_exercised_without_a_clone(
     operator: Operator, leftovers: Leftovers
 ) -> None:
-    """Glance would refuse the image, which is right."""
+    """Glance would rightly refuse the image."""
     changes = {"fv1": {"ontap_allowed_projects": "0123456789abcdef"}}
     with operator.changed(changes) as config:
         _, found = operator.findings("--deep", "--store", "fv1", config=config)
@@ -96,7 +98,7 @@ def test_a_store_that_is_closed_to_the_project_of_who_checks(
     assert (unknown["Severity"], unknown["Code"]) == ("info", "not-asked")
 
 
-def test_a_cloud_that_cannot_log_in_hides_no_finding(
+def test_a_cloud_that_cannot_log_in_does_not_hide_other_findings(
     operator: Operator,
     leftovers: Leftovers,
     tmp_path: Path,
@@ -112,7 +114,7 @@ def test_a_cloud_that_cannot_log_in_hides_no_finding(
     assert {"deep-stored", "deep-failed"} <= codes
 
 
-def test_a_download_to_another_flexvol_is_seen(
+def test_a_download_to_another_flexvol_is_recognized(
     lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
     before = downloads(lab)
@@ -127,7 +129,7 @@ def test_a_download_to_another_flexvol_is_seen(
 
 @contextlib.contextmanager
 def without_schemes(lab: Any) -> Iterator[None]:
-    """A Cinder that never looks at where images lie."""
+    """A Cinder that never reads the locations of images."""
 
     def put(value: str | None) -> None:
         lab.set_cinder_option("DEFAULT", "allowed_direct_url_schemes", value)
@@ -140,7 +142,7 @@ def without_schemes(lab: Any) -> Iterator[None]:
         put("cinder")
 
 
-def test_a_download_for_want_of_schemes_is_seen(
+def test_a_download_without_url_schemes_names_the_option(
     lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
     with without_schemes(lab):
@@ -151,7 +153,7 @@ def test_a_download_for_want_of_schemes_is_seen(
         assert downloads(lab) == before + 1
 
 
-def test_without_a_cloud_the_store_alone_is_tried(
+def test_without_a_cloud_only_the_store_is_exercised(
     operator: Operator, leftovers: Leftovers
 ) -> None:
     code, found = operator.findings("--deep", "--store", "fv1", cloud=None)
@@ -160,10 +162,10 @@ def test_without_a_cloud_the_store_alone_is_tried(
     assert any("clones or downloads" in each["Problem"] for each in found)
 
 
-def test_a_users_own_cloud_will_do(
+def test_a_users_cloud_without_role_admin_is_enough(
     lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
-    """Who is no administrator sees the path, though not the pools."""
+    """It tells a clone from a download, but does not show the pools."""
     before = downloads(lab)
     code, found = operator.findings("--deep", "--store", "fv1", cloud="alice")
     assert code == 0, found
@@ -171,7 +173,9 @@ def test_a_users_own_cloud_will_do(
     assert downloads(lab) == before
 
 
-def test_what_fails_is_said(operator: Operator, leftovers: Leftovers) -> None:
+def test_a_step_that_fails_is_a_finding(
+    operator: Operator, leftovers: Leftovers
+) -> None:
     with operator.changed({"fv1": {"ontap_volume_type": "nobody-made-it"}}) as config:
         code, found = operator.findings("--deep", "--store", "fv1", config=config)
     assert code == 2
@@ -191,13 +195,13 @@ def test_what_fails_is_said(operator: Operator, leftovers: Leftovers) -> None:
         "Looking into the volume",
     ],
 )
-def test_interrupted_it_leaves_nothing(
+def test_an_interrupted_check_leaves_nothing(
     operator: Operator,
     leftovers: Leftovers,
     step: str,
     sent: signal.Signals,
 ) -> None:
-    """Ctrl-C goes to the whole process group, the helpers of root too."""
+    """Ctrl-C reaches the whole process group, with the helpers that run as root."""
     process = subprocess.Popen(
         operator.command("--os-cloud", "admin", "check", "--deep", "--store", "fv1"),
         env=operator.environment(),
@@ -205,8 +209,8 @@ def test_interrupted_it_leaves_nothing(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A shell starts what is in the background with ctrl-C ignored, and so would
-        # be whatever the tests start there.
+        # A shell starts background jobs with ctrl-C ignored; if it started the tests
+        # so, the command would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None

@@ -2,12 +2,15 @@
 """glance-ontap list and usage, over images of several projects."""
 
 from collections.abc import Iterator
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
+import uuid
 
 import pytest
 
+from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
@@ -21,8 +24,14 @@ def operator(lab: Any) -> Operator:
 
 
 @pytest.fixture
+def undo() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
 def other(bob: Any) -> Iterator[User]:
-    """Bob, with what the test lets him make removed at its end."""
+    """Bob; everything that he makes is removed after the test."""
     user = User(bob)
     yield user
     user.clean()
@@ -78,10 +87,61 @@ def test_image_volumes_in_their_projects_are_listed(
     assert row["Pool"].startswith("lab@ontap#")
 
 
+def test_a_cloud_without_role_admin_lists_the_stores_own_projects(
+    operator: Operator, user: User
+) -> None:
+    """Cinder refuses such a user's list by project ("Invalid filters project_id")."""
+    image = user.uploaded(Sized(MIB), store="fv1")
+    rows = {each["Image"]: each for each in asked(operator, "--os-cloud=alice", "list")}
+    assert rows[image.id]["Pool"] is None
+
+
+def test_a_store_of_projects_without_role_admin_lists_its_own_project(
+    operator: Operator,
+) -> None:
+    changes = {"fv1": {"ontap_image_volume_owner": "project"}}
+    with operator.changed(changes) as config:
+        ended = operator.run("list", "--store", "fv1", "-f", "json", config=config)
+    assert ended.returncode == 0, ended.stderr
+    assert "give an administrator's credentials" in ended.stderr
+
+
+@pytest.fixture
+def registered(undo: contextlib.ExitStack) -> Any:
+    """An image-volume of type ontap-fv1 as Cinder's own upload leaves it."""
+    storage = direct.owner("fv1").block_storage
+    made = storage.create_volume(
+        name=f"image-{uuid.uuid4()}",
+        size=1,
+        volume_type="ontap-fv1",
+        metadata={"image_owner": uuid.uuid4().hex, "glance_image_id": "by-cinder"},
+    )
+    undo.callback(storage.wait_for_delete, made, interval=1, wait=60)
+    undo.callback(storage.delete_volume, made)
+    return storage.wait_for_status(made, interval=0.5, wait=60)
+
+
+@pytest.mark.parametrize("spelling", ["name", "id"])
+def test_images_that_cinder_registered_are_found_by_name_or_id_of_the_type(
+    operator: Operator, admin: Any, registered: Any, spelling: str
+) -> None:
+    kind = getattr(admin.block_storage.find_type("ontap-fv1"), spelling)
+    with operator.changed({"fv1": {"ontap_volume_type": kind}}) as config:
+        listed = operator.run("list", "--store=fv1", "-f", "json", config=config)
+        usage = operator.run(
+            *("usage", "--store=fv1", "--by=project", "-f", "json"), config=config
+        )
+    assert (listed.returncode, usage.returncode) == (0, 0)
+    states = {row["Volume"]: row["State"] for row in json.loads(listed.stdout)}
+    assert states[registered.id] == "by cinder"
+    images = {row["Project"]: row["Images"] for row in json.loads(usage.stdout)}
+    assert images[registered.metadata["image_owner"]] == 1
+
+
 def test_usage_by_project(
     lab: Any, operator: Operator, user: User, other: User
 ) -> None:
-    """What is allocated is what the files occupy: zeros are not written."""
+    """The files occupy less than the volumes: zeros are not written."""
 
     def usage(*arguments: str) -> dict[str, dict[str, Any]]:
         rows = asked(operator, *arguments, "--by", "project")
@@ -108,11 +168,13 @@ def test_usage_by_project(
         if each["Owner"] == image.owner
     ]
     assert row["Allocated"] == sum(each.stat().st_blocks * 512 for each in files)
-    # Without the mounts nobody knows.
+    # Without the mounts it is unknown.
     assert usage("usage")[image.owner]["Allocated"] is None
 
 
-def test_what_cannot_be_mounted_is_not_known(operator: Operator, user: User) -> None:
+def test_an_export_that_cannot_be_mounted_leaves_its_size_unknown(
+    operator: Operator, user: User
+) -> None:
     user.uploaded(Sized(MIB), store="fv1")
     base = {"ontap_mount_point_base": "/etc/hostname/mnt"}
     with operator.changed({"fv1": base}) as config:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""glance-ontap over Keystone's and Cinder's HTTP: what is asked, what is printed."""
+"""glance-ontap over Keystone's and Cinder's HTTP: its requests and its output."""
 
-import csv
-import io
 import json
 
 import pytest
@@ -17,6 +15,7 @@ from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import Http
 
+TYPES = ("ontap-fv1", "ontap-fv2")
 CONFIG = f"""
 [DEFAULT]
 enabled_backends = fv1:ontap, fv2:ontap
@@ -33,11 +32,25 @@ ontap_volume_type = ontap-fv2
 """
 
 
+CLOUDS = """
+clouds:
+  boss:
+    auth:
+      auth_url: http://keystone.example.com/v3
+      username: boss
+      password: p4ssword-of-boss
+      project_name: admin
+"""
+
+
 @pytest.fixture
 def http(requests_mock, monkeypatch):
     for name in ("OS_CLOUD", "OS_AUTH_URL"):
         monkeypatch.delenv(name, raising=False)
-    return Http(requests_mock)
+    http = Http(requests_mock)
+    types = [{"id": f"id-of-{name}", "name": name, "is_public": True} for name in TYPES]
+    http.answer("GET", "/types", json={"volume_types": types})
+    return http
 
 
 @pytest.fixture
@@ -48,8 +61,16 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def run(http, config, capsys):
-    def run(*arguments):
+def run(http, config, capsys, tmp_path, monkeypatch):
+    (tmp_path / "clouds.yaml").write_text(CLOUDS)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+
+    def run(*arguments, changes=()):
+        text = CONFIG
+        for old, new in dict(changes).items():
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "glance-api.conf").write_text(text)
         code = main.main(["--config-file", config, *arguments])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
@@ -73,13 +94,13 @@ def volume(number, store="fv1", **metadata):
     }
 
 
-def inquiry():
+def survey():
     settings = builders.make_settings()
     return CinderSurvey(settings, keystone.session_of(settings))
 
 
 def paged(http, *pages):
-    """Cinder's list of volumes, in pages that follow one another."""
+    """Answer with Cinder's list of volumes, in pages that follow one another."""
     base = f"{CINDER}/north/internal/v3/volumes/detail"
     for number, page in enumerate(pages):
         answer = {"volumes": page}
@@ -91,10 +112,10 @@ def paged(http, *pages):
         http.mock.get(f"{base}{query}", json=answer)
 
 
-def test_thousands_come_in_pages(http):
+def test_thousands_of_volumes_come_in_pages(http):
     pages = [[volume(f"{n}-{m}") for m in range(1000)] for n in range(3)]
     paged(http, *pages)
-    found = inquiry().volumes()
+    found = survey().volumes()
     assert len({each.id for each in found}) == 3000
     assert [each.qs.get("marker") for each in http.requests()] == [
         None,
@@ -115,9 +136,9 @@ def test_thousands_come_in_pages(http):
         ({"status_code": 200, "json": {"other": 1}}, Reason.BROKEN),
     ],
 )
-def test_what_is_no_answer_is_unknown(http, answer, reason):
+def test_an_answer_that_makes_no_sense_is_unknown(http, answer, reason):
     http.answer("GET", "/volumes/detail", **answer)
-    assert inquiry().volumes().reason is reason
+    assert survey().volumes().reason is reason
 
 
 def test_list_as_json(http, run):
@@ -137,10 +158,10 @@ def test_list_as_json(http, run):
         "Status": "available",
     }
     assert second["Store"] == "fv2"
-    # Why there are no pools.
+    # The reason why there are no pools.
     assert "--os-cloud" in err
-    # Both stores are of one project.
-    assert len(http.requests()) == 1
+    # Both stores are of one project, whose volumes and types are asked for once.
+    assert len(http.requests()) == 2
 
 
 def test_list_of_one_store(http, run):
@@ -149,47 +170,131 @@ def test_list_of_one_store(http, run):
     assert out == "image-2\n"
 
 
-def test_usage_as_csv_leaves_out_what_is_not_known(http, run):
+def test_csv_quotes_no_numbers_and_unknown_is_empty(http, run):
     paged(http, [volume(1), volume(2), volume(3, "fv2", ontap_state="filling")])
     code, out, _ = run("usage", "-f", "csv")
     assert code == 0
-    assert list(csv.reader(io.StringIO(out))) == [
-        ["Store", "Images", "Image Size", "Volumes GiB", "Allocated"],
-        ["fv1", "2", "2000", "6", ""],
-        ["fv2", "1", "", "3", ""],
+    assert out.splitlines() == [
+        '"Store","Images","Image Size","Volumes GiB","Allocated"',
+        '"fv1",2,2000,6,""',
+        '"fv2",1,"",3,""',
     ]
+    _, out, _ = run("list", "-f", "csv")
+    rows = out.splitlines()
+    assert rows[1] == (
+        '"image-1","acme","fv1","volume-1","",3,1000,"sealed","available"'
+    )
+    assert rows[3] == '"image-3","acme","fv2","volume-3","",3,"","filling","available"'
 
 
-def test_usage_for_people(http, run):
+def cells(out, word):
+    """The cells of the only row of a table that has *word* in it."""
+    (row,) = (line for line in out.splitlines() if word in line)
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_tables_show_sizes_with_units(http, run):
     paged(http, [volume(1, image_size=str(3 * 1024**3 // 2))])
     _, out, _ = run("usage", "--by", "project")
-    (row,) = (line for line in out.splitlines() if "acme" in line)
-    assert [each.strip() for each in row.strip("|").split("|")] == [
-        "acme",
-        "1",
-        "1.5 GiB",
-        "3",
-        "-",
+    assert cells(out, "acme") == ["acme", "1", "1.5 GiB", "3", "-"]
+    _, out, _ = run("list")
+    assert cells(out, "acme")[5:7] == ["3", "1.5 GiB"]
+
+
+def registered_by_cinder(number, store="fv1"):
+    """A volume as Cinder's own upload leaves it, which names no store."""
+    metadata = {"glance_image_id": f"image-{number}", "image_owner": "acme"}
+    return {**volume(number, store), "metadata": metadata}
+
+
+BY_ID = {"ontap_volume_type = ontap-fv1": "ontap_volume_type = id-of-ontap-fv1"}
+
+
+@pytest.mark.parametrize("changes", [{}, BY_ID], ids=["by name", "by id"])
+def test_list_finds_images_of_cinder_by_name_or_id_of_the_volume_type(
+    http, run, changes
+):
+    paged(http, [registered_by_cinder(1), registered_by_cinder(2, "fv2")])
+    _, out, _ = run("list", "-f", "json", changes=changes)
+    assert [(row["Image"], row["Store"], row["State"]) for row in json.loads(out)] == [
+        ("image-1", "fv1", "by cinder"),
+        ("image-2", "fv2", "by cinder"),
     ]
+    _, out, _ = run("usage", "-f", "json", changes=changes)
+    assert [(row["Store"], row["Images"]) for row in json.loads(out)] == [
+        ("fv1", 1),
+        ("fv2", 1),
+    ]
+
+
+class TestRoles:
+    """Cinder refuses filters that only administrators may use."""
+
+    @pytest.fixture(autouse=True)
+    def volumes(self, http):
+        def answer(request, context):
+            who = request.headers["X-Auth-Token"].removeprefix("token-of-")
+            if "admin" in http.roles.get(who, ()):
+                host = {"os-vol-host-attr:host": "h@b#p"}
+                return {"volumes": [{**volume(1), **host}]}
+            if "project_id" in request.qs:
+                context.status_code = 400
+                return {"badRequest": {"message": "Invalid filters project_id"}}
+            return {"volumes": [volume(1)]}
+
+        http.answer("GET", "/volumes/detail", json=answer)
+
+    def listed(self, run, *arguments, changes=()):
+        code, out, err = run(
+            *arguments, "list", "--store=fv1", "-f", "json", changes=changes
+        )
+        assert code == 0, err
+        (row,) = json.loads(out)
+        return row["Pool"], "--os-cloud" in err
+
+    def test_a_cloud_without_role_admin_lists_the_stores_own_project(self, run):
+        assert self.listed(run, "--os-cloud", "boss") == (None, True)
+
+    def test_a_cloud_with_role_admin_shows_pools(self, http, run):
+        http.roles["boss"] = ("admin",)
+        assert self.listed(run, "--os-cloud", "boss") == ("h@b#p", False)
+
+    def test_a_store_of_projects_without_role_admin_lists_its_own_project(self, run):
+        owner = "[fv1]\nontap_image_volume_owner = project"
+        assert self.listed(run, changes={"[fv1]": owner}) == (None, True)
+
+    def test_a_store_of_projects_with_role_admin_shows_pools(self, http, run):
+        http.roles["glance"] = ("admin",)
+        owner = "[fv1]\nontap_image_volume_owner = project"
+        assert self.listed(run, changes={"[fv1]": owner}) == ("h@b#p", False)
 
 
 @pytest.mark.parametrize("command", ["list", "usage"])
-def test_a_list_that_is_not_whole_is_none(http, run, command):
-    http.answer("GET", "/volumes/detail", status_code=500, text="no")
+@pytest.mark.parametrize("path", ["/volumes/detail", "/types"])
+def test_an_incomplete_list_is_an_error(http, run, command, path):
+    paged(http, [volume(1)])
+    http.answer("GET", path, status_code=500, text="no")
     code, out, err = run(command)
     assert code == 1
     assert out == ""
-    assert "not known" in err
+    assert "cannot be listed" in err
     assert "s3cret" not in err
 
 
-def test_no_such_store(http, run):
+def test_a_cloud_that_cannot_log_in_is_an_error(http, run):
+    http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=401)
+    code, _, err = run("--os-cloud", "boss", "list")
+    assert code == 1
+    assert "The cloud's user cannot log in" in err
+
+
+def test_an_unknown_store_names_the_known_ones(http, run):
     code, _, err = run("list", "--store", "fv7")
     assert code == 1
     assert "fv1, fv2" in err
 
 
-def test_check_that_fails_itself_is_no_warning(run, monkeypatch):
+def test_a_check_that_fails_itself_has_its_own_exit_code(run, monkeypatch):
     def fail(*_arguments, **_options):
         raise RuntimeError("s3cret is in here")
 
@@ -201,7 +306,7 @@ def test_check_that_fails_itself_is_no_warning(run, monkeypatch):
     assert "s3cret" not in err
 
 
-def test_check_finds_a_silent_keystone_without_any_service(run, http, tmp_path):
+def test_check_finds_a_silent_keystone(run, http, tmp_path):
     http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=503)
     code, out, _ = run("check", "-f", "json")
     assert code == 2
@@ -211,23 +316,12 @@ def test_check_finds_a_silent_keystone_without_any_service(run, http, tmp_path):
     assert ("glance", "lock-path-unset") in codes
 
 
-def test_lines_are_one_for_each_finding(run, http):
+def test_check_prints_one_line_for_each_finding(run, http):
     http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=503)
     _, out, _ = run("check")
     _, listed, _ = run("check", "-f", "json")
     assert len(out.splitlines()) == len(json.loads(listed))
     assert out.startswith("error")
-
-
-CLOUDS = """
-clouds:
-  boss:
-    auth:
-      auth_url: http://keystone.example.com/v3
-      username: boss
-      password: p4ssword-of-boss
-      project_name: admin
-"""
 
 
 def test_secrets_of_all_files_are_masked(config, tmp_path, monkeypatch):
@@ -243,8 +337,7 @@ def test_secrets_of_all_files_are_masked(config, tmp_path, monkeypatch):
     assert "s3cret" not in repr(found)
 
 
-def test_a_cloud_that_is_not_there_is_said(config, run, monkeypatch, tmp_path):
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+def test_an_unknown_cloud_is_named(run):
     code, _, err = run("--os-cloud", "nobody", "list")
     assert code == 1
     assert "nobody" in err

@@ -37,6 +37,7 @@ ONLY_IMPORTERS = {
         "survey.cinder",
         "survey.gather",
         "survey.keystone",
+        "survey.listing",
     },
     "requests": {"identity"},
     "glance_store": {"store", "location", "errors"},

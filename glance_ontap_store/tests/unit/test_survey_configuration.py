@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's files as check reads them: as Glance does, and no secret out."""
+"""Reading the operator's files as Glance does, without showing secrets."""
 
+from glance_store import driver
+from oslo_config import cfg
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store import opts
 from glance_ontap_store.survey import configuration
 from glance_ontap_store.survey import host
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
@@ -52,7 +55,7 @@ def read(tmp_path):
     return read
 
 
-def test_stores_are_those_of_our_type(read):
+def test_stores_of_type_ontap_are_found(read):
     found, _ = read()
     assert [each.id for each in found.stores] == ["fv1", "fv2"]
     assert [each.id for each in found.cinder_stores] == ["old"]
@@ -60,7 +63,7 @@ def test_stores_are_those_of_our_type(read):
     assert found.lock_path == "/locks"
 
 
-def test_what_a_store_does_not_say_is_backend_defaults(read):
+def test_options_that_a_store_lacks_come_from_backend_defaults(read):
     found, _ = read()
     first, second = (each.settings for each in found.stores)
     assert (first.mount_point_base, second.mount_point_base) == ("/shared", "/own")
@@ -69,13 +72,30 @@ def test_what_a_store_does_not_say_is_backend_defaults(read):
     assert first.http_retries == 3
 
 
-def test_directories_are_read_too(read):
+@pytest.mark.parametrize("store_id", ["fv1", "fv2"])
+def test_values_are_those_that_glance_store_gives_to_the_store(
+    read, tmp_path, monkeypatch, store_id
+):
+    read()
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[str(tmp_path / "glance-api.conf")])
+    # Its class registers options there.
+    monkeypatch.setattr(driver, "CONF", conf)
+    theirs = driver.BackendGroupConfiguration(opts.OPTIONS, store_id, conf=conf)
+    ours = configuration.read([str(tmp_path / "glance-api.conf")], [], "glance")
+    assert configuration.values(ours, opts.OPTIONS, store_id) == (
+        {option.name: getattr(theirs, option.dest) for option in opts.OPTIONS},
+        [],
+    )
+
+
+def test_configuration_directories_are_read_too(read):
     found, secrets = read(directory="[fv1]\nontap_store_password = s3cret-of-fv1\n")
     assert found.stores[0].settings.credential.password == "s3cret-of-fv1"
     assert "s3cret-of-fv1" in secrets
 
 
-def test_mistakes_of_one_store_leave_the_other(read):
+def test_mistakes_of_one_store_do_not_affect_the_other(read):
     found, _ = read(GLANCE + "[fv1]\nontap_api_timeout = soon\n")
     first, second = found.stores
     assert first.settings is None
@@ -84,7 +104,7 @@ def test_mistakes_of_one_store_leave_the_other(read):
 
 
 @pytest.mark.parametrize("text", ["no section\n", "[DEFAULT\n"])
-def test_files_that_are_none(read, text):
+def test_a_file_that_cannot_be_parsed_is_an_error(read, text):
     with pytest.raises(errors.Misconfigured):
         read(text)
 
@@ -96,7 +116,7 @@ def test_secrets_are_masked(read):
     assert text == "user *** at ***"
 
 
-def test_back_ends_of_cinder_have_defaults_too(tmp_path):
+def test_back_ends_of_cinder_use_backend_defaults(tmp_path):
     path = tmp_path / "cinder.conf"
     path.write_text(
         "[DEFAULT]\nenabled_backends = a,b\nmy_ip = $nowhere\n"
@@ -111,21 +131,21 @@ def test_back_ends_of_cinder_have_defaults_too(tmp_path):
 
 
 class TestDirectories:
-    def test_one_that_could_be_made(self, tmp_path):
+    def test_a_missing_directory_is_usable_and_is_not_created(self, tmp_path):
         assert host.unusable(str(tmp_path / "a" / "b")) is None
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_below_a_file(self, tmp_path):
+    def test_a_directory_below_a_file_is_unusable(self, tmp_path):
         (tmp_path / "file").touch()
         assert "is not a directory" in host.unusable(str(tmp_path / "file" / "b"))
 
-    def test_one_on_a_file_system_that_takes_nothing(self):
+    def test_a_directory_on_a_read_only_file_system_is_unusable(self):
         assert "/proc" in host.unusable("/proc/nothing/b")
 
 
 @pytest.fixture
 def sudo(tmp_path, monkeypatch):
-    """A sudo that says yes to what `sudo -l` is asked, or no."""
+    """Install a sudo that exits with the given code; return the file of its log."""
 
     def make(answer):
         path = tmp_path / "sudo"
@@ -140,7 +160,7 @@ def sudo(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("code", "allowed"), [(0, True), (1, False)])
-def test_sudo_is_asked_and_runs_nothing(sudo, code, allowed):
+def test_sudo_is_only_asked_for_permission(sudo, code, allowed):
     asked = sudo(code)
     assert host._sudo(["/etc/glance/rootwrap.conf"]) is allowed
     assert asked.read_text() == (

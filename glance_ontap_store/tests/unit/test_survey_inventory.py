@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a volume is to list and usage, and what sums are made of."""
+"""Rows and sums that list and usage show."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ from glance_ontap_store.survey import inventory
 from glance_ontap_store.survey.inventory import Row
 from glance_ontap_store.survey.inventory import Sum
 
-SEALED = Record(
+IMAGE = Record(
     image_id="image-1", owner="acme", size=1000, store="fv1", state=State.SEALED
 )
 
 
-def volume(record=SEALED, metadata=None, **changes):
+def volume(record=IMAGE, metadata=None, **changes):
     given = record.to_metadata() if metadata is None else metadata
     known = Volume(
         "v1",
@@ -53,24 +53,24 @@ def test_a_sealed_volume():
 
 
 def test_an_upload_has_no_size_yet():
-    filling = dataclasses.replace(SEALED, state=State.FILLING, size=None)
+    filling = dataclasses.replace(IMAGE, state=State.FILLING, size=None)
     found = row(filling)
     assert (found.state, found.image_size) == ("filling", None)
 
 
-def test_what_cinder_registered_is_as_long_as_its_volume():
+def test_an_image_that_cinder_registered_is_as_long_as_its_volume():
     found = row(Record(image_id="image-1", owner="acme"))
     assert (found.state, found.image_size) == (inventory.BY_CINDER, 2 * units.GIB)
 
 
-def test_a_temporary_clone_is_no_image():
+def test_a_temporary_clone_is_not_an_image():
     found = row(Record(store="fv1", state=State.READING))
     assert found.state == "reading"
     assert not found.is_image
 
 
-def test_a_size_that_is_no_number_is_said():
-    found = row(metadata={**SEALED.to_metadata(), "image_size": "large"})
+def test_a_volume_whose_size_is_not_a_number_is_unreadable():
+    found = row(metadata={**IMAGE.to_metadata(), "image_size": "large"})
     assert (found.state, found.image_size) == (inventory.UNREADABLE, None)
 
 
@@ -79,15 +79,15 @@ def test_a_size_that_is_no_number_is_said():
     [
         {},
         {"purpose": "database"},
-        dataclasses.replace(SEALED, store="fv2").to_metadata(),
-        {**dataclasses.replace(SEALED, store="fv2").to_metadata(), "image_size": "x"},
+        dataclasses.replace(IMAGE, store="fv2").to_metadata(),
+        {**dataclasses.replace(IMAGE, store="fv2").to_metadata(), "image_size": "x"},
         {"image_size": "x"},
         # Upstream's store writes a size.
         {"glance_image_id": "i", "image_owner": "acme", "image_size": "5"},
     ],
     ids=["bare", "a user's", "another store's", "broken", "odd", "upstream's"],
 )
-def test_what_is_not_the_stores(metadata):
+def test_a_volume_that_is_not_the_stores_has_no_row(metadata):
     assert row(metadata=metadata) is None
 
 
@@ -117,16 +117,16 @@ def test_one_unknown_makes_the_sum_unknown():
     assert found == Sum("fv1", 2, None, 4, None)
 
 
-def test_a_pool_that_is_not_known_comes_last():
+def test_an_unknown_pool_comes_last():
     rows = [some_row(pool=None), some_row(pool="p2"), some_row(pool="p1")]
     found = inventory.summed(rows, "pool", lambda each: 0)
     assert [each.key for each in found] == ["p1", "p2", None]
 
 
-def test_a_volume_of_two_lists_comes_once():
+def test_a_volume_in_two_lists_is_shown_once():
     first, other = volume(), volume(id="v2")
     assert list(cinder.distinct((first, other), (other,))) == [first, other]
 
 
-def test_a_migrated_volume_has_another_file():
+def test_the_file_of_a_migrated_volume_is_called_differently():
     assert row(name_id="v9").file == "volume-v9"

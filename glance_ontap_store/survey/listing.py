@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists the volumes of stores, as Cinder shows them to the credentials given."""
+
+from collections.abc import Iterable
+import dataclasses
+from typing import TypeAlias
+
+from keystoneauth1.session import Session
+
+from glance_ontap_store import errors
+from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.api import VolumeType
+from glance_ontap_store.settings import Catalog
+from glance_ontap_store.survey import cinder
+from glance_ontap_store.survey import facts
+from glance_ontap_store.survey import inventory
+from glance_ontap_store.survey import keystone
+from glance_ontap_store.survey.answer import Answer
+from glance_ontap_store.survey.answer import T
+from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.cinder import CinderSurvey
+from glance_ontap_store.survey.facts import StoreConfig
+from glance_ontap_store.survey.inventory import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """*is_complete* is False if pools and volumes in other projects are not shown."""
+
+    rows: tuple[Row, ...]
+    is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Project:
+    """A project of one Cinder. Its list may be long: its stores share it."""
+
+    auth_url: str
+    region_name: str | None
+    catalog: Catalog
+    project_id: str
+    is_admin: bool
+
+
+_Lists: TypeAlias = dict[_Project, tuple[tuple[Volume, ...], tuple[VolumeType, ...]]]
+
+
+def find(stores: Iterable[StoreConfig], admin: Session | None) -> Listing:
+    """List the volumes of all stores. *admin* may be anyone's session, or None.
+
+    :raises errors.Misconfigured: a store's options are wrong
+    :raises errors.Broken: a list could not be read to its end
+    """
+    if admin is not None and not _is_admin(admin):
+        admin = None
+    lists: _Lists = {}
+    rows: list[Row] = []
+    is_complete = True
+    for store in stores:
+        found, is_whole = _rows(store, admin, lists)
+        rows += found
+        is_complete = is_complete and is_whole
+    return Listing(tuple(rows), is_complete)
+
+
+def _is_admin(session: Session) -> bool:
+    """Cinder refuses some questions of others, and answers some in part."""
+    login = keystone.login(session)
+    if isinstance(login, Unknown):
+        raise errors.Broken(f"The cloud's user cannot log in: {login.text}")
+    return "admin" in login.roles
+
+
+def _rows(
+    store: StoreConfig, admin: Session | None, lists: _Lists
+) -> tuple[list[Row], bool]:
+    """The store's volumes, and whether they are all.
+
+    Volumes that Cinder registered itself do not name their store: they are found in
+    the store's project by their volume type. An administrator also finds volumes in
+    other projects, by the store's name in their metadata. The user of a store with
+    ``ontap_image_volume_owner = project`` is an administrator.
+    """
+    settings = store.settings
+    if settings is None:
+        raise errors.Misconfigured("; ".join(store.mistakes))
+    own = keystone.session_of(settings)
+    login = _known(store, keystone.login(own))
+    if admin is None and "admin" in login.roles:
+        admin = own
+    survey = CinderSurvey(settings, admin or own)
+    project = _Project(
+        auth_url=settings.auth_url,
+        region_name=settings.region_name,
+        catalog=settings.catalog,
+        project_id=login.project_id,
+        is_admin=admin is not None,
+    )
+    if project not in lists:
+        search = {"all_tenants": 1, "project_id": login.project_id} if admin else {}
+        lists[project] = (
+            _known(store, survey.volumes(**search)),
+            _known(store, survey.volume_types()),
+        )
+    volumes, types = lists[project]
+    marked: tuple[Volume, ...] = ()
+    if admin:
+        metadata = {"ontap_store": store.id}
+        marked = _known(store, survey.volumes(all_tenants=1, metadata=metadata))
+    # Cinder shows the name of a volume's type; the option may have its id.
+    kind = facts.called(settings.volume_type, types)
+    type_name = kind.name if kind else settings.volume_type
+    rows = (
+        inventory.row(volume, store.id, type_name)
+        for volume in cinder.distinct(volumes, marked)
+    )
+    return [row for row in rows if row is not None], admin is not None
+
+
+def _known(store: StoreConfig, answer: Answer[T]) -> T:
+    """The answer; without it the list would be incomplete."""
+    if isinstance(answer, Unknown):
+        raise errors.Broken(
+            f"The volumes of store {store.id!r} cannot be listed:"
+            f" {answer.reason.value}: {answer.text}. Try: glance-ontap check."
+        )
+    return answer
