@@ -89,8 +89,8 @@ def _interruptible(say: Callable[[str], None]) -> Iterator[None]:
     """
 
     def stop(number: int, _frame: object) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
         say("Interrupted: removing what was made ...")
         raise KeyboardInterrupt(signal.Signals(number).name)
 
@@ -186,7 +186,7 @@ class Trial:
             )
 
     def _takes_images_of(self, cloud: connection.Connection) -> bool:
-        """Whether the store is open to the cloud's project.
+        """True if the store takes images of the cloud's project.
 
         :raises errors.Broken: the cloud's user cannot log in
         """

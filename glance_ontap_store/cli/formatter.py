@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings for people: one line each; on a terminal, folded to its width."""
+"""Prints findings for people: one line each, folded on a terminal."""
 
 import argparse
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ _INDENT = " " * 4
 
 
 class LinesFormatter(base.ListFormatter):
-    """The columns of a row side by side, the last two as one sentence.
+    """Prints the columns of a row side by side; problem and remedy as one text.
 
-    Never cut, so that grep finds whole findings. On a terminal, where it would
-    be folded anywhere, problem and remedy have lines of their own.
+    A line is never cut, so that grep finds whole findings. On a terminal, problem and
+    remedy have their own lines, which are folded to the terminal's width.
     """
 
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
@@ -31,19 +31,19 @@ class LinesFormatter(base.ListFormatter):
         stdout: TextIO,
         parsed_args: argparse.Namespace,
     ) -> None:
-        rows = [[str(each) for each in row] for row in data]
+        rows = [[str(cell) for cell in row] for row in data]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        # With -c there may be no texts.
-        texts = sum(each in column_names for each in ("Problem", "Remedy"))
+        # -c may leave out the texts.
+        texts = sum(name in column_names for name in ("Problem", "Remedy"))
         narrow = len(column_names) - texts
         for row in rows:
             head = "  ".join(map(str.ljust, row[:narrow], widths)).rstrip()
-            said = [each for each in row[narrow:] if each]
+            sentences = [text for text in row[narrow:] if text]
             if stdout.isatty():
-                stdout.write("\n".join([head, *map(_folded, said)]) + "\n")
+                stdout.write("\n".join([head, *map(_folded, sentences)]) + "\n")
             else:
                 aligned = "  ".join(map(str.ljust, row[:narrow], widths))
-                stdout.write(f"{aligned}  {' '.join(said)}".strip() + "\n")
+                stdout.write(f"{aligned}  {' '.join(sentences)}".strip() + "\n")
 
 
 def _folded(text: str) -> str:

@@ -144,7 +144,7 @@ def _helper(glance: GlanceConfig, context: str) -> list[str]:
 
 
 def _sudo(configs: Iterable[str]) -> Answer[bool]:
-    """Whether Glance's user may run glance-rootwrap as root without a password."""
+    """True if Glance's user may run glance-rootwrap as root without a password."""
     sudo = _program("sudo")
     if sudo is None:
         return Unknown(Reason.MISSING, "sudo is not installed")

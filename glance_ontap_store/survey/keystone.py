@@ -55,7 +55,7 @@ def login(session: Session) -> Answer[Login]:
 
 
 def is_password_right(settings: Settings) -> Answer[bool]:
-    """Whether the store's user can log in without a project.
+    """True if the store's user can log in without a project.
 
     Keystone gives the same answer to a wrong password and to a login to a project
     in which the user has no role.

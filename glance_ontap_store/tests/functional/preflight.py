@@ -69,7 +69,7 @@ class Operator:
 
     def remedied(self, found: Sequence[Mapping[str, str]], code: str) -> None:
         """Run the command that the finding with this code proposes, as admin."""
-        (remedy,) = (each["Remedy"] for each in found if each["Code"] == code)
+        (remedy,) = (finding["Remedy"] for finding in found if finding["Code"] == code)
         start, _, command = remedy.partition(": openstack ")
         assert start.endswith("Run"), remedy
         subprocess.run(
@@ -110,9 +110,9 @@ class Operator:
 def wrong(found: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str]]:
     """Severity, code and subject of all findings but notes."""
     return [
-        (each["Severity"], each["Code"], each["Subject"])
-        for each in found
-        if each["Severity"] != "info"
+        (finding["Severity"], finding["Code"], finding["Subject"])
+        for finding in found
+        if finding["Severity"] != "info"
     ]
 
 

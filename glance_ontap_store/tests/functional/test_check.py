@@ -43,7 +43,7 @@ def test_an_intact_lab_has_neither_errors_nor_warnings(
     assert preflight.wrong(found) == []
     assert code == 0
     # Glance's user does not exist in the lab, which the command notes.
-    assert [each["Code"] for each in found if each["Subject"] == "host"] == [
+    assert [finding["Code"] for finding in found if finding["Subject"] == "host"] == [
         "not-asked"
     ]
 
@@ -126,7 +126,7 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         [("warning", "locations-exposed", "glance")],
     ),
     "mount point below a file": (
-        {each: {"ontap_mount_point_base": "/etc/hostname/mnt"} for each in STORES},
+        {store: {"ontap_mount_point_base": "/etc/hostname/mnt"} for store in STORES},
         [("error", "mount-base-unusable", "fv1, fv2, fv3, own")],
     ),
     "mount points that differ": (
@@ -142,7 +142,7 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         [("error", "bad-options", "fv1")],
     ),
     "no rootwrap.conf": (
-        {each: {"ontap_rootwrap_config": "/etc/nowhere.conf"} for each in STORES},
+        {store: {"ontap_rootwrap_config": "/etc/nowhere.conf"} for store in STORES},
         [("error", "rootwrap", "host")],
     ),
     "no store": (
@@ -173,7 +173,7 @@ def test_glance_broken(lab: Any, operator: Operator, admin: Any, case: str) -> N
         code, found = operator.findings("--cinder-conf", CINDER_CONF, config=config)
     assert preflight.wrong(found) == expected
     assert code == {"error": 2, "warning": 1}[expected[0][0]]
-    assert all(each["Remedy"] for each in found)
+    assert all(finding["Remedy"] for finding in found)
 
 
 def test_a_store_id_that_is_a_prefix_of_another(operator: Operator) -> None:
@@ -221,11 +221,11 @@ CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
     ),
     "another driver": (
         {"ontap": {"volume_driver": "cinder.volume.drivers.lvm.LVMVolumeDriver"}},
-        [("error", "volume-type-not-ontap", each) for each in STORES],
+        [("error", "volume-type-not-ontap", store) for store in STORES],
     ),
     "another protocol": (
         {"ontap": {"netapp_storage_protocol": "iscsi"}},
-        [("error", "volume-type-not-ontap", each) for each in STORES],
+        [("error", "volume-type-not-ontap", store) for store in STORES],
     ),
 }
 
@@ -356,7 +356,7 @@ def test_volume_type_broken(
         if code == "volume-type-private"
         else []
     )
-    assert any("of the volume types" in each["Problem"] for each in found)
+    assert any("of the volume types" in finding["Problem"] for finding in found)
 
 
 @pytest.mark.exclusive
@@ -407,7 +407,7 @@ def test_the_remedy_of_a_full_quota_raises_that_quota_alone(
             before = quotas(admin, project)
             operator.remedied(found, "quota")
             after = quotas(admin, project)
-            assert {each for each in after if after[each] != before[each]} == {name}
+            assert set(after.items()) - set(before.items()) == {(name, after[name])}
             assert after[name] > used
             _, found = operator.findings(config=config)
             assert preflight.wrong(found) == []
@@ -423,7 +423,7 @@ def test_mount_nfs_is_missing(operator: Operator) -> None:
     _, found = operator.findings(before=hidden)
     assert preflight.wrong(found) == [("error", "program-missing", "host")]
     assert "nfs-common" in next(
-        each["Remedy"] for each in found if each["Code"] == "program-missing"
+        finding["Remedy"] for finding in found if finding["Code"] == "program-missing"
     )
 
 
@@ -432,9 +432,9 @@ def test_os_brick_is_missing(operator: Operator, undo: contextlib.ExitStack) -> 
     undo.callback(os.rmdir, "/var/empty-dir")
     files = importlib.metadata.distribution("os-brick").locate_file("")
     found_at = [
-        str(each)
-        for each in Path(str(files)).iterdir()
-        if each.name == "os_brick" or each.name.startswith("os_brick-")
+        str(path)
+        for path in Path(str(files)).iterdir()
+        if path.name == "os_brick" or path.name.startswith("os_brick-")
     ]
     assert len(found_at) == 2, found_at
     _, found = operator.findings(before=preflight.hiding(*found_at))
@@ -445,11 +445,11 @@ def test_rootwrap_that_does_not_find_the_helper(
     operator: Operator, undo: contextlib.ExitStack
 ) -> None:
     text = Path("/etc/glance/rootwrap.conf").read_text("utf-8")
-    lines = [each for each in text.splitlines() if not each.startswith("exec_dirs")]
+    lines = [line for line in text.splitlines() if not line.startswith("exec_dirs")]
     path = undo.enter_context(
         operator.copied("\n".join([*lines, "exec_dirs=/sbin", ""]))
     )
-    changes = {each: {"ontap_rootwrap_config": path} for each in STORES}
+    changes = {store: {"ontap_rootwrap_config": path} for store in STORES}
     with operator.changed(changes) as config:
         _, found = operator.findings(config=config)
     assert preflight.wrong(found) == [("error", "rootwrap", "host")]
@@ -458,7 +458,7 @@ def test_rootwrap_that_does_not_find_the_helper(
 def test_credentials_without_role_admin_are_reported(operator: Operator) -> None:
     _, found = operator.findings(cloud="alice")
     assert preflight.wrong(found) == []
-    assert any("lack role admin" in each["Problem"] for each in found)
+    assert any("lack role admin" in finding["Problem"] for finding in found)
 
 
 def test_one_thing_broken_hides_no_other(operator: Operator) -> None:

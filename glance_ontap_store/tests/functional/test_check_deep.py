@@ -32,7 +32,7 @@ def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
     """Assert after the test that nothing is left."""
     base = stores.option("fv1", "ontap_mount_point_base")
     before = Leftovers(lab, admin, base)
-    images = {each.id for each in admin.image.images()}
+    images = {image.id for image in admin.image.images()}
     yield before
 
     def new() -> dict[str, set[str]]:
@@ -45,7 +45,7 @@ def leftovers(lab: Any, admin: Any) -> Iterator[Leftovers]:
         }
 
     wait_until(lambda: not new(), "Cinder has deleted what the check made")
-    assert {each.id for each in admin.image.images()} <= images
+    assert {image.id for image in admin.image.images()} <= images
 
 
 def downloads(lab: Any) -> int:
@@ -63,7 +63,11 @@ def deep(operator: Operator, *arguments: str) -> dict[str, dict[str, str]]:
     _, found = operator.findings(
         "--deep", "--store", "fv1", "--cinder-conf", CINDER_CONF, *arguments
     )
-    return {each["Code"]: each for each in found if each["Code"].startswith("deep")}
+    return {
+        finding["Code"]: finding
+        for finding in found
+        if finding["Code"].startswith("deep")
+    }
 
 
 def test_a_clone_is_recognized(
@@ -72,7 +76,7 @@ def test_a_clone_is_recognized(
     before = downloads(lab)
     found = deep(operator)
     assert sorted(found) == ["deep-clone", "deep-stored"], found
-    assert {each["Severity"] for each in found.values()} == {"info"}
+    assert {finding["Severity"] for finding in found.values()} == {"info"}
     assert downloads(lab) == before
 
 
@@ -80,7 +84,9 @@ def test_a_store_of_projects_is_exercised(
     operator: Operator, leftovers: Leftovers
 ) -> None:
     _, found = operator.findings("--deep", "--store", "own")
-    codes = sorted(each["Code"] for each in found if each["Code"].startswith("deep"))
+    codes = sorted(
+        finding["Code"] for finding in found if finding["Code"].startswith("deep")
+    )
     assert codes == ["deep-clone", "deep-stored"], found
 
 
@@ -91,10 +97,12 @@ def test_a_store_closed_to_the_clouds_project_is_exercised_without_a_clone(
     changes = {"fv1": {"ontap_allowed_projects": "0123456789abcdef"}}
     with operator.changed(changes) as config:
         _, found = operator.findings("--deep", "--store", "fv1", config=config)
-    codes = [each["Code"] for each in found if each["Subject"] == "fv1"]
+    codes = [finding["Code"] for finding in found if finding["Subject"] == "fv1"]
     assert "deep-stored" in codes
     assert not {"deep-failed", "deep-clone"} & set(codes)
-    (unknown,) = (each for each in found if "does not take images" in each["Problem"])
+    (unknown,) = (
+        finding for finding in found if "does not take images" in finding["Problem"]
+    )
     assert (unknown["Severity"], unknown["Code"]) == ("info", "not-asked")
 
 
@@ -110,7 +118,7 @@ def test_a_cloud_that_cannot_log_in_does_not_hide_other_findings(
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
     code, found = operator.findings("--deep", "--store", "fv1")
     assert code == 2
-    codes = {each["Code"] for each in found if each["Subject"] == "fv1"}
+    codes = {finding["Code"] for finding in found if finding["Subject"] == "fv1"}
     assert {"deep-stored", "deep-failed"} <= codes
 
 
@@ -158,8 +166,8 @@ def test_without_a_cloud_only_the_store_is_exercised(
 ) -> None:
     code, found = operator.findings("--deep", "--store", "fv1", cloud=None)
     assert code == 0
-    assert "deep-stored" in {each["Code"] for each in found}
-    assert any("clones or downloads" in each["Problem"] for each in found)
+    assert "deep-stored" in {finding["Code"] for finding in found}
+    assert any("clones or downloads" in finding["Problem"] for finding in found)
 
 
 def test_a_users_cloud_without_role_admin_is_enough(
@@ -169,7 +177,7 @@ def test_a_users_cloud_without_role_admin_is_enough(
     before = downloads(lab)
     code, found = operator.findings("--deep", "--store", "fv1", cloud="alice")
     assert code == 0, found
-    assert "deep-clone" in {each["Code"] for each in found}
+    assert "deep-clone" in {finding["Code"] for finding in found}
     assert downloads(lab) == before
 
 
@@ -179,7 +187,7 @@ def test_a_step_that_fails_is_a_finding(
     with operator.changed({"fv1": {"ontap_volume_type": "nobody-made-it"}}) as config:
         code, found = operator.findings("--deep", "--store", "fv1", config=config)
     assert code == 2
-    (failed,) = [each for each in found if each["Code"] == "deep-failed"]
+    (failed,) = [finding for finding in found if finding["Code"] == "deep-failed"]
     assert "nobody-made-it" in failed["Problem"]
 
 

@@ -47,11 +47,11 @@ def asked(operator: Operator, *arguments: str) -> list[dict[str, Any]]:
 def test_list(lab: Any, operator: Operator, user: User, other: User) -> None:
     first = user.uploaded(Sized(3 * MIB), store="fv1")
     second = other.uploaded(Sized(GIB + 1), store="fv2")
-    rows = {each["Image"]: each for each in asked(operator, "list")}
+    rows = {row["Image"]: row for row in asked(operator, "list")}
     assert rows[first.id]["Pool"] is None
     shown = asked(operator, "--os-cloud", "admin", "list")
-    assert {each["Image"] for each in shown} == set(rows)
-    rows = {each["Image"]: each for each in shown}
+    assert {row["Image"] for row in shown} == set(rows)
+    rows = {row["Image"]: row for row in shown}
     volume = rows[second.id].pop("Volume")
     assert rows[second.id] == {
         "Image": second.id,
@@ -65,14 +65,14 @@ def test_list(lab: Any, operator: Operator, user: User, other: User) -> None:
     }
     assert (Path(lab.flexvol("fv2")) / f"volume-{volume}").exists()
     only = asked(operator, "list", "--store", "fv2")
-    assert second.id in {each["Image"] for each in only}
-    assert first.id not in {each["Image"] for each in only}
+    assert second.id in {row["Image"] for row in only}
+    assert first.id not in {row["Image"] for row in only}
 
 
 def test_stores_of_upstream_are_not_listed(operator: Operator, user: User) -> None:
     """Upstream's store has the volume type of one of ours, and the project."""
     image = user.uploaded(Sized(MIB), store="peer")
-    assert image.id not in {each["Image"] for each in asked(operator, "list")}
+    assert image.id not in {row["Image"] for row in asked(operator, "list")}
 
 
 @pytest.mark.parametrize("cloud", [(), ("--os-cloud", "admin")], ids=["", "admin"])
@@ -82,7 +82,7 @@ def test_image_volumes_in_their_projects_are_listed(
     """The user of such a store is an administrator of Cinder itself."""
     image = user.uploaded(Sized(MIB), store="own")
     shown = asked(operator, *cloud, "list", "--store", "own")
-    (row,) = (each for each in shown if each["Image"] == image.id)
+    (row,) = (row for row in shown if row["Image"] == image.id)
     assert (row["Store"], row["Owner"]) == ("own", image.owner)
     assert row["Pool"].startswith("lab@ontap#")
 
@@ -92,7 +92,7 @@ def test_a_cloud_without_role_admin_lists_the_stores_own_projects(
 ) -> None:
     """Cinder refuses such a user's list by project ("Invalid filters project_id")."""
     image = user.uploaded(Sized(MIB), store="fv1")
-    rows = {each["Image"]: each for each in asked(operator, "--os-cloud=alice", "list")}
+    rows = {row["Image"]: row for row in asked(operator, "--os-cloud=alice", "list")}
     assert rows[image.id]["Pool"] is None
 
 
@@ -145,7 +145,7 @@ def test_usage_by_project(
 
     def usage(*arguments: str) -> dict[str, dict[str, Any]]:
         rows = asked(operator, *arguments, "--by", "project")
-        return {each.pop("Project"): each for each in rows}
+        return {row.pop("Project"): row for row in rows}
 
     admin = ("--os-cloud", "admin", "usage", "--allocated")
     before = usage(*admin)
@@ -163,11 +163,11 @@ def test_usage_by_project(
     }
     listed = asked(operator, "list")
     files = [
-        Path(lab.flexvol(each["Store"])) / f"volume-{each['Volume']}"
-        for each in listed
-        if each["Owner"] == image.owner
+        Path(lab.flexvol(row["Store"])) / f"volume-{row['Volume']}"
+        for row in listed
+        if row["Owner"] == image.owner
     ]
-    assert row["Allocated"] == sum(each.stat().st_blocks * 512 for each in files)
+    assert row["Allocated"] == sum(path.stat().st_blocks * 512 for path in files)
     # Without the mounts it is unknown.
     assert usage("usage")[image.owner]["Allocated"] is None
 

@@ -106,7 +106,7 @@ def intact(**changes):
             **{
                 "files": ("/etc/glance/glance-api.conf",),
                 "directories": (),
-                "stores": tuple(each.config for each in stores),
+                "stores": tuple(store.config for store in stores),
                 "lock_path": "/locks",
                 **glance,
             }
@@ -620,7 +620,9 @@ def test_older_cinder_needs_no_user_if_locations_are_shown():
 
 
 def test_the_exit_code_is_that_of_the_worst_finding():
-    note, warning, error = (Finding(each, "code", "fv1", "a", "b") for each in Severity)
+    note, warning, error = (
+        Finding(severity, "code", "fv1", "a", "b") for severity in Severity
+    )
     assert finding.exit_code([]) == 0
     assert finding.exit_code([note]) == 0
     assert finding.exit_code([note, warning]) == 1

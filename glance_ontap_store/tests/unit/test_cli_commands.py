@@ -116,7 +116,7 @@ def test_thousands_of_volumes_come_in_pages(http):
     pages = [[volume(f"{n}-{m}") for m in range(1000)] for n in range(3)]
     paged(http, *pages)
     found = survey().volumes()
-    assert len({each.id for each in found}) == 3000
+    assert len({one.id for one in found}) == 3000
     assert [each.qs.get("marker") for each in http.requests()] == [
         None,
         ["m1"],
@@ -310,7 +310,7 @@ def test_check_finds_a_silent_keystone(run, http, tmp_path):
     http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=503)
     code, out, _ = run("check", "-f", "json")
     assert code == 2
-    codes = {(each["Subject"], each["Code"]) for each in json.loads(out)}
+    codes = {(finding["Subject"], finding["Code"]) for finding in json.loads(out)}
     assert ("fv1", "keystone-unreachable") in codes
     assert ("fv2", "keystone-unreachable") in codes
     assert ("glance", "lock-path-unset") in codes

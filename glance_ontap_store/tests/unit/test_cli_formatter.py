@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How findings look: whole lines for programs, folded ones on a terminal."""
+"""The output of findings: whole lines for programs, folded ones on a terminal."""
 
 import io
 
@@ -24,14 +24,14 @@ def emitted(stream, columns=COLUMNS, rows=ROWS):
     return stream.getvalue().splitlines()
 
 
-def test_a_line_for_each_finding():
+def test_each_finding_has_one_line():
     first, second = emitted(io.StringIO())
     assert first.startswith("error  fv1     quota       The quota is full.")
     assert first.endswith("Raise it.")
     assert second == "info   cinder  deep-clone  It was cloned."
 
 
-def test_a_terminal_gets_lines_that_fit(monkeypatch):
+def test_lines_fit_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     lines = emitted(Terminal())
     assert lines[0] == "error  fv1     quota"
@@ -41,12 +41,12 @@ def test_a_terminal_gets_lines_that_fit(monkeypatch):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_nothing_is_nothing(stream):
+def test_no_findings_print_nothing(stream):
     assert emitted(stream(), rows=[]) == []
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_chosen_columns_alone(stream):
+def test_only_the_chosen_columns_are_printed(stream):
     rows = [("error", "quota"), ("info", "deep-clone")]
     lines = emitted(stream(), ("Severity", "Code"), rows)
-    assert [each.split() for each in lines] == [list(row) for row in rows]
+    assert [line.split() for line in lines] == [list(row) for row in rows]

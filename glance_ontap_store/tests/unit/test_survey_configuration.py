@@ -57,15 +57,15 @@ def read(tmp_path):
 
 def test_stores_of_type_ontap_are_found(read):
     found, _ = read()
-    assert [each.id for each in found.stores] == ["fv1", "fv2"]
-    assert [each.id for each in found.cinder_stores] == ["old"]
+    assert [store.id for store in found.stores] == ["fv1", "fv2"]
+    assert [store.id for store in found.cinder_stores] == ["old"]
     assert found.cinder_stores[0].volume_type == "old"
     assert found.lock_path == "/locks"
 
 
 def test_options_that_a_store_lacks_come_from_backend_defaults(read):
     found, _ = read()
-    first, second = (each.settings for each in found.stores)
+    first, second = (store.settings for store in found.stores)
     assert (first.mount_point_base, second.mount_point_base) == ("/shared", "/own")
     assert first.credential.password == "s3cret-of-all"
     assert second.credential.password == "s3cret-of-fv2"
@@ -125,8 +125,8 @@ def test_back_ends_of_cinder_use_backend_defaults(tmp_path):
     )
     conf = configuration.read([str(path)], [], "cinder")
     assert [
-        (each.section, each.protocol, each.qcow2)
-        for each in configuration.cinder_backends(conf)
+        (backend.section, backend.protocol, backend.qcow2)
+        for backend in configuration.cinder_backends(conf)
     ] == [("a", "nfs", True), ("b", "iscsi", False)]
 
 

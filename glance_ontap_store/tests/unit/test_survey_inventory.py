@@ -104,7 +104,7 @@ def test_sums_by_project():
     ]
     allocated = {"v1": 512, "v2": 1024, "v3": 512}
     assert inventory.summed(
-        rows, "project", lambda each: allocated.get(each.volume_id)
+        rows, "project", lambda total: allocated.get(total.volume_id)
     ) == [
         Sum("acme", 2, 1024, 4, 1024),
         Sum("globex", 1, 1000, 2, 1024),
@@ -113,14 +113,14 @@ def test_sums_by_project():
 
 def test_one_unknown_makes_the_sum_unknown():
     rows = [some_row(), some_row(volume_id="v2", image_size=None)]
-    (found,) = inventory.summed(rows, "store", lambda each: None)
+    (found,) = inventory.summed(rows, "store", lambda total: None)
     assert found == Sum("fv1", 2, None, 4, None)
 
 
 def test_an_unknown_pool_comes_last():
     rows = [some_row(pool=None), some_row(pool="p2"), some_row(pool="p1")]
-    found = inventory.summed(rows, "pool", lambda each: 0)
-    assert [each.key for each in found] == ["p1", "p2", None]
+    found = inventory.summed(rows, "pool", lambda total: 0)
+    assert [total.key for total in found] == ["p1", "p2", None]
 
 
 def test_a_volume_in_two_lists_is_shown_once():
