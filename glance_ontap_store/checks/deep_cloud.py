@@ -5,7 +5,6 @@ Both have a name that nothing else has. They are removed by that name, so that
 they are found even if the request that made them was interrupted.
 """
 
-from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -91,7 +90,7 @@ class TrialCloud:
             volume = storage.get_volume(volume_id)
             return None if volume.status in _PASSING else volume
 
-        volume = _first(self.timeout_s, ask)
+        volume = waiting.first(SystemClock(), self.timeout_s, ask)
         if volume is None:
             raise errors.Broken(
                 f"Cinder is still busy with volume {volume_id} after"
@@ -105,16 +104,3 @@ class TrialCloud:
         )
         messages = answer.json().get("messages", [])
         return " ".join(message.get("user_message", "") for message in messages)
-
-
-def _first(timeout_s: float, ask: Callable[[], Any]) -> Any:
-    """The first answer that is not None; None if none came in time."""
-    clock = SystemClock()
-    deadline = clock.monotonic() + timeout_s
-    for interval in waiting.intervals():
-        answer = ask()
-        left = deadline - clock.monotonic()
-        if answer is not None or left <= 0:
-            return answer
-        clock.sleep(min(interval, left))
-    raise AssertionError("intervals never end")
