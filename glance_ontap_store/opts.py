@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of a store: its unit, its default and what it changes.
+"""The options of a store.
 
 Names follow upstream's cinder store with ``ontap_`` for ``cinder_``. They are
 read from the group named after the store's id in ``enabled_backends``, or else
 from ``[backend_defaults]``.
+
+A help text says what the option sets, its unit, and what a wrong value causes. Each
+paragraph is one line, because oslo-config-generator keeps line ends when it wraps.
 """
 
 from oslo_config import cfg
@@ -11,48 +14,61 @@ from oslo_config import cfg
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
         "ontap_volume_type",
-        help="""
-Volume type of the image-volumes. One pinned to a FlexVol (extra spec
-``pool_name``) keeps every image of the store on that FlexVol, so that volumes
-there are clones. Give each store a type of its own. Without it Cinder's default
-type is used.
-""",
+        help=(
+            "Volume type of the image-volumes. Pin it to one FlexVol (extra spec"
+            " ``pool_name``), so that all images of the store lie on that FlexVol and"
+            " volumes on the same FlexVol are clones. Give each store a volume type"
+            " of its own. If unset, Cinder uses its default type, and its scheduler"
+            " may choose another FlexVol for each image."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_auth_address",
-        help="""
-URL of Keystone (``https://keystone.example.com/v3``). Required: image-volumes
-belong to the project of the credentials below, and users never see them.
-""",
+        help=(
+            "URL of Keystone, for example ``https://keystone.example.com/v3``."
+            " Required. The store logs in there with the credentials below."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_user_name",
-        help="User that owns the image-volumes. Needs role member in its project.",
+        help=(
+            "Name of the user that the store logs in as. The user needs the role"
+            " ``member`` in the project of ``ontap_store_project_name``. Required"
+            " without an application credential."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_user_domain_name",
         default="Default",
-        help="Domain of ``ontap_store_user_name``.",
+        help="Name of the domain of ``ontap_store_user_name``.",
     ),
     cfg.StrOpt(
         "ontap_store_password",
         secret=True,
-        help="Password of ``ontap_store_user_name``.",
+        help=(
+            "Password of ``ontap_store_user_name``. Required without an application"
+            " credential."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_project_name",
-        help="Project of the image-volumes. Its Cinder quota bounds all images.",
+        help=(
+            "Name of the project that the image-volumes belong to. Its Cinder quota"
+            " limits the number and the size of all images of the store. Required"
+            " without an application credential."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_project_domain_name",
         default="Default",
-        help="Domain of ``ontap_store_project_name``.",
+        help="Name of the domain of ``ontap_store_project_name``.",
     ),
     cfg.StrOpt(
         "ontap_store_application_credential_id",
-        help="""
-Id of an application credential, used in place of user, password and project.
-""",
+        help=(
+            "Id of an application credential. It replaces user, password and"
+            " project; set ``ontap_store_application_credential_secret`` as well."
+        ),
     ),
     cfg.StrOpt(
         "ontap_store_application_credential_secret",
@@ -62,138 +78,149 @@ Id of an application credential, used in place of user, password and project.
     cfg.ListOpt(
         "ontap_allowed_projects",
         default=[],
-        help="""
-Ids of the projects whose images the store takes; empty: everybody's. The upload of
-another project's image is refused (403) before anything is created, whoever
-uploads. Reading is not restricted: Glance decides who may read an image. Ids and not
-names, since Glance knows only ids.
-""",
+        help=(
+            "Ids of the projects that may store images here, separated by commas."
+            " If empty, all projects may. Uploads of images that belong to any other"
+            " project fail with 403 before anything is created, also for"
+            " administrators. Downloads are not restricted: Glance decides who may"
+            " read an image. Names are not accepted, because Glance knows only ids."
+        ),
     ),
     cfg.StrOpt(
         "ontap_image_volume_owner",
         default="service",
         choices=[
-            ("service", "the project of the credentials above; users never see them"),
-            ("project", "the project of who uploads: its quota, its bill"),
+            ("service", "the project of the store's credentials; users never see them"),
+            ("project", "the project that uploads: its quota and its bill"),
         ],
-        help="""
-To whom the image-volumes belong. With ``project`` they are created with the
-request's token; all else is done with the store's credentials, whose user then
-needs role ``admin`` in Cinder and role ``service``.
-""",
+        help=(
+            "Project that the image-volumes belong to. With ``project`` the store"
+            " creates them with the token of the request, and does everything else"
+            " with its own credentials. Its user then needs the roles ``admin`` and"
+            " ``service``."
+        ),
     ),
     cfg.StrOpt(
         "ontap_catalog_info",
         default="volumev3::internalURL",
-        help="""
-Where Keystone's catalog has Cinder:
-``<service type>:<service name>:<endpoint type>``. The name may be empty.
-""",
+        help=(
+            "Entry of Keystone's catalog with the URL of Cinder, as ``<service"
+            " type>:<service name>:<endpoint type>``. The service name may be empty."
+        ),
     ),
     cfg.StrOpt(
         "ontap_endpoint_template",
-        help="""
-URL of Cinder for ``ontap_image_volume_owner = project``, in place of the one in
-the request's service catalog: ``http://cinder.example.com/v3/%(project_id)s``.
-The requester's project id takes the place of ``%(project_id)s`` or
-``%(tenant)s``; both may be left out.
-""",
+        help=(
+            "URL of Cinder for requests with the user's token"
+            " (``ontap_image_volume_owner = project``), for example"
+            " ``http://cinder.example.com/v3/%(project_id)s``. It replaces the URL"
+            " in the request's service catalog. ``%(project_id)s`` or"
+            " ``%(tenant)s`` stands for the id of the user's project; both may be"
+            " left out."
+        ),
     ),
     cfg.StrOpt(
         "ontap_os_region_name",
-        help="Region of the Cinder endpoint. Needed where there are several.",
+        help=(
+            "Region of the Cinder endpoint. Set it if the catalog has more than one"
+            " region: otherwise the first endpoint is used."
+        ),
     ),
     cfg.StrOpt(
         "ontap_ca_certificates_file",
-        help="""
-File with the certificates that Keystone's and Cinder's are checked against.
-Without it the system's are used.
-""",
+        help=(
+            "File with the CA certificates that verify Keystone and Cinder. If unset,"
+            " the certificates of Python's requests library or of the system are used."
+        ),
     ),
     cfg.BoolOpt(
         "ontap_api_insecure",
         default=False,
-        help="""
-Do not check the certificates of Keystone and Cinder. Anybody on the way can
-then read the store's password: for tests only.
-""",
+        help=(
+            "Do not verify the certificates of Keystone and Cinder. For tests only:"
+            " an attacker on the network can then read the store's password."
+        ),
     ),
     cfg.IntOpt(
         "ontap_http_retries",
         default=3,
         min=0,
-        help="""
-How often a request that changes nothing, or the same thing when repeated, is
-sent again after a lost connection.
-""",
+        help=(
+            "Number of times that a request is sent again after a lost connection."
+            " Only requests that are safe to repeat are. 0 means never."
+        ),
     ),
     cfg.IntOpt(
         "ontap_api_timeout",
         default=300,
         min=1,
-        help="""
-Seconds to wait for an answer of Cinder or Keystone. Attaching may take Cinder
-minutes on a busy array: too short a time fails uploads that would succeed.
-""",
+        help=(
+            "Seconds to wait for one answer of Cinder or Keystone. Cinder may need"
+            " minutes to attach a volume on a busy array: with too small a value,"
+            " uploads fail that would succeed."
+        ),
     ),
     cfg.IntOpt(
         "ontap_state_transition_timeout",
         default=300,
         min=1,
-        help="""
-Seconds that an image-volume may take to be created or extended. Then the
-upload fails and the volume is deleted.
-""",
+        help=(
+            "Seconds to wait until Cinder has created or extended an image-volume."
+            " After that the upload fails and the volume is deleted."
+        ),
     ),
     cfg.IntOpt(
         "ontap_attach_wait",
         default=120,
         min=0,
-        help="""
-Seconds that a download waits for an image-volume that another process has
-attached, where it cannot read from a temporary clone (the quota is full, say).
-Then Glance tries the image's next location, if it has one.
-""",
+        help=(
+            "Seconds that a download waits for an image-volume that another process"
+            " has attached. It waits only if it cannot read from a temporary clone,"
+            " for example because the quota is full. After that Glance tries the"
+            " image's next location, or the download fails."
+        ),
     ),
     cfg.IntOpt(
         "ontap_delete_wait",
         default=10,
         min=0,
-        help="""
-Seconds that an image's deletion waits for readers of its image-volume to
-finish. Then it is refused as in use (409) and the image stays.
-""",
+        help=(
+            "Seconds that the deletion of an image waits for running downloads. After"
+            " that it fails with 409 (in use) and the image stays."
+        ),
     ),
     cfg.BoolOpt(
         "ontap_store_thin_upload",
         default=True,
-        help="""
-Do not write an image's runs of zeros (of 4 KiB and more, aligned): they take no
-time and no room on the FlexVol. That is done only in files that the file system
-says are empty, since others may hold old data. Switch it off to have every byte
-written.
-""",
+        help=(
+            "Skip runs of zeros (4 KiB or more, aligned) during an upload. They then"
+            " take neither time nor space on the FlexVol. The store skips them only"
+            " in files that the file system reports as empty, because other files"
+            " may contain old data. Set it to false to write every byte."
+        ),
     ),
     cfg.StrOpt(
         "ontap_mount_point_base",
         default="/var/lib/glance/ontap-mnt",
-        help="""
-Directory under which the FlexVols' NFS exports are mounted, and in which the
-lock files of the mounts lie. All stores and workers of a host must use the same
-one, and nothing else may use it: not upstream's cinder store either.
-""",
+        help=(
+            "Directory for the NFS mounts of the FlexVols and for their lock files,"
+            " as an absolute path. All stores and workers of a host must use the"
+            " same directory. No other program may use it, upstream's cinder store"
+            " included."
+        ),
     ),
     cfg.StrOpt(
         "ontap_rootwrap_config",
         default="/etc/glance/rootwrap.conf",
-        help="""
-Configuration of ``glance-rootwrap``, which starts the helper that mounts as
-root. Its filters must include ``glance_ontap_store.filters``.
-""",
+        help=(
+            "Configuration file of ``glance-rootwrap``, as an absolute path."
+            " ``glance-rootwrap`` starts the helper that mounts as root. The filters"
+            " that the file names must include ``glance_ontap_store.filters``."
+        ),
     ),
 ]
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    """For oslo-config-generator: a store named ``ontap`` as the example."""
+    """Return the options for oslo-config-generator, with ``ontap`` as store id."""
     return [("ontap", OPTIONS)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of one store: read once, checked at once, never changed."""
+"""The settings of one store, checked together when they are read."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _PREFIX = "ontap_"
 
 @dataclasses.dataclass(frozen=True)
 class Password:
-    """A user's name and password, in one project."""
+    """Name and password of a user, and the project to log in to."""
 
     user_name: str
     user_domain_name: str
@@ -26,7 +26,7 @@ class Password:
 
 @dataclasses.dataclass(frozen=True)
 class ApplicationCredential:
-    """An application credential, which knows its project itself."""
+    """Id and secret of an application credential; Keystone knows its project."""
 
     id: str
     secret: str = dataclasses.field(repr=False)
@@ -34,7 +34,7 @@ class ApplicationCredential:
 
 @dataclasses.dataclass(frozen=True)
 class Catalog:
-    """Where Keystone's catalog has Cinder."""
+    """The entry of Keystone's catalog with the URL of Cinder."""
 
     service_type: str
     service_name: str | None
@@ -43,20 +43,20 @@ class Catalog:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the operator decided for one store. Times are in seconds."""
+    """The operator's settings of one store. Names that end in ``_s`` are seconds."""
 
     store_id: str | None
     volume_type: str | None
     auth_url: str
     credential: Password | ApplicationCredential
-    # Ids of the projects whose images may be written; empty: all.
+    # Ids of the projects that may store images. Empty means all.
     allowed_projects: frozenset[str]
-    # Whether image-volumes are created in the requester's project.
+    # True if image-volumes are created in the requester's project.
     owned_by_project: bool
     endpoint_template: str | None
     catalog: Catalog
     region_name: str | None
-    # What requests calls ``verify``: False, True, or a CA file's path.
+    # As ``verify`` of requests: False, True, or the path of a CA file.
     verify: bool | str
     http_retries: int
     api_timeout_s: int
@@ -71,14 +71,14 @@ class Settings:
     def from_options(
         cls, values: Mapping[str, Any], store_id: str | None
     ) -> "Settings":
-        """Check all of *values*, a value for each option of `opts.OPTIONS`.
+        """Check *values*, which has a value for each option of `opts.OPTIONS`.
 
-        :raises errors.Misconfigured: one message with every mistake
+        :raises errors.Misconfigured: with every mistake in one message
         """
         mistakes = list(_mistakes(values))
         if mistakes:
             raise errors.Misconfigured(
-                f"Store {store_id!r} is not configured: " + "; ".join(mistakes)
+                f"Store {store_id!r} is misconfigured: " + "; ".join(mistakes)
             )
         verify: bool | str = values["ontap_ca_certificates_file"] or True
         return cls(
@@ -104,11 +104,11 @@ class Settings:
 
     @property
     def is_by_application(self) -> bool:
-        """Whether the store logs in by an application credential."""
+        """True if the store logs in with an application credential."""
         return isinstance(self.credential, ApplicationCredential)
 
     def describe_identity(self) -> str:
-        """Who the store is, for messages; without any secret."""
+        """Return the store's user or credential for messages, without secrets."""
         if isinstance(self.credential, ApplicationCredential):
             return f"application credential {self.credential.id}"
         return (
@@ -135,8 +135,8 @@ def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"ontap_ca_certificates_file = {ca_file!r} cannot be read"
     if ca_file and values["ontap_api_insecure"]:
         yield (
-            "ontap_ca_certificates_file and ontap_api_insecure exclude each other:"
-            " leave one out"
+            "ontap_ca_certificates_file and ontap_api_insecure are both set:"
+            " remove one of them"
         )
     for name in ("ontap_mount_point_base", "ontap_rootwrap_config"):
         if not os.path.isabs(values[name] or ""):
@@ -145,21 +145,24 @@ def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _url_mistakes(url: str | None) -> Iterator[str]:
     if not url:
-        yield "ontap_store_auth_address is missing: set it to Keystone's URL"
+        yield "ontap_store_auth_address is missing: set it to the URL of Keystone"
     elif not _is_url(url):
-        yield f"ontap_store_auth_address = {url!r} is no http or https URL"
+        yield f"ontap_store_auth_address = {url!r} is not an http or https URL"
 
 
 def _is_url(text: str) -> bool:
     try:
         parts = parse.urlsplit(text)
-    except ValueError:  # a bracket without its other half
+    except ValueError:  # an unclosed bracket
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def expand(template: str, project_id: str | None) -> str:
-    """``ontap_endpoint_template`` for a project; ``tenant`` is upstream's word."""
+    """Put *project_id* into ``ontap_endpoint_template``.
+
+    The upstream store calls a project ``tenant``.
+    """
     for name in ("project_id", "tenant"):
         template = template.replace(f"%({name})s", project_id or "")
     return template
@@ -171,8 +174,8 @@ def _template_mistakes(template: str | None) -> Iterator[str]:
     expanded = expand(template, "0")
     if "%" in expanded or not _is_url(expanded):
         yield (
-            f"ontap_endpoint_template = {template!r} must be a http or https URL that"
-            " names nothing but %(project_id)s"
+            f"ontap_endpoint_template = {template!r} must be an http or https URL with"
+            " %(project_id)s as its only placeholder"
         )
 
 
@@ -182,12 +185,12 @@ def _credential_mistakes(values: Mapping[str, Any]) -> Iterator[str]:
     if any(application):
         for name, value in zip(names, application, strict=True):
             if not value:
-                yield f"{name} is missing: an application credential needs both"
+                yield f"{name} is missing: set both id and secret of the credential"
         for name in ("user_name", "password"):
             if _value(values, name):
                 yield (
-                    f"{_PREFIX}store_{name} is set beside an application credential:"
-                    " leave one of them out"
+                    f"{_PREFIX}store_{name} and an application credential are both set:"
+                    " remove one of them"
                 )
         return
     for name in _PASSWORD_OPTIONS:

@@ -12,24 +12,26 @@ from glance_ontap_store.store import Store
 
 @pytest.mark.parametrize("option", opts.OPTIONS, ids=lambda option: option.name)
 class TestEachOption:
-    def test_its_name_has_the_prefix(self, option):
+    def test_the_name_starts_with_ontap(self, option):
         assert option.name.startswith("ontap_")
 
-    def test_it_says_what_it_changes(self, option):
+    def test_the_help_is_sentences_without_line_breaks(self, option):
+        """oslo-config-generator would keep a line break when it wraps the text."""
         assert len(option.help.split()) >= 3
+        assert "\n" not in option.help
         assert option.help.strip().endswith((".", ")."))
 
-    def test_what_is_secret_is_masked(self, option):
+    def test_exactly_passwords_and_secrets_are_masked(self, option):
         assert option.secret == bool(re.search("password|secret", option.name))
 
-    def test_a_time_says_its_unit(self, option):
+    def test_a_time_names_its_unit_and_has_a_minimum(self, option):
         if re.search("timeout|wait", option.name):
             assert "Seconds" in option.help
             assert option.type.min is not None
 
-    def test_options_named_in_a_help_exist(self, option):
+    def test_options_that_the_help_names_exist(self, option):
         named = set(re.findall(r"``(ontap_\w+)``", option.help))
-        assert named <= {each.name for each in opts.OPTIONS}
+        assert named <= {other.name for other in opts.OPTIONS}
 
 
 def test_names_are_unique():
@@ -37,7 +39,7 @@ def test_names_are_unique():
     assert len(set(names)) == len(names)
 
 
-def test_defaults_have_the_type_that_they_claim():
+def test_defaults_have_the_type_of_their_option():
     conf = cfg.ConfigOpts()
     conf.register_opts(opts.OPTIONS, group="fv1")
     conf([])
@@ -59,7 +61,7 @@ def test_glance_finds_the_driver():
     assert found.load() is Store
 
 
-def test_the_generator_of_glance_lists_the_options():
+def test_glances_sample_configuration_lists_the_options():
     (found,) = metadata.entry_points(
         group="oslo.config.opts", name="glance.multi_store"
     )

@@ -36,8 +36,8 @@ def mistakes(given):
     return str(caught.value)
 
 
-class TestRight:
-    def test_the_least_that_is_needed(self):
+class TestValid:
+    def test_defaults_complete_the_required_options(self):
         found = read(PASSWORD)
         assert found.store_id == "fv1"
         assert found.volume_type is None
@@ -52,12 +52,12 @@ class TestRight:
         assert found.allowed_projects == frozenset()
         assert found.mount_point_base == "/var/lib/glance/ontap-mnt"
 
-    def test_application_credential(self):
+    def test_an_application_credential_replaces_the_password(self):
         assert read(APPLICATION).credential == ApplicationCredential(
             "ac-id", "ac-s3cret"
         )
 
-    def test_all_that_can_be_set(self, tmp_path):
+    def test_every_option_reaches_its_setting(self, tmp_path):
         ca_file = tmp_path / "ca.pem"
         ca_file.write_text("certificate")
         found = read(
@@ -107,32 +107,32 @@ class TestRight:
         ("given", "project_ids"),
         [([], set()), (["acme", "initech"], {"acme", "initech"}), ([""], set())],
     )
-    def test_projects_whose_images_the_store_takes(self, given, project_ids):
+    def test_empty_project_ids_are_dropped(self, given, project_ids):
         found = read({**PASSWORD, "ontap_allowed_projects": given})
         assert found.allowed_projects == project_ids
 
-    def test_insecure(self):
+    def test_insecure_turns_verification_off(self):
         assert read({**PASSWORD, "ontap_api_insecure": True}).verify is False
 
     @pytest.mark.parametrize("name", ["ontap_volume_type", "ontap_os_region_name"])
-    def test_empty_is_as_good_as_missing(self, name):
+    def test_an_empty_value_equals_an_unset_option(self, name):
         assert read({**PASSWORD, name: ""}) == read(PASSWORD)
 
     @pytest.mark.parametrize("given", [PASSWORD, APPLICATION])
-    def test_no_secret_in_what_is_printed(self, given):
+    def test_repr_and_identity_show_no_secret(self, given):
         found = read(given)
         assert "s3cret" not in repr(found)
         assert "s3cret" not in found.describe_identity()
 
-    def test_an_identity_is_told_by_its_names(self):
+    def test_the_identity_names_user_and_project_or_credential(self):
         assert "'glance'" in read(PASSWORD).describe_identity()
         assert "'images'" in read(PASSWORD).describe_identity()
         assert "ac-id" in read(APPLICATION).describe_identity()
 
 
-# option -> (value, what the message must say)
+# option -> (wrong value, expected part of the message)
 WRONG = {
-    "ontap_store_auth_address": ("keystone.example.com", "no http or https URL"),
+    "ontap_store_auth_address": ("keystone.example.com", "not an http or https URL"),
     "ontap_store_user_name": ("", "ontap_store_user_name is missing"),
     "ontap_store_project_name": (None, "ontap_store_project_name is missing"),
     "ontap_catalog_info": ("volumev3", "ontap_catalog_info = 'volumev3'"),
@@ -142,7 +142,7 @@ WRONG = {
 }
 
 
-class TestWrong:
+class TestMistakes:
     @pytest.mark.parametrize(
         "names",
         [
@@ -151,7 +151,7 @@ class TestWrong:
             for names in itertools.combinations(WRONG, count)
         ],
     )
-    def test_every_mistake_is_in_one_message(self, names):
+    def test_one_message_names_every_mistake(self, names):
         text = mistakes({**PASSWORD, **{name: WRONG[name][0] for name in names}})
         for name, (_value, says) in WRONG.items():
             assert (says in text) == (name in names)
@@ -162,30 +162,30 @@ class TestWrong:
         [
             (None, "is missing"),
             ("", "is missing"),
-            ("ftp://host/", "no http or https URL"),
-            ("http://", "no http or https URL"),
-            ("https:///v3", "no http or https URL"),
-            ("http://[::1", "no http or https URL"),
+            ("ftp://host/", "not an http or https URL"),
+            ("http://", "not an http or https URL"),
+            ("https:///v3", "not an http or https URL"),
+            ("http://[::1", "not an http or https URL"),
         ],
     )
-    def test_the_url_of_keystone(self, url, says):
+    def test_a_wrong_keystone_url_is_named(self, url, says):
         text = mistakes({**PASSWORD, "ontap_store_auth_address": url})
         assert "ontap_store_auth_address" in text
         assert says in text
 
     @pytest.mark.parametrize("name", ["ontap_store_user_name", "ontap_store_password"])
-    def test_two_ways_to_log_in(self, name):
+    def test_a_password_beside_an_application_credential_is_a_mistake(self, name):
         text = mistakes({**APPLICATION, name: "s3cret"})
         assert name in text
         assert "s3cret" not in text
 
     @pytest.mark.parametrize("name", list(APPLICATION)[1:])
-    def test_half_an_application_credential(self, name):
+    def test_the_missing_half_of_an_application_credential_is_named(self, name):
         text = mistakes({**APPLICATION, name: None})
         assert f"{name} is missing" in text
         assert "ontap_store_password" not in text
 
-    def test_nothing_is_set(self):
+    def test_all_required_options_are_named_when_nothing_is_set(self):
         text = mistakes({})
         for name in PASSWORD:
             assert name in text
@@ -193,7 +193,7 @@ class TestWrong:
     @pytest.mark.parametrize(
         "text", ["", ":", "::", "volumev3", "volumev3:internalURL", "a:b:c:d", ":b:c"]
     )
-    def test_catalog_info(self, text):
+    def test_a_malformed_catalog_info_is_named(self, text):
         assert "ontap_catalog_info" in mistakes(
             {**PASSWORD, "ontap_catalog_info": text}
         )
@@ -201,11 +201,11 @@ class TestWrong:
     @pytest.mark.parametrize(
         "text", ["cinder", "http://cinder/%(user)s", "http://cinder/%", "http://c/%s"]
     )
-    def test_endpoint_template(self, text):
+    def test_a_malformed_endpoint_template_is_named(self, text):
         given = {**PASSWORD, "ontap_endpoint_template": text}
         assert "ontap_endpoint_template" in mistakes(given)
 
-    def test_a_ca_file_that_would_not_be_used(self, tmp_path):
+    def test_a_ca_file_beside_insecure_is_a_mistake(self, tmp_path):
         ca_file = tmp_path / "ca.pem"
         ca_file.write_text("certificate")
         text = mistakes(
@@ -215,7 +215,7 @@ class TestWrong:
                 "ontap_api_insecure": True,
             }
         )
-        assert "exclude each other" in text
+        assert "are both set" in text
 
-    def test_no_secret_in_the_message(self):
+    def test_the_message_shows_no_secret(self):
         assert "s3cret" not in mistakes({**PASSWORD, "ontap_store_user_name": ""})
