@@ -10,14 +10,14 @@ from glance_ontap_store import errors
 
 
 def subclasses(cls):
-    for each in cls.__subclasses__():
-        # Tests define some of their own.
-        if each.__module__ == errors.__name__:
-            yield each
-        yield from subclasses(each)
+    for subclass in cls.__subclasses__():
+        # Tests define subclasses too.
+        if subclass.__module__ == errors.__name__:
+            yield subclass
+        yield from subclasses(subclass)
 
 
-# What Glance must get; written down apart from the code under test.
+# The exception that Glance must get, independent of the code under test.
 EXPECTED = {
     errors.BadLocation: exceptions.BadStoreUri,
     errors.Misconfigured: exceptions.BadStoreConfiguration,
@@ -39,19 +39,19 @@ EXPECTED = {
 
 
 class TestMapping:
-    def test_every_class_is_expected_here(self):
+    def test_every_class_is_in_the_table(self):
         assert set(subclasses(errors.StoreError)) == set(EXPECTED)
 
     @pytest.mark.parametrize("cls", list(subclasses(errors.StoreError)))
-    def test_every_class_has_its_exception(self, cls):
+    def test_every_class_becomes_its_exception(self, cls):
         with pytest.raises(EXPECTED[cls], match="the cause is 100% known") as caught:
             with errors.as_glance_store():
                 raise cls("the cause is 100% known")
         assert type(caught.value) is EXPECTED[cls]
         assert isinstance(caught.value.__cause__, cls)
 
-    def test_refused_is_glance_stores_and_an_http_answer(self):
-        """Glance's deletion knows the one, its upload only the other."""
+    def test_refused_is_a_forbidden_of_glance_store_and_of_webob(self):
+        """Glance's delete catches the first; its upload catches only the second."""
         error = errors.to_glance_store(errors.Refused("Not in <this> store."))
         assert isinstance(error, exceptions.Forbidden)
         assert isinstance(error, webob.exc.HTTPError)
@@ -61,22 +61,22 @@ class TestMapping:
         assert answer.status_code == 403
         assert "Not in " in answer.text
 
-    def test_every_class_is_in_the_picture(self):
+    def test_every_class_is_in_the_tree_of_the_docstring(self):
         for cls in subclasses(errors.StoreError):
             assert f"+-- {cls.__name__} " in errors.__doc__
 
-    def test_an_unmapped_class_fails_loudly(self):
+    def test_a_class_without_a_mapping_is_a_type_error(self):
         class New(errors.StoreError):
             pass
 
         with pytest.raises(TypeError, match="New"):
             errors.to_glance_store(New())
 
-    def test_other_exceptions_pass(self):
+    def test_other_exceptions_pass_unchanged(self):
         with pytest.raises(KeyError), errors.as_glance_store():
             raise KeyError
 
-    def test_notes_are_told(self):
+    def test_notes_are_part_of_the_message(self):
         error = errors.Broken("First.")
         errors.note(error, "Second.")
         errors.note(error, "Third.")
@@ -98,7 +98,7 @@ class TestWriting:
             (errno.EBADF, errors.Broken),
         ],
     )
-    def test_errors_of_the_operating_system(self, code, expected):
+    def test_an_oserror_becomes_its_class(self, code, expected):
         with pytest.raises(expected, match="volume-7") as caught:
             with errors.writing("volume-7"):
                 raise OSError(code, os.strerror(code))
@@ -106,18 +106,18 @@ class TestWriting:
         assert os.strerror(code) in str(caught.value)
         assert caught.value.__cause__.errno == code
 
-    def test_others_pass(self):
+    def test_other_exceptions_pass_unchanged(self):
         with pytest.raises(ValueError), errors.writing("volume-7"):
             raise ValueError
 
 
 class TestNotes:
-    def test_the_first_error_stays_what_it_is(self, caplog):
+    def test_a_note_changes_no_message_and_is_logged(self, caplog):
         error = errors.WrongLength("Too short.")
         errors.note(error, "Volume 7 could not be deleted.")
         assert str(error) == "Too short."
         assert errors.describe(error) == "Too short. Volume 7 could not be deleted."
         assert "Volume 7 could not be deleted." in caplog.text
 
-    def test_without_notes(self):
+    def test_an_error_without_notes_is_described_by_its_text(self):
         assert errors.describe(ValueError("x")) == "x"

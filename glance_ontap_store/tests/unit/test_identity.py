@@ -16,22 +16,22 @@ def settings():
 
 
 def sessions(*given):
-    return [identity.session_for(each).session for each in given]
+    return [identity.session_for(settings).session for settings in given]
 
 
 class TestConnections:
-    def test_stores_share_them_and_no_cookies(self, settings):
+    def test_stores_share_connections_but_not_cookies(self, settings):
         other = dataclasses.replace(settings, store_id="other")
         one, two = sessions(settings, other)
         assert one.get_adapter(URL) is two.get_adapter(URL)
         assert one.cookies is not two.cookies
 
-    def test_they_stay_open_between_requests(self, settings):
+    def test_connections_stay_open_between_requests(self, settings):
         (one,) = sessions(settings)
         assert isinstance(one.get_adapter(URL), identity.session.TCPKeepAliveAdapter)
 
     @pytest.mark.parametrize("verify", [False, "/etc/ssl/lab.pem"])
-    def test_stores_that_check_certificates_differently_share_none(
+    def test_stores_with_other_certificate_checks_share_no_connection(
         self, settings, verify
     ):
         other = dataclasses.replace(settings, verify=verify)

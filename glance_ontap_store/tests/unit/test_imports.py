@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The import rules of doc/source/contributor/design.rst, read from the sources."""
+"""The import rules of doc/source/contributor/design.rst, checked in the sources."""
 
 import ast
 import pathlib
@@ -11,7 +11,7 @@ import glance_ontap_store
 ROOT = pathlib.Path(glance_ontap_store.__file__).parent
 PACKAGE = "glance_ontap_store"
 
-# From the top down; a layer imports those after it, never those before.
+# From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
     {"store", "checks", "placement", "recovery"},
@@ -23,7 +23,7 @@ LAYERS = [
     {"location", "settings", "units", "requester", "opts", "undo"},
     {"errors"},
 ]
-# Third-party client -> the only modules that import it.
+# Third-party library -> the only modules that import it.
 ONLY_IMPORTERS = {
     "cinderclient": {"cinder.client", "cinder.translate"},
     "os_brick": {"attach.brick", "attach.nfs.mounter"},
@@ -47,13 +47,13 @@ ONLY_IMPORTERS = {
         "survey.configuration",
         "survey.process_setup",
     },
-    # For operators: what Glance runs does without.
+    # Only the command uses these. Glance does not load them.
     "cliff": {"cli.main", "cli.check", "cli.inventory_commands", "cli.formatter"},
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
     "oslo_rootwrap": {"survey.host"},
 }
 
-# What one part asks for and another provides: both may import it.
+# An interface, which both its users and its providers may import.
 INTERFACES = ("transfer.device.",)
 
 
@@ -65,25 +65,25 @@ def production():
 
 
 def imported(path):
-    """Dotted names of all that a module imports, wherever in it."""
+    """Yield the dotted name of every import in a module, nested ones included."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            for each in node.names:
-                yield each.name
+            for alias in node.names:
+                yield alias.name
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
-            for each in node.names:
-                yield f"{node.module}.{each.name}"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
 
 
 MODULES = dict(production())
 
 
 def own(name):
-    """The parts of this package that module *name* imports."""
-    for each in imported(MODULES[name]):
-        if each.startswith(f"{PACKAGE}."):
-            yield each.removeprefix(f"{PACKAGE}.")
+    """Yield the modules of this package that module *name* imports."""
+    for module in imported(MODULES[name]):
+        if module.startswith(f"{PACKAGE}."):
+            yield module.removeprefix(f"{PACKAGE}.")
 
 
 def layer_of(name):
@@ -92,39 +92,39 @@ def layer_of(name):
     return found
 
 
-def test_every_module_is_looked_at():
+def test_the_modules_are_found():
     assert {"store", "cinder.client", "attach.brick", "transfer.stream"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "__init__"])
-class TestEachModule:
-    def test_it_has_a_layer(self, name):
+class TestModule:
+    def test_belongs_to_one_layer(self, name):
         layer_of(name)
 
-    def test_it_imports_downwards(self, name):
+    def test_imports_only_from_its_layer_and_below(self, name):
         upwards = [other for other in own(name) if layer_of(other) < layer_of(name)]
         assert not upwards
 
-    def test_it_imports_no_test(self, name):
+    def test_does_not_import_tests(self, name):
         assert not [other for other in own(name) if other.startswith("tests")]
 
     @pytest.mark.parametrize("library", ONLY_IMPORTERS)
-    def test_each_library_has_its_importers(self, name, library):
+    def test_does_not_import_a_library_of_other_modules(self, name, library):
         if name not in ONLY_IMPORTERS[library]:
-            tops = {each.partition(".")[0] for each in imported(MODULES[name])}
+            tops = {module.partition(".")[0] for module in imported(MODULES[name])}
             assert library not in tops
 
-    def test_its_first_line_says_what_it_is_for(self, name):
+    def test_has_a_docstring(self, name):
         docstring = ast.get_docstring(ast.parse(MODULES[name].read_text()))
         assert docstring
         assert docstring.splitlines()[0].strip()
 
 
 @pytest.mark.parametrize("library", ONLY_IMPORTERS)
-def test_the_importers_do_import(library):
-    """Else the table above would hold whatever is renamed."""
+def test_listed_importers_import_the_library(library):
+    """A renamed module would otherwise stay in the table."""
     for name in ONLY_IMPORTERS[library]:
-        tops = {each.partition(".")[0] for each in imported(MODULES[name])}
+        tops = {module.partition(".")[0] for module in imported(MODULES[name])}
         assert library in tops
 
 
@@ -137,14 +137,16 @@ def test_the_importers_do_import(library):
         ("identity", {"cinder", "attach", "transfer"}),
     ],
 )
-def test_parts_of_one_layer_that_do_not_know_each_other(part, never):
+def test_some_parts_never_import_each_other(part, never):
     for name in MODULES:
         if name.partition(".")[0] == part:
-            known = {each for each in own(name) if not each.startswith(INTERFACES)}
-            assert not {each.partition(".")[0] for each in known} & never
+            known = {
+                module for module in own(name) if not module.startswith(INTERFACES)
+            }
+            assert not {module.partition(".")[0] for module in known} & never
 
 
-# Judges decide about facts and send no requests, so that any facts can be tried.
+# Checks judge facts and send no requests, so that tests can give them any facts.
 EXERCISES = {"checks.deep", "checks.deep_cloud"}
 JUDGES = [
     name for name in MODULES if name.startswith("checks.") and name not in EXERCISES
@@ -153,12 +155,12 @@ VALUES = {"survey.facts", "survey.answer"}
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_judges_send_no_requests(name):
-    asked = {each for each in own(name) if each.startswith("survey.")}
-    assert {".".join(each.split(".")[:2]) for each in asked} <= VALUES
+def test_checks_send_no_requests(name):
+    asked = {module for module in own(name) if module.startswith("survey.")}
+    assert {".".join(module.split(".")[:2]) for module in asked} <= VALUES
 
 
-def test_glance_does_not_load_the_command():
+def test_the_store_does_not_load_the_command():
     commands = {"cli", "checks", "survey", "placement"}
     seen, waiting = set(), ["store"]
     while waiting:
@@ -166,17 +168,19 @@ def test_glance_does_not_load_the_command():
         if name in MODULES and name not in seen:
             seen.add(name)
             waiting += [
-                part for each in own(name) for part in (each, each.rpartition(".")[0])
+                part
+                for module in own(name)
+                for part in (module, module.rpartition(".")[0])
             ]
     assert "images.lifecycle" in seen
-    assert not [each for each in seen if each.split(".")[0] in commands]
+    assert not [module for module in seen if module.split(".")[0] in commands]
 
 
 def test_simulator_and_driver_do_not_import_each_other():
-    """Else both would share one misunderstanding of ONTAP."""
+    """They would otherwise share their misunderstandings of ONTAP."""
     simulator = ROOT.parent / "lab" / "ontapsim"
     assert list(simulator.glob("*.py"))
     for path in simulator.rglob("*.py"):
-        for each in imported(path):
-            if each.startswith(f"{PACKAGE}."):
-                raise AssertionError(f"{path.name} imports {each}")
+        for module in imported(path):
+            if module.startswith(f"{PACKAGE}."):
+                raise AssertionError(f"{path.name} imports {module}")

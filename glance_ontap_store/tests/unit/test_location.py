@@ -26,15 +26,15 @@ class TestLocation:
             (f"CINDER://fv1/{ID.upper()}", "fv1"),
         ],
     )
-    def test_read(self, uri, store_id):
+    def test_a_url_is_parsed(self, uri, store_id):
         assert Location.parse(uri) == Location(ID, store_id)
 
     @given(st.uuids(), st.none() | st.from_regex(r"\A[A-Za-z0-9_.-]{1,30}\Z"))
-    def test_what_is_written_is_read(self, volume_id, store_id):
+    def test_a_written_location_is_parsed_back(self, volume_id, store_id):
         written = Location(str(volume_id), store_id)
         assert Location.parse(str(written)) == written
 
-    def test_the_last_segment_is_the_volume(self):
+    def test_the_last_segment_is_the_volume_id(self):
         """Cinder takes it for the id of the volume to clone."""
         assert str(Location(ID, "fv1")).rpartition("/")[2] == ID
 
@@ -60,12 +60,12 @@ class TestLocation:
             f"cinder://user:password@fv1:99/x{ID}",
         ],
     )
-    def test_refused(self, uri):
+    def test_any_other_url_is_refused(self, uri):
         with pytest.raises(errors.BadLocation):
             Location.parse(uri)
 
     @given(st.text() | st.text().map(lambda text: f"cinder://{text}"))
-    def test_any_text_is_a_location_or_a_bad_one(self, uri):
+    def test_any_text_is_parsed_or_refused(self, uri):
         try:
             found = Location.parse(uri)
         except errors.BadLocation:
@@ -82,17 +82,17 @@ class TestStoreLocation:
     @pytest.mark.parametrize(
         "uri", [f"cinder://fv1/{ID}", f"cinder://{ID}", f"ontap://fv1/{ID}"]
     )
-    def test_the_uri_names_the_store_afterwards(self, uri):
+    def test_the_uri_names_the_store_after_parsing(self, uri):
         assert self.parse(uri).get_uri() == f"cinder://fv1/{ID}"
 
     def test_another_stores_url_is_refused(self):
         with pytest.raises(exceptions.BadStoreUri, match="'fv2'"):
             self.parse(f"cinder://fv2/{ID}")
 
-    def test_one_store_without_an_id(self):
+    def test_a_store_without_an_id_has_no_id_in_its_uri(self):
         assert self.parse(f"cinder://{ID}", None).get_uri() == f"cinder://{ID}"
 
-    def test_made_of_specs(self):
+    def test_specs_make_a_uri(self):
         made = StoreLocation({"volume_id": ID}, None, backend_group="fv1")
         assert made.get_uri() == f"cinder://fv1/{ID}"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking Glance whose an image is."""
+"""The questions to Glance about the owner of an image."""
 
 import pytest
 import requests
@@ -42,14 +42,14 @@ def admin(**changes):
     )
 
 
-def test_a_member_owns_the_image_and_nobody_is_asked(http, owners):
+def test_a_member_owns_its_upload_without_a_question(http, owners):
     member = admin(project_id="acme", is_trusted=False)
     assert owners.owner_of(IMAGE_ID, member) == "acme"
     assert http.mock.request_history == []
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v2", "/v2/"])
-def test_glance_tells_an_administrator(http, owners, path):
+def test_glance_is_asked_for_an_administrators_upload(http, owners, path):
     asked = http.mock.get(URL, json={"owner": "acme"})
     catalog = request_catalog(image=f"{GLANCE}{path}")
     assert owners.owner_of(IMAGE_ID, admin(catalog=catalog)) == "acme"
@@ -58,7 +58,7 @@ def test_glance_tells_an_administrator(http, owners, path):
     assert asked.last_request.timeout == owners_.TIMEOUT_S
 
 
-def test_an_image_without_an_owner(http, owners):
+def test_an_image_may_have_no_owner(http, owners):
     http.mock.get(URL, json={"owner": None})
     assert owners.owner_of(IMAGE_ID, admin()) is None
 
@@ -80,12 +80,12 @@ def test_an_image_without_an_owner(http, owners):
         ),
     ],
 )
-def test_what_glance_does_not_tell_is_the_uploaders(
+def test_without_an_answer_the_uploader_is_the_owner(
     http, owners, caplog, answer, cause
 ):
     http.mock.get(URL, **answer)
     assert owners.owner_of(IMAGE_ID, admin()) == "admins"
-    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    (record,) = [item for item in caplog.records if item.levelname == "WARNING"]
     text = record.getMessage()
     assert IMAGE_ID in text
     assert cause in text
@@ -93,13 +93,15 @@ def test_what_glance_does_not_tell_is_the_uploaders(
 
 
 @pytest.mark.parametrize("changes", [{"token": None}, {"catalog": ()}])
-def test_nothing_to_ask_with(http, owners, caplog, changes):
+def test_without_token_or_catalog_the_uploader_is_the_owner(
+    http, owners, caplog, changes
+):
     assert owners.owner_of(IMAGE_ID, admin(**changes)) == "admins"
     assert "WARNING" in caplog.text
     assert http.mock.request_history == []
 
 
-def test_the_catalog_has_no_such_region(http):
+def test_a_region_that_the_catalog_lacks_is_named(http):
     settings = builders.make_settings(ontap_os_region_name="west")
     owners = Owners(settings, identity.session_for(settings))
     with pytest.raises(errors.Misconfigured, match=r"'west'.*ontap_os_region_name"):
@@ -121,7 +123,7 @@ class TestDeletion:
         owners.check_may_delete("v", self.record(), admin())
         assert http.mock.request_history == []
 
-    def test_an_image_that_was_given_to_the_requester(self, http, owners):
+    def test_the_new_owner_of_an_image_may_delete_it(self, http, owners):
         http.mock.get(URL, json={"owner": "acme"})
         owners.check_may_delete("v", self.record(), admin(**self.MEMBER))
 

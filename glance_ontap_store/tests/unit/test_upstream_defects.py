@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each defect of upstream's cinder store has a test of ours named for it.
+"""Every known defect of upstream's cinder store has tests named for it.
 
-They lie where the fixtures are; this is the list of DESIGN section 3 and where each
-is shown without real services. ``functional`` shows them again on real ones.
+This module lists the defects and their tests. The tests are in the modules with the
+fixtures they need; the functional tests repeat them against real services.
 """
 
 import pathlib
@@ -57,7 +57,6 @@ DEFECTS = {
     "growth by 1 GiB with a detach, extend, attach cycle each": [
         "test_upstream_growth_over_a_gib_attaches_and_extends_once",
     ],
-    # DESIGN section 2, fact 10.
     "any volume of its type is taken for the store's image": [
         "test_upstream_rewriting_finds_the_store_that_wrote_the_volume",
     ],
@@ -74,11 +73,11 @@ def defined():
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_test_is_named_for_it(defect):
+def test_the_defect_has_its_tests(defect):
     missing = set(DEFECTS[defect]) - set(defined())
     assert not missing
 
 
-def test_every_such_test_is_in_the_list():
+def test_every_such_test_is_listed():
     listed = {name for names in DEFECTS.values() for name in names}
     assert set(defined()) == listed
