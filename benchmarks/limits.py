@@ -32,10 +32,9 @@ class _Discard:
 
 def hash_on_threads(image: Image) -> str:
     """Run this store's pipeline without a device and return the multihash."""
-    digests = Digests(ALGORITHM)
     sink: Any = _Discard()
-    pipeline.run(Reader(image), image.size, digests, sink)
-    return digests.multihash()
+    written = pipeline.run(Reader(image), image.size, Digests(ALGORITHM), sink)
+    return written.multihash
 
 
 def hash_in_series(image: Image) -> str:

@@ -10,6 +10,7 @@ from glance_ontap_store.transfer import pipeline
 from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.digests import Verifier
+from glance_ontap_store.transfer.pipeline import Written
 from glance_ontap_store.transfer.sink import Sink
 from glance_ontap_store.transfer.source import Reader
 
@@ -36,10 +37,10 @@ class Attacher(Protocol):
 class Filler(Protocol):
     """One way to fill a volume."""
 
-    def fill(self, volume: Volume, upload: Upload, digests: Digests) -> None:
+    def fill(self, volume: Volume, upload: Upload, digests: Digests) -> Written:
         """Bring the image into the new, detached volume; all of it is durable then.
 
-        *digests* has seen every byte of the image once when this returns.
+        *digests* have to be new; return the image's size and what they came to.
 
         :raises errors.WrongLength: fewer or more bytes came than announced
         :raises errors.NoSpace, errors.WriteDenied, errors.Broken: it did not work
@@ -53,8 +54,8 @@ class StreamFiller:
         self._attacher = attacher
         self._thin = thin
 
-    def fill(self, volume: Volume, upload: Upload, digests: Digests) -> None:
+    def fill(self, volume: Volume, upload: Upload, digests: Digests) -> Written:
         """As `Filler.fill`."""
         with self._attacher.writable(volume) as device:
             sink = Sink(device, self._thin)
-            pipeline.run(upload.reader, upload.size, digests, sink)
+            return pipeline.run(upload.reader, upload.size, digests, sink)

@@ -27,6 +27,7 @@ from glance_ontap_store.location import parse_volume_id
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.transfer.digests import Digests
+from glance_ontap_store.transfer.pipeline import Written
 from glance_ontap_store.transfer.stream import ImageStream
 from glance_ontap_store.units import ByteRange
 
@@ -92,15 +93,15 @@ class Lifecycle:
                 stack, lambda error: self._volumes.discard(volume.id, error)
             )
             _check_not_encrypted(volume)
-            (filler or self._filler).fill(volume, upload, digests)
-            self._seal(volume.id, filling, digests)
+            written = (filler or self._filler).fill(volume, upload, digests)
+            self._seal(volume.id, filling, upload.hash_algo, written)
         LOG.info(
             "Image %s is sealed in image-volume %s: %d bytes",
             upload.image_id,
             volume.id,
-            digests.size,
+            written.size,
         )
-        return Stored(volume.id, digests.size, digests.checksum(), digests.multihash())
+        return Stored(volume.id, written.size, written.checksum, written.multihash)
 
     def _new_volume(self, upload: Upload, record: Record) -> NewVolume:
         return NewVolume(
@@ -110,15 +111,17 @@ class Lifecycle:
             metadata=record.to_metadata(),
         )
 
-    def _seal(self, volume_id: str, filling: Record, digests: Digests) -> None:
+    def _seal(
+        self, volume_id: str, filling: Record, hash_algo: str, written: Written
+    ) -> None:
         # Read-only first, so that nothing can write to a volume that says sealed.
         self._volumes.service.set_readonly(volume_id)
         sealed = dataclasses.replace(
             filling,
             state=State.SEALED,
-            size=digests.size,
-            hash_algo=digests.algorithm,
-            hash_value=digests.multihash(),
+            size=written.size,
+            hash_algo=hash_algo,
+            hash_value=written.multihash,
         )
         self._volumes.service.set_metadata(volume_id, sealed.to_metadata())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Glance wants to know of the bytes that pass."""
+"""The digests that Glance records of an image."""
 
 from collections.abc import Callable
 import hashlib
@@ -21,58 +21,58 @@ class Verifier(Protocol):
 
 
 class Digests:
-    """md5 checksum, multihash and verifier, fed alike; counts the bytes."""
+    """The md5 checksum, the multihash and the verifier of one image.
+
+    Each of `consumers` has to be called with all bytes in order. Different threads
+    may call different consumers.
+    """
 
     def __init__(self, algorithm: str, verifier: Verifier | None = None) -> None:
         """
-        :raises errors.UnknownHash: hashlib of this host cannot make *algorithm*
+        :raises errors.UnknownHash: hashlib on this host cannot make *algorithm*
         """
-        self.algorithm = algorithm
-        self.size = 0
+        self._algorithm = algorithm
         self._checksum = hashlib.md5(usedforsecurity=False)
         self._multihash = _new_hash(algorithm)
-        # What `update` does, in parts: each is to be given all bytes in order,
-        # and different threads may do that for different parts.
-        self.parts: list[Callable[[bytes | memoryview], None]] = [
-            self._update_checksum,
+        self.consumers: list[Callable[[bytes | memoryview], None]] = [
+            self._checksum.update,
             self._multihash.update,
         ]
         if verifier is not None:
-            # It was promised bytes, may keep them, and is not ours to change.
-            self.parts.append(lambda data: verifier.update(bytes(data)))
+            # A verifier expects bytes and may keep them; our buffers are reused.
+            self.consumers.append(lambda data: verifier.update(bytes(data)))
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take the next bytes; *data* is not kept."""
-        for part in self.parts:
-            part(data)
-
-    def _update_checksum(self, data: bytes | memoryview) -> None:
-        self.size += len(data)
-        self._checksum.update(data)
+        """Pass the next bytes to all consumers; *data* is not kept."""
+        for consume in self.consumers:
+            consume(data)
 
     def checksum(self) -> str:
-        """md5 in hex."""
+        """Return the md5 of the bytes so far, in hex."""
         return self._checksum.hexdigest()
 
     def multihash(self) -> str:
-        """The multihash in hex; of shake_128 256 bits, of shake_256 512."""
+        """Return the multihash of the bytes so far, in hex.
+
+        It has 256 bits for shake_128 and 512 bits for shake_256.
+        """
         if self._multihash.digest_size:
             return str(self._multihash.hexdigest())
-        return str(self._multihash.hexdigest(_CHOSEN_LENGTHS[self.algorithm.lower()]))
+        return str(self._multihash.hexdigest(_CHOSEN_LENGTHS[self._algorithm.lower()]))
 
 
 def _new_hash(algorithm: str) -> Any:
     try:
         made = hashlib.new(algorithm, usedforsecurity=False)
     except ValueError as error:
-        # OpenSSL lists algorithms that it then does not provide.
+        # OpenSSL lists some algorithms that it does not provide.
         raise errors.UnknownHash(
             f"hashlib on this host cannot make {algorithm!r}: {error}. Change"
             " hashing_algorithm in glance-api.conf."
         ) from error
     if not made.digest_size and algorithm.lower() not in _CHOSEN_LENGTHS:
         raise errors.UnknownHash(
-            f"{algorithm!r} has no digest length of its own: change hashing_algorithm"
-            " in glance-api.conf."
+            f"{algorithm!r} does not have a digest length of its own. Change"
+            " hashing_algorithm in glance-api.conf."
         )
     return made

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From Glance's stream to a device, durably and in one pass."""
+"""An upload's bytes from Glance's stream to a device, in one pass."""
+
+import dataclasses
 
 from glance_ontap_store.transfer import buffers
 from glance_ontap_store.transfer import threads
@@ -11,22 +13,32 @@ from glance_ontap_store.transfer.source import BoundedReader
 from glance_ontap_store.transfer.source import Reader
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """An image that is durable on a device: bytes, and digests in hex."""
+
+    size: int
+    checksum: str
+    multihash: str
+
+
 def run(
     reader: Reader,
     announced: int,
     digests: Digests,
     sink: Sink,
-) -> None:
-    """Bring the whole stream to *sink* and return when it is durable there.
+) -> Written:
+    """Write the whole stream to *sink*; return when the device has it durably.
 
-    *announced* is the size in bytes, 0 for unknown. On threads where there are
-    real ones, else in this one; both leave the same bytes and digests.
+    *announced* is the image's size in bytes, 0 if Glance does not know it.
+    *digests* have to be new. Where threads are green this runs in the calling
+    thread alone, with the same bytes and digests.
 
     :raises errors.WrongLength: fewer or more bytes came than announced
-    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: from the device
+    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: the device failed
     """
-    chosen = fill_threaded if threads.are_real() else fill
-    chosen(reader, announced, digests, sink)
+    write = fill_threaded if threads.are_real() else fill
+    return write(reader, announced, digests, sink)
 
 
 def fill(
@@ -35,14 +47,14 @@ def fill(
     digests: Digests,
     sink: Sink,
     block_size: int = buffers.BLOCK,
-) -> None:
-    """`run`, one thing after the other: the reference, right everywhere."""
+) -> Written:
+    """Do the same as `run`, one step after the other: the reference in tests."""
     stream = BoundedReader(reader, announced)
     buffer = Buffer(block_size)
     while buffer.fill(stream.read):
         digests.update(buffer.block)
         sink.write(buffer.block)
-    sink.finish()
+    return _finish(stream, digests, sink)
 
 
 def fill_threaded(
@@ -51,14 +63,19 @@ def fill_threaded(
     digests: Digests,
     sink: Sink,
     block_size: int = buffers.BLOCK,
-) -> None:
-    """`run`, with a thread for each digest and one that writes.
+) -> Written:
+    """Do the same as `run`, with a thread for each digest and one that writes.
 
-    The stream is read by the calling thread: Glance's reader may belong to it.
-    hashlib and the kernel let other threads run meanwhile. A device that fails
-    is noticed when the reader returns from a read.
+    The calling thread reads the stream, because Glance's reader may hold state of
+    that thread. hashlib and the kernel let other threads run meanwhile. If the
+    device fails, the upload fails when the reader returns from its current read.
     """
     stream = BoundedReader(reader, announced)
     room = [Buffer(block_size) for _ in range(buffers.COUNT)]
-    Fanout([*digests.parts, sink.write], room).pass_on(stream.read)
+    Fanout([*digests.consumers, sink.write], room).pass_on(stream.read)
+    return _finish(stream, digests, sink)
+
+
+def _finish(stream: BoundedReader, digests: Digests, sink: Sink) -> Written:
     sink.finish()
+    return Written(stream.count, digests.checksum(), digests.multihash())

@@ -9,43 +9,44 @@ CHUNK = 4 * 1024 * 1024
 
 
 class Reader(Protocol):
-    """What Glance passes to `add`: one pass, no seeking."""
+    """The stream that Glance passes to `add`: one pass, no seeking."""
 
     def read(self, size: int) -> bytes:
-        """At most *size* bytes; b"" at the end."""
+        """Return at most *size* bytes; b"" at the end."""
 
 
 class BoundedReader:
-    """A reader that is not asked again after its end, and held to its word.
+    """Reads a stream up to its end once, and checks its length.
 
-    *announced* is the image's size in bytes, 0 when Glance does not know it.
-    The reader's own errors pass unchanged: Glance knows them.
+    *announced* is the image's size in bytes, 0 if Glance does not know it.
+    Errors of the stream itself pass unchanged, because Glance knows them.
     """
 
     def __init__(self, reader: Reader, announced: int) -> None:
         self._reader = reader
         self._announced = announced
-        self._total = 0
         self._ended = False
+        # The bytes that came: the image's size once the stream has ended.
+        self.count = 0
 
     def read(self, size: int) -> bytes:
-        """At most *size* bytes; b"" at the end, however often.
+        """Return at most *size* bytes; b"" at the end, as often as it is called.
 
-        :raises errors.WrongLength: when more bytes come than announced (none of
-            those is returned), or fewer (at the end)
+        :raises errors.WrongLength: more bytes came than announced (none of these
+            is returned), or fewer (at the end)
         """
         if self._ended:
             return b""
         data = self._reader.read(size)
-        self._total += len(data)
+        self.count += len(data)
         self._ended = not data
-        if self._announced and self._total > self._announced:
+        if self._announced and self.count > self._announced:
             raise errors.WrongLength(
                 f"The image was announced with {self._announced} bytes, but more came."
             )
-        if self._ended and self._total < self._announced:
+        if self._ended and self.count < self._announced:
             raise errors.WrongLength(
                 f"The image was announced with {self._announced} bytes, but only"
-                f" {self._total} came."
+                f" {self.count} came."
             )
         return data

@@ -18,7 +18,6 @@ class TestDigests:
         for piece in pieces:
             found.update(piece)
         whole = b"".join(pieces)
-        assert found.size == len(whole)
         assert found.checksum() == hashlib.md5(whole).hexdigest()
         assert found.multihash() == hashlib.sha512(whole).hexdigest()
         assert verifier.taken == whole
@@ -34,7 +33,6 @@ class TestDigests:
             return
         found = Digests(algorithm)
         found.update(b"image")
-        assert found.algorithm == algorithm
         if expected.digest_size:
             assert found.multihash() == expected.hexdigest()
         else:

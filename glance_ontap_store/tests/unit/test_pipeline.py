@@ -19,6 +19,7 @@ from glance_ontap_store.transfer import pipeline
 from glance_ontap_store.transfer import threads
 from glance_ontap_store.transfer.buffers import Buffer
 from glance_ontap_store.transfer.digests import Digests
+from glance_ontap_store.transfer.pipeline import Written
 from glance_ontap_store.transfer.sink import PAGE
 from glance_ontap_store.transfer.sink import Sink
 
@@ -27,14 +28,12 @@ UNIT = 1000
 
 
 def fill(way, device, content, announced=None, thin=True, **reader):
-    digests = Digests("sha256")
-    way(
+    return way(
         OnePass(content, **reader),
         content.size if announced is None else announced,
-        digests,
+        Digests("sha256"),
         Sink(device, thin=thin),
     )
-    return digests
 
 
 @pytest.mark.parametrize("way", [pipeline.fill, pipeline.fill_threaded])
@@ -53,13 +52,14 @@ class TestEachWay:
         if is_old:
             device.write_at(0, b"old!" * (length_before // 4))
         content = Pattern(size)
-        digests = fill(way, device, content, size if is_known else 0, most=most)
+        written = fill(way, device, content, size if is_known else 0, most=most)
         length = max(length_before, UNIT, -(-size // UNIT) * UNIT)
         assert device.length() == length
         image = content.at(0, size)
         assert device.read_at(0, 10_000) == image.ljust(length, b"\0")
-        assert digests.size == size
-        assert digests.multihash() == hashlib.sha256(image).hexdigest()
+        assert written == Written(
+            size, hashlib.md5(image).hexdigest(), hashlib.sha256(image).hexdigest()
+        )
 
     def test_it_is_durable_at_the_end(self, way):
         device = MemoryDevice()
@@ -158,14 +158,13 @@ class TestBothWays:
     def outcome(way, data, announced, breaks_at, fails_at, **most):
         device = Taps(fails_at)
         verifier = RecordingVerifier()
-        digests = Digests("sha256", verifier)
         reader = OnePass(Bytes(data), breaks_at=breaks_at, error=ClientGone(), **most)
         before = threading.active_count()
         try:
-            way(
+            written = way(
                 reader,
                 announced,
-                digests,
+                Digests("sha256", verifier),
                 Sink(device, thin=True),
                 block_size=2 * PAGE,
             )
@@ -175,9 +174,7 @@ class TestBothWays:
             assert threading.active_count() == before
         length = device.length()
         return (
-            digests.size,
-            digests.checksum(),
-            digests.multihash(),
+            written,
             verifier.taken,
             length,
             device.inner.is_synced,
