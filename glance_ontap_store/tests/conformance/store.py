@@ -29,9 +29,9 @@ from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.fakes.glance import RecordingVerifier
 from glance_ontap_store.tests.fakes.glance import Sparse
-from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer import buffers
 
-CHUNK = source.CHUNK
+CHUNK = buffers.BLOCK
 
 
 class Rig(Protocol):

@@ -30,7 +30,7 @@ from glance_ontap_store.tests.fakes.host import FakeHost
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
-from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer import buffers
 from lab import stores
 from lab.polling import wait_until
 
@@ -265,7 +265,7 @@ class Rig:
 
 class TestStore(StoreContract):
     # Larger sizes go through Glance's API in images.
-    sizes = (1, source.CHUNK, 2 * source.CHUNK + 12_345, GIB + 1)
+    sizes = (1, buffers.BLOCK, 2 * buffers.BLOCK + 12_345, GIB + 1)
 
     @pytest.fixture
     def rig(self, lab: Any, admin: Any, base: str) -> Rig:

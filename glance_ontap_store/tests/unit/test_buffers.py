@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.transfer import buffers
+from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer.buffers import Buffer
 from glance_ontap_store.transfer.source import BoundedReader
 
@@ -27,7 +28,8 @@ class TestBuffer:
         assert not buffer.fill(stream.read)
 
 
-def test_a_transfer_needs_no_more_than_64_mib():
-    pieces_and_a_copy_for_the_verifier = 3 * buffers.BLOCK
+def test_an_upload_needs_at_most_40_mib():
+    pieces = 2 * source.READ_SIZE
+    copy_for_the_verifier = buffers.BLOCK
     room = buffers.COUNT * buffers.BLOCK
-    assert room + pieces_and_a_copy_for_the_verifier <= 64 * 1024 * 1024
+    assert room + pieces + copy_for_the_verifier <= 40 * 1024 * 1024

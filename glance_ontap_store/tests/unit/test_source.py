@@ -7,6 +7,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.transfer import source
+from glance_ontap_store.transfer.buffers import BLOCK
 from glance_ontap_store.transfer.source import BoundedReader
 
 lengths = st.integers(min_value=0, max_value=300)
@@ -17,12 +18,12 @@ def reader(length, most=2**30):
     return OnePass(Pattern(length), most=most)
 
 
-def chunks(reader, announced, size=source.CHUNK):
+def chunks(reader, announced, size=BLOCK):
     stream = BoundedReader(reader, announced)
     return iter(lambda: stream.read(size), b"")
 
 
-class TestStream:
+class TestBoundedReader:
     @given(lengths, chunk_sizes, chunk_sizes, st.booleans())
     def test_the_whole_stream_in_order(self, length, size, most, is_known):
         announced = length if is_known else 0
@@ -65,7 +66,7 @@ class TestStream:
         assert len(b"".join(passed)) == 50
 
     def test_nothing_is_read_ahead(self):
-        """What a reader of a socket gave is hashed before more is asked for."""
+        """Bytes from a slow socket are passed on before more are asked for."""
         taken = []
 
         class Counting:
@@ -74,10 +75,22 @@ class TestStream:
                 return b"x"
 
         next(chunks(Counting(), 0))
-        assert taken == [source.CHUNK]
+        assert len(taken) == 1
+
+    @given(st.integers(min_value=1, max_value=2 * BLOCK))
+    def test_a_large_read_asks_glance_for_a_small_one(self, size):
+        asked = []
+
+        class Asked:
+            def read(self, size):
+                asked.append(size)
+                return bytes(size)
+
+        BoundedReader(Asked(), 0).read(size)
+        assert asked == [min(size, source.READ_SIZE)]
 
     def test_the_end_is_the_end_however_often_asked(self):
-        """Some readers fail when they are read after their end, as OnePass does."""
+        """Some readers, such as OnePass, fail if they are read after their end."""
         stream = BoundedReader(reader(5), 5)
         assert [stream.read(10) for _ in range(4)] == [
             Pattern(5).at(0, 5),
