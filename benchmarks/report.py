@@ -103,7 +103,8 @@ def head(run: Run) -> str:
 
 
 def _extent(run: Run) -> str:
-    text = f"{run.options['repeats']} repeats"
+    repeats = run.options["repeats"]
+    text = f"{repeats} repeat" if repeats == 1 else f"{repeats} repeats"
     if run.options.get("scale", 1) != 1:
         text += f", SIZES TIMES {run.options['scale']:g}: A TRIAL, NOT A RESULT"
     return text

@@ -101,6 +101,15 @@ def test_the_text_has_machine_cases_targets_and_duration() -> None:
     assert max(map(len, text.splitlines())) < 140
 
 
+@pytest.mark.parametrize(
+    ("repeats", "text"), [(1, ", 1 repeat\n"), (2, ", 2 repeats\n")]
+)
+def test_the_head_says_how_many_repeats_were_asked_for(repeats: int, text: str) -> None:
+    run = a_run()
+    run.options["repeats"] = repeats
+    assert text in report.head(run)
+
+
 def test_an_interrupted_run_and_a_trial_are_marked() -> None:
     run = a_run()
     run.is_whole = False
