@@ -66,11 +66,11 @@ def store_may_create_volumes(
     store: StoreFacts, settings: Settings, login: Login
 ) -> Iterator[Finding]:
     if not login.roles & _CREATES_VOLUMES:
-        roles = ", ".join(sorted(login.roles)) or "no roles"
+        roles = ", ".join(sorted(login.roles)) or "none"
         yield codes.ROLE_MISSING(
             store.id,
-            f"The {settings.describe_identity()} has {roles}: Cinder's default policies"
-            " do not let it create volumes.",
+            f"The {settings.describe_identity()} has no role that may create volumes"
+            f" with Cinder's default policies (its roles: {roles}).",
             _grant(settings, login, "member"),
         )
     elif settings.owned_by_project:

@@ -47,7 +47,14 @@ class LinesFormatter(base.ListFormatter):
 
 
 def _folded(text: str) -> str:
+    """The text folded to the terminal's width, with a command on its own line.
+
+    The command is not folded: it would not run if it were pasted into a shell.
+    """
     width = max(40, min(shutil.get_terminal_size().columns, 100))
+    prose, is_command, command = text.partition(": openstack ")
+    if is_command:
+        return f"{_folded(f'{prose}:')}\n{_INDENT * 2}openstack {command}"
     return textwrap.fill(
         text,
         width,

@@ -45,7 +45,11 @@ def occupied(
     for (base, export), group in by_export.items():
         try:
             with process_setup.mounted(glance, base, export) as directory:
-                found |= dict(_measured(directory, group))
+                measured = dict(_measured(directory, group))
+            found |= measured
+            if len(measured) < len(group):
+                missing = len(group) - len(measured)
+                say(f"The files of {missing} volumes were not found on {export}.")
         except errors.StoreError as error:
             say(f"The files on {export} could not be measured: {error}")
     return found

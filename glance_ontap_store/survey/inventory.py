@@ -21,8 +21,8 @@ UNREADABLE = "unreadable"
 class Row:
     """One volume of a store. Sizes are in bytes, unless named otherwise.
 
-    *image_size* is None while it is unknown. *state* is ``filling``, ``sealed``,
-    ``reading`` (a temporary clone), `BY_CINDER` or `UNREADABLE`; *status* is Cinder's.
+    *image_size* is None while it is unknown. *state* is that of `State`, `BY_CINDER` or
+    `UNREADABLE`; *status* is Cinder's.
     *file* is the file's name on the export.
     """
 
@@ -49,8 +49,12 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
     volume's type by name.
     """
     record = Record.parse(volume.metadata)
-    is_clone = record.store == store_id and record.state is State.READING
-    if not is_clone and not access.claims(volume, record, store_id, type_name):
+    if record.is_by_this_store:
+        # Shown in any state, unlike images that may be served.
+        is_ours = record.store == store_id
+    else:
+        is_ours = access.claims(volume, record, store_id, type_name)
+    if not is_ours:
         return None
     state = record.state.value if record.state else BY_CINDER
     size: int | None = None

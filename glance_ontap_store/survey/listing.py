@@ -97,11 +97,7 @@ def _rows(
         is_admin=admin is not None,
     )
     if project not in lists:
-        search = {"all_tenants": 1, "project_id": login.project_id} if admin else {}
-        lists[project] = (
-            _known(store, survey.volumes(**search)),
-            _known(store, survey.volume_types()),
-        )
+        lists[project] = _list(store, survey, project)
     volumes, types = lists[project]
     marked: tuple[Volume, ...] = ()
     if admin:
@@ -115,6 +111,15 @@ def _rows(
         for volume in cinder.distinct(volumes, marked)
     )
     return [row for row in rows if row is not None], admin is not None
+
+
+def _list(
+    store: StoreConfig, survey: CinderSurvey, project: _Project
+) -> tuple[tuple[Volume, ...], tuple[VolumeType, ...]]:
+    """All volumes of the project, and the volume types that its user may see."""
+    search = {"all_tenants": 1, "project_id": project.project_id}
+    volumes = survey.volumes(**(search if project.is_admin else {}))
+    return _known(store, volumes), _known(store, survey.volume_types())
 
 
 def _known(store: StoreConfig, answer: Answer[T]) -> T:

@@ -40,6 +40,14 @@ def test_lines_fit_the_terminal(monkeypatch):
     assert lines[-1] == "    It was cloned."
 
 
+def test_a_terminal_shows_commands_that_can_be_pasted(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    command = f"openstack role add --user {'u' * 32} --project {'p' * 32} member"
+    rows = [("error", "fv1", "role-missing", "Bad.", f"As an admin, run: {command}")]
+    lines = emitted(Terminal(), rows=rows)
+    assert lines[-2:] == ["    As an admin, run:", f"        {command}"]
+
+
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_no_findings_print_nothing(stream):
     assert emitted(stream(), rows=[]) == []

@@ -69,6 +69,13 @@ def test_a_temporary_clone_is_not_an_image():
     assert not found.is_image
 
 
+@pytest.mark.parametrize("state", ["copying", None])
+def test_a_volume_in_a_state_of_another_release_is_shown(state):
+    metadata = {**IMAGE.to_metadata(), "ontap_state": state}
+    found = row(metadata={k: v for k, v in metadata.items() if v})
+    assert (found.state, found.image_size) == ("unknown", None)
+
+
 def test_a_volume_whose_size_is_not_a_number_is_unreadable():
     found = row(metadata={**IMAGE.to_metadata(), "image_size": "large"})
     assert (found.state, found.image_size) == (inventory.UNREADABLE, None)
@@ -104,7 +111,7 @@ def test_sums_by_project():
     ]
     allocated = {"v1": 512, "v2": 1024, "v3": 512}
     assert inventory.summed(
-        rows, "project", lambda total: allocated.get(total.volume_id)
+        rows, "project", lambda one: allocated.get(one.volume_id)
     ) == [
         Sum("acme", 2, 1024, 4, 1024),
         Sum("globex", 1, 1000, 2, 1024),
