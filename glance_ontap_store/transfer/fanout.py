@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that each do something with every block of a stream."""
+"""Pass every block of a stream to several consumers, each on its own thread."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -9,55 +9,61 @@ import threading
 from glance_ontap_store import errors
 from glance_ontap_store.transfer.buffers import Buffer
 
-Work = Callable[[memoryview], None]
+Consumer = Callable[[memoryview], None]
 
 
 class Fanout:
-    """One thread for each of *works*; *room* is what they share. Used once.
+    """One thread for each of *consumers*; they share the buffers *room*. Used once.
 
-    A block goes to every work, and to each in the stream's order. Its buffer is
-    filled again when all are done with it, so that the slowest sets the pace.
-    After a failure the rest of the blocks only pass through: nobody ever waits
-    for a thread that has given up.
+    Every consumer gets every block, in the stream's order. A buffer is filled again
+    when all consumers are done with it, so the slowest sets the pace. After a
+    failure the consumers are not called any more, and the buffers still pass
+    through the threads, so that no thread waits for one that has failed.
+
+    A `ThreadPoolExecutor` for each consumer would be shorter, but was tried and
+    fails two tests. Its futures keep an error's traceback, and so the buffers
+    (test_no_memory_of_an_upload_stays_after_its_failure). Repeated interrupts leave
+    a thread behind (test_interrupts_do_not_end_the_wait_for_the_threads).
     """
 
-    def __init__(self, works: Sequence[Work], room: Sequence[Buffer]) -> None:
-        # None of the queues can grow: *room* bounds two kinds, the threads' number
-        # the third. SimpleQueue and Lock are used, and no Condition, since their
-        # calls are whole even when a signal's exception comes into the calling
-        # thread: no lock stays taken.
+    def __init__(self, consumers: Sequence[Consumer], room: Sequence[Buffer]) -> None:
+        # The queues stay short: *room* bounds the first two kinds, the number of
+        # threads bounds the third. SimpleQueue and Lock are used instead of
+        # Condition, because their calls are atomic even if a signal handler raises
+        # in the calling thread. So a lock cannot stay locked.
         self._free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
         for buffer in room:
             self._free.put(buffer)
         self._queues: list[queue.SimpleQueue[Buffer | None]] = [
-            queue.SimpleQueue() for _ in works
+            queue.SimpleQueue() for _ in consumers
         ]
         self._threads = [
-            threading.Thread(target=self._thread, args=each, name="ontap-upload")
-            for each in zip(works, self._queues, strict=True)
+            threading.Thread(target=self._thread, args=args, name="ontap-upload")
+            for args in zip(consumers, self._queues, strict=True)
         ]
-        # Told whenever a thread ends.
+        # Gets an item whenever a thread ends.
         self._ends: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Guards the next three, among the threads of this crew.
+        # Guards the next three attributes.
         self._lock = threading.Lock()
         self._users: dict[Buffer, int] = {}
         self._running = 0
         self._ended = 0
-        # Set once, and looked at without a lock: a look that comes too early is
-        # followed by another one.
+        # Set once and read without a lock: a thread that reads it too early reads
+        # it again before its next block.
         self._stop = False
-        # In the order in which they happened: the first is the one that counts.
+        # In the order in which they happened; the first is raised.
         self._failures: list[BaseException] = []
 
-    def pass_on(self, read: Callable[[int], bytes]) -> None:
-        """Read to the end and return when every work has had every block.
+    def run(self, read: Callable[[int], bytes]) -> None:
+        """Read to the end, and return when every consumer has had every block.
 
-        *read* is called by the calling thread. What it or a work raises first is
-        raised here, the others' failures are notes on it; but an exception that
-        is no Exception (KeyboardInterrupt, GreenletExit) leaves in any case.
-        No thread runs any more when this returns or raises. That takes as long
-        as the call of a work that was under way: going earlier would leave a
-        thread writing to a file that is closed or, worse, another by then.
+        The calling thread calls *read*. The first error of *read* or a consumer is
+        raised, and later errors become notes on it. But an exception that is not
+        an Exception (KeyboardInterrupt, GreenletExit) is raised in any case.
+
+        No thread of this object runs when this returns or raises. So it waits for
+        the consumers' current calls: a thread that went on would write to a file
+        descriptor that is closed, or that belongs to another file by then.
         """
         is_whole = False
         try:
@@ -74,26 +80,28 @@ class Fanout:
         self._raise_first()
 
     def _next(self) -> Buffer | None:
-        """A free buffer as soon as there is one; None after a failure."""
+        """Wait for a free buffer and return it; return None after a failure."""
         buffer = self._free.get()
         return None if self._stop else buffer
 
     def _hand_out(self, buffer: Buffer) -> None:
         with self._lock:
             self._users[buffer] = len(self._queues)
-        for each in self._queues:
-            each.put(buffer)
+        for blocks in self._queues:
+            blocks.put(buffer)
 
-    def _thread(self, work: Work, blocks: "queue.SimpleQueue[Buffer | None]") -> None:
-        # Also one that begins after a failure goes on to the end: its blocks must
-        # come free, since the calling thread may wait for one.
+    def _thread(
+        self, consume: Consumer, blocks: "queue.SimpleQueue[Buffer | None]"
+    ) -> None:
+        # After a failure too, each thread takes its blocks up to the end: the
+        # calling thread may be waiting for a free buffer.
         with self._lock:
             self._running += 1
         try:
             while (buffer := blocks.get()) is not None:
                 if not self._stop:
                     try:
-                        work(buffer.block)
+                        consume(buffer.block)
                     except BaseException as error:
                         self._fail(error)
                 self._done_with(buffer)
@@ -115,7 +123,7 @@ class Fanout:
         self._stop = True
 
     def _end(self) -> None:
-        """Wait for the threads, and again if something is raised meanwhile."""
+        """Wait for the threads, and wait again if the wait is interrupted."""
         try:
             self._wait()
         except BaseException as error:
@@ -125,14 +133,14 @@ class Fanout:
                 self._end()
 
     def _wait(self) -> None:
-        """Return when no thread does anything any more; safe to repeat.
+        """Return when no thread uses a consumer any more; safe to repeat.
 
-        `Thread.join` alone would not do: interrupted, it may take a running
-        thread for dead (CPython issue 90882), and it cannot be asked of a thread
-        whose start was interrupted.
+        `Thread.join` alone is not enough. If it is interrupted, it may treat a
+        running thread as dead (CPython issue 90882), and it fails on a thread whose
+        start was interrupted.
         """
-        for each in self._queues:
-            each.put(None)
+        for blocks in self._queues:
+            blocks.put(None)
         while not self._is_over():
             self._ends.get()
         for thread in self._threads:
@@ -141,14 +149,15 @@ class Fanout:
 
     def _is_over(self) -> bool:
         with self._lock:
-            # Having stopped, a thread that begins only now only passes blocks on.
+            # After _stop, a thread that has not started yet will only recycle its
+            # buffers.
             return not self._running and (
                 self._stop or self._ended == len(self._threads)
             )
 
     def _raise_first(self) -> None:
-        # Taken out of here: an error, its traceback, the traceback's frames and
-        # this object would else keep the buffers until the garbage collector came.
+        # Emptied, because the error, its traceback, the traceback's frames and this
+        # object would form a cycle and keep the buffers until a garbage collection.
         failures, self._failures = self._failures, []
         if not failures:
             return

@@ -72,7 +72,7 @@ def fill_threaded(
     """
     stream = BoundedReader(reader, announced)
     room = [Buffer(block_size) for _ in range(buffers.COUNT)]
-    Fanout([*digests.consumers, sink.write], room).pass_on(stream.read)
+    Fanout([*digests.consumers, sink.write], room).run(stream.read)
     return _finish(stream, digests, sink)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import queue
 import signal
 import threading
 
@@ -25,6 +26,27 @@ def reader(data):
     return read
 
 
+def one_after_the_other(first, second):
+    """Return two consumers; one raises *first*, then the other raises *second*.
+
+    The second one waits for the first one's thread, which ends only after its
+    failure has ended the reading.
+    """
+    failing, is_called = queue.SimpleQueue(), threading.Event()
+
+    def fail_first(block):
+        is_called.wait()
+        failing.put(threading.current_thread())
+        raise first
+
+    def fail_second(block):
+        is_called.set()
+        failing.get().join()
+        raise second
+
+    return [fail_first, fail_second]
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left():
     before = threading.active_count()
@@ -32,22 +54,22 @@ def no_thread_is_left():
     assert threading.active_count() == before
 
 
-class TestPassOn:
+class TestRun:
     @pytest.mark.parametrize("count", [1, 3])
-    @pytest.mark.parametrize("works", [1, 2, 5])
+    @pytest.mark.parametrize("consumers", [1, 2, 5])
     @pytest.mark.parametrize("size", [0, 1, 4, 1001])
-    def test_everybody_gets_everything_in_order(self, count, works, size):
+    def test_every_consumer_gets_all_bytes_in_order(self, count, consumers, size):
         data = os.urandom(size)
-        taken = [bytearray() for _ in range(works)]
-        Fanout([each.extend for each in taken], room(count)).pass_on(reader(data))
-        assert taken == [data] * works
+        taken = [bytearray() for _ in range(consumers)]
+        Fanout([target.extend for target in taken], room(count)).run(reader(data))
+        assert taken == [data] * consumers
 
-    def test_they_work_at_the_same_time(self):
-        """Each of them waits for all others, which one thread could not."""
+    def test_consumers_run_at_the_same_time(self):
+        """Each one waits for all others, which would block a single thread."""
         meeting = threading.Barrier(3)
-        Fanout([lambda block: meeting.wait()] * 3, room()).pass_on(reader(b"data"))
+        Fanout([lambda block: meeting.wait()] * 3, room()).run(reader(b"data"))
 
-    def test_a_slow_one_bounds_what_is_read(self):
+    def test_a_slow_consumer_limits_how_far_is_read(self):
         """No more buffers are filled than there are."""
         go = threading.Event()
         asked = []
@@ -55,7 +77,7 @@ class TestPassOn:
 
         def read(size):
             asked.append(size)
-            if len(asked) == 3:  # all buffers are on their way when this is asked
+            if len(asked) == 3:  # all buffers are in use when this is called
                 go.set()
             assert len(asked) <= 3 or go.is_set()
             return data(size)
@@ -66,11 +88,11 @@ class TestPassOn:
             go.wait()
             done.append(len(asked) - len(done))
 
-        Fanout([slow], room(3)).pass_on(read)
+        Fanout([slow], room(3)).run(read)
         assert max(done) <= 3 + 1
 
     @pytest.mark.parametrize("nth", [1, 2, 10, 100])
-    def test_one_fails(self, nth):
+    def test_a_failed_consumer_is_not_called_again(self, nth):
         calls = []
 
         def fails(block):
@@ -79,61 +101,31 @@ class TestPassOn:
                 raise errors.NoSpace("full")
 
         with pytest.raises(errors.NoSpace):
-            Fanout([len, fails, len], room()).pass_on(reader(bytes(400)))
+            Fanout([len, fails, len], room()).run(reader(bytes(400)))
         assert len(calls) == nth
 
-    def test_after_a_failure_nothing_more_is_read(self):
+    def test_a_failure_ends_the_reading(self):
         """An endless stream ends."""
 
         def fails(block):
             raise errors.NoSpace("full")
 
         with pytest.raises(errors.NoSpace):
-            Fanout([fails], room()).pass_on(bytes)
+            Fanout([fails], room()).run(bytes)
 
-    def test_the_first_wins_and_the_other_is_a_note(self):
-        failed = threading.Event()
-
-        def fails(block):
-            try:
-                raise errors.NoSpace("first")
-            finally:
-                failed.set()
-
-        crew_ = Fanout([fails], room())
-
-        def read(size):
-            failed.wait()
-            while not crew_._stop:
-                pass
-            raise errors.Broken("second")
-
-        def begin(size):
-            nonlocal ways
-            ways += 1
-            return b"data" if ways == 1 else read(size)
-
-        ways = 0
+    def test_a_later_failure_is_a_note_on_the_first(self):
+        consumers = one_after_the_other(errors.NoSpace("1st"), errors.Broken("2nd"))
         with pytest.raises(errors.NoSpace) as caught:
-            crew_.pass_on(begin)
-        assert "second" in errors.describe(caught.value)
+            Fanout(consumers, room()).run(reader(b"data"))
+        assert "2nd" in errors.describe(caught.value)
 
-    def test_who_interrupts_is_heard_in_any_case(self):
-        crew_ = None
-
-        def fails(block):
-            raise errors.NoSpace("full")
-
-        def read(size):
-            if not crew_._queues[0].empty() or crew_._users:
-                while not crew_._stop:
-                    pass
-                raise KeyboardInterrupt
-            return b"data"
-
-        crew_ = Fanout([fails], room())
-        with pytest.raises(KeyboardInterrupt) as caught:
-            crew_.pass_on(read)
+    @pytest.mark.parametrize(
+        "interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit]
+    )
+    def test_an_interrupt_is_raised_although_a_failure_came_first(self, interrupt):
+        consumers = one_after_the_other(errors.NoSpace("full"), interrupt())
+        with pytest.raises(interrupt) as caught:
+            Fanout(consumers, room()).run(reader(b"data"))
         assert "full" in errors.describe(caught.value)
 
     def test_a_thread_that_cannot_be_started(self, monkeypatch):
@@ -148,29 +140,32 @@ class TestPassOn:
 
         monkeypatch.setattr(threading.Thread, "start", third_fails)
         with pytest.raises(RuntimeError, match="start new"):
-            Fanout([len] * 4, room()).pass_on(reader(b"data"))
+            Fanout([len] * 4, room()).run(reader(b"data"))
 
-    def test_interrupted_while_the_threads_are_waited_for(self):
-        """The work under way is finished before anybody closes its file."""
-        finished = []
+    def test_interrupts_do_not_end_the_wait_for_the_threads(self):
+        """A consumer's current call ends before its file can be closed."""
+        finished, interrupts = [], []
         main = threading.main_thread().ident
 
-        def works(block):
-            for count in range(3):
+        def consume(block):
+            for number in range(1, 4):
                 signal.pthread_kill(main, signal.SIGINT)
-                while len(crew_._failures) == count:
-                    # A signal that comes just before a lock is waited for is
-                    # noticed when the wait is over; this one ends waits.
+                while len(interrupts) < number:
+                    # A signal that arrives just before a thread waits for a lock is
+                    # handled only after the wait. This one ends the wait.
                     signal.pthread_kill(main, signal.SIGUSR1)
             finished.append(True)
 
-        crew_ = Fanout([works], room())
-        wake = signal.signal(signal.SIGUSR1, lambda number, frame: None)
-        interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+        def interrupt(_number, _frame):
+            interrupts.append(True)
+            raise KeyboardInterrupt
+
+        old_wake = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+        old_interrupt = signal.signal(signal.SIGINT, interrupt)
         try:
             with pytest.raises(KeyboardInterrupt):
-                crew_.pass_on(reader(b"data"))
+                Fanout([consume], room()).run(reader(b"data"))
         finally:
-            signal.signal(signal.SIGINT, interrupt)
-            signal.signal(signal.SIGUSR1, wake)
+            signal.signal(signal.SIGINT, old_interrupt)
+            signal.signal(signal.SIGUSR1, old_wake)
         assert finished
