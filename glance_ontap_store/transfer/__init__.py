@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes between Glance's streams and a device; nothing here knows Cinder."""
+"""Move bytes between Glance's streams and a device, without knowing Cinder."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a transfer needs of the place where an image lies."""
+"""The interface through which a transfer uses an attached volume."""
 
 from typing import Protocol
 
@@ -7,28 +7,29 @@ from glance_ontap_store.units import Extent
 
 
 class Device(Protocol):
-    """Bytes at positions; several threads may use it at once.
+    """An attached volume, read and written at offsets by any number of threads.
 
-    Errors of the operating system leave as OSError.
+    Methods raise OSError if the operating system reports an error.
     """
 
-    # For messages: where it is.
+    # Its location, for messages.
     name: str
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most *length* bytes; fewer only at the end."""
+        """Return *length* bytes; fewer only at the end."""
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
-        """All of *data*; *data* is not kept."""
+        """Write all of *data*; *data* is not kept."""
 
     def extent(self, offset: int) -> Extent:
-        """What is known of the bytes from *offset* on without reading them.
+        """Return whether the bytes from *offset* on are a hole, and up to where.
 
-        A hole ends at the device's end at the latest; all else may be no hole.
+        The answer comes without reading. A hole ends at the device's end at the
+        latest; bytes that are not a known hole may still be zeros.
         """
 
     def length(self) -> int:
-        """In bytes."""
+        """Return the length in bytes."""
 
     def ensure(self, size: int) -> None:
         """Make sure that *size* bytes fit, and return when they do.
@@ -41,14 +42,14 @@ class Device(Protocol):
         """Let every byte from *offset* on read as zero; the length stays."""
 
     def is_blank(self) -> bool:
-        """True only if it is certain that every byte reads as zero."""
+        """Return True only if every byte is certain to read as zero."""
 
     def sync(self) -> None:
-        """Return when what was written, and the length, are durable."""
+        """Return when all written bytes and the length are durable."""
 
     def forget(self, offset: int, length: int) -> None:
-        """Advice: nobody will read these bytes here soon.
+        """Advise that these bytes will not be read here soon. Never raises.
 
-        What of them is not durable yet begins to become so, which is not waited
-        for; what is may leave the host's memory. Never an error.
+        Start writeback of dirty pages without waiting, and let clean pages leave
+        the host's memory.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of an image-volume, read before they are asked for."""
+"""Read an image-volume's bytes before its reader asks for them."""
 
 import collections
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.units import ByteRange
 from glance_ontap_store.units import Extent
 
-# The most that one read of NFS brings; larger pieces were no faster.
+# NFS reads at most this much in one request; larger pieces were not faster.
 PIECE = 1024 * 1024
-# Pieces that a reader has under way or waiting, and the threads that fetch them:
-# two reads cover each other's latency. With the piece that the reader works on,
-# a reader takes 5 MiB.
+# The pieces that are being read or wait for the reader, and the threads that read
+# them. Two reads at once hide the array's latency. Together with the piece that the
+# reader works on, a reader needs 5 MiB.
 AHEAD = 4
 _THREADS = 2
 _ZEROS = bytes(PIECE)
 
 
 class Readahead:
-    """The pieces of *wanted* in their order. Used by one thread at a time.
+    """The pieces of *wanted* in order. Use it from one thread at a time.
 
-    Pieces are read by threads of this object's own, at most `AHEAD` of them beyond
-    what was taken: a slow reader keeps no more memory, and nobody else waiting.
-    Where threads are green, each piece is read when it is taken. Pieces end at
-    multiples of *piece*, a number of bytes; what the file system says is a hole
-    is not read.
+    This object has its own threads, which read at most `AHEAD` pieces beyond the
+    one returned last. So a slow reader needs no more memory than that, and does
+    not delay other readers. Where threads are green, each piece is read when it is
+    asked for. Pieces end at multiples of *piece* bytes. A piece that the file
+    system reports as a hole is not read.
     """
 
     def __init__(self, device: Device, wanted: ByteRange, piece: int = PIECE) -> None:
@@ -44,10 +44,10 @@ class Readahead:
         if threads.are_real() and wanted.length > piece:
             self._pool = futures.ThreadPoolExecutor(_THREADS, "ontap-download")
 
-    def take(self) -> bytes:
-        """The next piece; b"" at the end.
+    def next_piece(self) -> bytes:
+        """Return the next piece; b"" at the end.
 
-        :raises errors.ShortRead: the device ended before the image did
+        :raises errors.ShortRead: the device ends before the image does
         :raises errors.Broken: the device could not be read
         """
         while len(self._coming) < AHEAD and (part := next(self._parts, None)):
@@ -55,9 +55,9 @@ class Readahead:
         return self._coming.popleft()() if self._coming else b""
 
     def stop(self) -> None:
-        """Return when the device is not used any more. Safe to repeat.
+        """Stop reading, and return when the current reads have ended.
 
-        That takes as long as the reads that are under way.
+        The device is not used any more then. Safe to repeat.
         """
         self._coming.clear()
         if self._pool is not None:
@@ -71,7 +71,10 @@ class Readahead:
         return self._pool.submit(self._read, part).result
 
     def _is_hole(self, part: ByteRange) -> bool:
-        """Asked once for an extent, and at most once for a piece."""
+        """Return whether the whole of *part* is known to be a hole.
+
+        The device is asked once for each extent, and at most once for each piece.
+        """
         if part.offset >= self._known.end:
             with self._reading(part):
                 self._known = self._device.extent(part.offset)
@@ -82,8 +85,8 @@ class Readahead:
             data = self._device.read_at(part.offset, part.length)
         if len(data) < part.length:
             raise errors.ShortRead(
-                f"{self._device.name} ends at {part.offset + len(data)} bytes, the"
-                f" image at {self._end}: it is damaged or was cut."
+                f"{self._device.name} ends at {part.offset + len(data)} bytes, but"
+                f" the image ends at {self._end}: the file is damaged or was cut."
             )
         return data
 
@@ -92,7 +95,7 @@ class Readahead:
 
 
 def parts(wanted: ByteRange, piece: int) -> Iterator[ByteRange]:
-    """*wanted* cut at every multiple of *piece* bytes."""
+    """Return *wanted*, cut at every multiple of *piece* bytes."""
     at = wanted.offset
     while at < wanted.end:
         end = min((at // piece + 1) * piece, wanted.end)

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of an upload: an image's bytes on a device, thin and durable."""
+"""Write an image to a device, thin and durable."""
 
 from collections.abc import Iterator
 
 from glance_ontap_store import errors
 from glance_ontap_store.transfer.device import Device
 
-# The least that is left out: a block of WAFL, and a page of the host.
+# Zeros are left out in units of this size: a block of WAFL, and a page of the host.
 PAGE = 4096
-# Long runs of zeros are found in steps of this size, a multiple of PAGE.
+# Long runs of zeros are searched in steps of this size, a multiple of PAGE.
 _STRIDE = 64 * 1024
 _ZEROS = bytes(_STRIDE)
-# After so many bytes written they are sent to the array, without waiting; after
-# so many more they are waited for. Else the kernel gathers a share of the host's
-# memory and the sync at the end takes as long as the upload.
-_SEND_EACH = 16 * 1024 * 1024
-_SYNC_EACH = 128 * 1024 * 1024
+# After every 16 MiB the kernel is told to start writing to the array, and after every
+# 128 MiB the upload waits until the array has them. Otherwise dirty pages would fill
+# a share of the host's memory, and the sync at the end would take as long as the
+# upload.
+_SEND_AFTER = 16 * 1024 * 1024
+_SYNC_AFTER = 128 * 1024 * 1024
 
 
 class Sink:
@@ -26,10 +27,10 @@ class Sink:
     other device every byte is written, and the bytes after the image's end are
     cleared. The device is asked, because a back end may pre-fill new volumes.
 
-    Used by one thread at a time.
+    Use it from one thread at a time.
 
-    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: from the device,
-        from any call
+    :raises errors.NoSpace, errors.WriteDenied, errors.Broken: any call may raise
+        these if the device fails
     """
 
     def __init__(self, device: Device, thin: bool) -> None:
@@ -39,12 +40,13 @@ class Sink:
             self._length = device.length()
         self._thin = thin and self._is_blank
         self._position = 0
-        # Up to where bytes were sent, and are durable; and what was written since.
+        # The offsets up to which bytes were sent and synced, and the number of
+        # bytes written after them.
         self._sent = self._synced = 0
         self._unsent = self._unsynced = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """The image's next bytes; *data* is not kept."""
+        """Write the image's next bytes; *data* is not kept."""
         view = memoryview(data)
         runs = data_runs(view) if self._thin else iter([(0, len(view))])
         with errors.writing(self._device.name):
@@ -68,18 +70,18 @@ class Sink:
             self._length = self._device.length()
 
     def _write_behind(self) -> None:
-        if self._unsynced >= _SYNC_EACH:
+        if self._unsynced >= _SYNC_AFTER:
             self._device.sync()
             self._device.forget(self._synced, self._position - self._synced)
             self._sent = self._synced = self._position
             self._unsent = self._unsynced = 0
-        elif self._unsent >= _SEND_EACH:
+        elif self._unsent >= _SEND_AFTER:
             self._device.forget(self._sent, self._position - self._sent)
             self._sent = self._position
             self._unsent = 0
 
     def finish(self) -> None:
-        """Give the device its full length, and return when all is durable."""
+        """Give the device its full length, and return when all bytes are durable."""
         with errors.writing(self._device.name):
             if not self._is_blank:
                 self._device.clear_from(self._position)
@@ -89,10 +91,10 @@ class Sink:
 
 
 def data_runs(view: memoryview) -> Iterator[tuple[int, int]]:
-    """Where in *view* pages lie that are not all zeros: start and end.
+    """Return start and end of each run of pages that are not all zeros.
 
-    `bytes.startswith` of a memoryview is a memcmp without a copy; comparing
-    memoryviews looks at each byte in turn and takes 50 times as long.
+    `bytes.startswith` compares with a memoryview by memcmp, without a copy.
+    Comparing two memoryviews looks at every byte in turn and takes 50 times as long.
     """
     begun: int | None = None
     for at, size in _pieces(view):
@@ -107,7 +109,7 @@ def data_runs(view: memoryview) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(view: memoryview) -> Iterator[tuple[int, int]]:
-    """Offset and size of pages; strides of zeros are one piece."""
+    """Return offset and size of each page; a stride of zeros is one piece."""
     for at in range(0, len(view), _STRIDE):
         end = min(at + _STRIDE, len(view))
         if _ZEROS.startswith(view[at:end]):

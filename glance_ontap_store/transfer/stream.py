@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image on its way to a reader."""
+"""The stream of an image's bytes that Glance reads."""
 
 import _thread
 from collections.abc import Callable
@@ -14,13 +14,12 @@ from glance_ontap_store.units import ByteRange
 
 
 class ImageStream:
-    """The bytes of *wanted* from *device*, in pieces; then *release* is called.
+    """The bytes of *wanted* from *device*, in pieces; calls *release* afterwards.
 
-    Nothing is read before the first piece is asked for. Released once: at the end,
-    at an error, at `close`, and, by a thread of its own, when a reader that went
-    away leaves the stream to the garbage collector. Any thread may close it while
-    another reads, who then gets the end of the iteration. The device is not used
-    any more when *release* is called.
+    Nothing is read before the first piece is asked for. *release* is called once: at
+    the end, after an error, by `close`, or when the stream is garbage collected, by
+    a thread of its own. The device is not used any more then. Any thread may call
+    `close` while another one reads; the reader's iteration ends then.
     """
 
     def __init__(
@@ -32,41 +31,41 @@ class ImageStream:
     ) -> None:
         self._ahead = Readahead(device, wanted, piece)
         self._release: Callable[[], None] | None = _both(self._ahead.stop, release)
-        # Guards both against a close from another thread.
+        # Held while a piece is read and while the volume is released.
         self._lock = threading.Lock()
 
     def __iter__(self) -> "ImageStream":
         return self
 
     def __next__(self) -> bytes:
-        """The next piece.
+        """Return the next piece.
 
-        :raises errors.ShortRead, errors.Broken: see `ahead.Ahead.take`; as the
-            BackendException that Glance expects, see `store`
+        :raises glance_store.exceptions.BackendException: for errors.ShortRead and
+            errors.Broken, see `Readahead.next_piece`
         """
         with self._lock:
             if self._release is None:
                 raise StopIteration
             try:
                 with errors.as_glance_store():
-                    data = self._ahead.take()
+                    data = self._ahead.next_piece()
             except BaseException as error:
-                self._let_go(error)
+                self._release_once(error)
                 raise
             if not data:
-                self._let_go(None)
+                self._release_once(None)
                 raise StopIteration
             return data
 
-    def _let_go(self, error: BaseException | None) -> None:
+    def _release_once(self, error: BaseException | None) -> None:
         release, self._release = self._release, None
         if release is not None:
             _call(release, error)
 
     def close(self) -> None:
-        """Let go of the image-volume at once. Safe to repeat."""
+        """Release the image-volume now. Safe to repeat."""
         with self._lock:
-            self._let_go(None)
+            self._release_once(None)
 
     def __enter__(self) -> "ImageStream":
         return self
@@ -75,15 +74,15 @@ class ImageStream:
         self.close()
 
     def __del__(self) -> None:
-        # Glance wraps streams in generators that do not pass a close on. The
-        # collector may run in any thread, also in one that holds a lock which the
-        # release needs (and threading.Thread.start needs locks, too).
+        # Glance wraps streams in generators that do not pass `close` on. The garbage
+        # collector may run in any thread, even in one that holds a lock that the
+        # release needs. threading.Thread.start needs locks too.
         release = getattr(self, "_release", None)
         if release is None:
             return
         try:
             _thread.start_new_thread(_call, (release, None))
-        except RuntimeError:  # the interpreter is ending: no new threads
+        except RuntimeError:  # the interpreter is shutting down: no new threads
             _call(release, None)
 
 
@@ -91,12 +90,15 @@ def _call(release: Callable[[], None], error: BaseException | None) -> None:
     try:
         release()
     except errors.StoreError as failed:
-        # The reader has its bytes, or its error, and can do nothing here.
+        # The reader has all bytes, or an error that matters more.
         errors.note(error or failed, f"After reading: {failed}")
 
 
 def _both(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
-    """Does both, *then* in any case. It knows no stream, whose end it outlives."""
+    """Return a function that calls both, *then* even if *first* fails.
+
+    It does not refer to the stream, which may be gone when it is called.
+    """
 
     def both() -> None:
         try:

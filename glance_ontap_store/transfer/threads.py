@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether threads are worth their while here."""
+"""Find out whether threads of this process run at the same time."""
 
 import sys
 
 
 def are_real() -> bool:
-    """Whether a thread is one of the system: eventlet makes them green.
+    """Return whether threads are the system's; eventlet can make them green.
 
-    Green threads take turns only where they wait for a socket, which no transfer
-    does. eventlet is not imported for that: who patched has imported it.
+    Green threads take turns only where they wait for a socket, and a transfer does
+    not. eventlet is not imported here: code that patches has imported it already.
     """
     patcher = sys.modules.get("eventlet.patcher")
     return patcher is None or not patcher.is_monkey_patched("thread")

@@ -21,7 +21,7 @@ PAGE = 64 * 1024
 
 def everything(ahead):
     found = []
-    while piece := ahead.take():
+    while piece := ahead.next_piece():
         found.append(piece)
     ahead.stop()
     return found
@@ -113,7 +113,7 @@ class TestAhead:
         device.write_at(0, b"x" * 100)
         ahead = Readahead(device, ByteRange(0, 100), 1)
         for taken in range(1, 30):
-            ahead.take()
+            ahead.next_piece()
             assert len(device.read) < taken + AHEAD
         ahead.stop()
         assert len(device.read) < 30 + AHEAD
@@ -142,9 +142,9 @@ class TestAhead:
         device = Failing(0, name="volume-7")
         device.write_at(0, b"0123456789")
         ahead = Readahead(device, ByteRange(0, 10), 1)
-        assert [ahead.take() for _ in range(3)] == [b"0", b"1", b"2"]
+        assert [ahead.next_piece() for _ in range(3)] == [b"0", b"1", b"2"]
         with pytest.raises(errors.Broken, match="volume-7 at 3 failed"):
-            ahead.take()
+            ahead.next_piece()
         ahead.stop()
 
     def test_an_error_of_the_question_for_holes(self, green_or_not):
@@ -152,7 +152,7 @@ class TestAhead:
         device.fail("extent", OSError(5, "Input/output error"))
         ahead = Readahead(device, ByteRange(0, 10), 1)
         with pytest.raises(errors.Broken, match="volume-7 at 0 failed"):
-            ahead.take()
+            ahead.next_piece()
         ahead.stop()
 
     def test_stopped_it_waits_for_the_reads_under_way_and_begins_no_more(self):
@@ -183,7 +183,7 @@ class TestAhead:
         device = Counting(0)
         device.write_at(0, b"x" * 100)
         ahead = Readahead(device, ByteRange(0, 100), 1)
-        ahead.take()
+        ahead.next_piece()
         assert threading.active_count() > before
         ahead.stop()
         ahead.stop()
@@ -193,5 +193,5 @@ class TestAhead:
         before = threading.active_count()
         device = Counting(0)
         device.write_at(0, b"x" * 100)
-        assert Readahead(device, ByteRange(0, 50), 50).take() == b"x" * 50
+        assert Readahead(device, ByteRange(0, 50), 50).next_piece() == b"x" * 50
         assert threading.active_count() == before

@@ -140,8 +140,8 @@ class TestDurable:
         assert device.is_synced
 
     def test_sent_and_synced_in_steps(self, monkeypatch):
-        monkeypatch.setattr(sink_, "_SEND_EACH", 2 * PAGE)
-        monkeypatch.setattr(sink_, "_SYNC_EACH", 6 * PAGE)
+        monkeypatch.setattr(sink_, "_SEND_AFTER", 2 * PAGE)
+        monkeypatch.setattr(sink_, "_SYNC_AFTER", 6 * PAGE)
         device = Recording()
         put(device, *[b"x" * PAGE] * 9)
         assert device.told == [
@@ -155,7 +155,7 @@ class TestDurable:
         ]
 
     def test_zeros_that_are_not_written_make_no_step(self, monkeypatch):
-        monkeypatch.setattr(sink_, "_SEND_EACH", PAGE)
+        monkeypatch.setattr(sink_, "_SEND_AFTER", PAGE)
         device = Recording()
         put(device, *[bytes(PAGE)] * 9)
         assert device.told == ["sync", (0, 1_000_000)]
@@ -163,7 +163,7 @@ class TestDurable:
     @pytest.mark.parametrize("nth", [1, 2, 3])
     def test_any_sync_that_fails_fails_the_upload(self, monkeypatch, nth):
         """The kernel tells of a lost write once: the next sync would succeed."""
-        monkeypatch.setattr(sink_, "_SYNC_EACH", PAGE)
+        monkeypatch.setattr(sink_, "_SYNC_AFTER", PAGE)
         device = Faulty(MemoryDevice(name="volume-7"))
         device.fail("sync", OSError(errno.EIO, "lost"), nth=nth)
         with pytest.raises(errors.Broken, match=r"volume-7.*lost"):
