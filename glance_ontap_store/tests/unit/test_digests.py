@@ -12,7 +12,7 @@ from glance_ontap_store.transfer.digests import Digests
 
 class TestDigests:
     @given(st.lists(st.binary(max_size=300)))
-    def test_pieces_are_as_good_as_the_whole(self, pieces):
+    def test_digests_of_pieces_are_those_of_the_whole(self, pieces):
         verifier = RecordingVerifier()
         found = Digests("sha512", verifier)
         for piece in pieces:
@@ -24,7 +24,7 @@ class TestDigests:
 
     @pytest.mark.parametrize("algorithm", sorted(hashlib.algorithms_available))
     def test_every_algorithm_is_hashlibs_or_refused(self, algorithm):
-        """Glance asks for any that hashlib names."""
+        """Glance may be configured with any name that hashlib lists."""
         try:
             expected = hashlib.new(algorithm, b"image")
         except ValueError:
@@ -41,7 +41,7 @@ class TestDigests:
     @pytest.mark.parametrize(
         ("algorithm", "bits"), [("shake_128", 256), ("shake_256", 512)]
     )
-    def test_shake_has_its_full_strength(self, algorithm, bits):
+    def test_shake_digests_have_their_full_strength(self, algorithm, bits):
         found = Digests(algorithm)
         found.update(b"image")
         assert len(found.multihash()) * 4 == bits
@@ -53,7 +53,7 @@ class TestDigests:
             assert len(Digests(algorithm).multihash()) <= 255
 
     @pytest.mark.parametrize("algorithm", ["md6", "", "sha512 "])
-    def test_unknown(self, algorithm):
+    def test_an_unknown_algorithm_names_the_option(self, algorithm):
         with pytest.raises(errors.UnknownHash, match="hashing_algorithm"):
             Digests(algorithm)
 

@@ -37,7 +37,7 @@ def fill(way, device, content, announced=None, thin=True, **reader):
 
 
 @pytest.mark.parametrize("way", [pipeline.fill, pipeline.fill_threaded])
-class TestEachWay:
+class TestBothWaysAlone:
     @given(
         st.integers(min_value=0, max_value=5000),
         st.integers(min_value=1, max_value=3000),
@@ -61,13 +61,13 @@ class TestEachWay:
             size, hashlib.md5(image).hexdigest(), hashlib.sha256(image).hexdigest()
         )
 
-    def test_it_is_durable_at_the_end(self, way):
+    def test_the_device_is_synced_at_the_end(self, way):
         device = MemoryDevice()
         fill(way, device, Pattern(1500))
         assert device.is_synced
 
     @pytest.mark.parametrize(("size", "announced"), [(10, 20), (20, 10), (0, 1)])
-    def test_another_length_than_announced(self, way, size, announced):
+    def test_a_length_other_than_announced_is_an_error(self, way, size, announced):
         with pytest.raises(errors.WrongLength):
             fill(way, MemoryDevice(), Pattern(size), announced)
 
@@ -86,14 +86,14 @@ class TestEachWay:
             (errno.EIO, errors.Broken),
         ],
     )
-    def test_the_devices_errors(self, way, method, code, expected):
+    def test_an_error_of_the_device_names_it(self, way, method, code, expected):
         device = Faulty(MemoryDevice(name="volume-7"))
         device.fail(method, OSError(code, "no"))
         with pytest.raises(expected, match="volume-7"):
             fill(way, device, Pattern(1500))
 
-    def test_the_readers_own_oserror_is_no_error_of_the_device(self, way):
-        """An OSError of Glance's socket must not be told as a write error."""
+    def test_an_oserror_of_the_reader_passes_unchanged(self, way):
+        """An OSError of Glance's socket must not look like a write error."""
         with pytest.raises(ConnectionResetError):
             fill(
                 way,
@@ -152,7 +152,7 @@ PIECES = st.lists(
 
 
 class TestBothWays:
-    """The threads come to what one thread comes to."""
+    """With threads the result is the same as without."""
 
     @staticmethod
     def outcome(way, data, announced, breaks_at, fails_at, **most):
@@ -195,8 +195,8 @@ class TestBothWays:
         threaded = self.outcome(pipeline.fill_threaded, *given_, most=most)
         if threaded == simple:
             return
-        # Of two failures the one first in the stream wins here, and the one first
-        # in time there: each has to be one that does happen.
+        # Of two failures, one thread raises the first in the stream, and several
+        # threads raise the first in time. Both must be failures that do happen.
         assert isinstance(simple, type)
         alone = [
             self.outcome(pipeline.fill, data, announced, *which, most=most)
@@ -207,8 +207,8 @@ class TestBothWays:
 
 
 class TestThreads:
-    def test_the_whole_reader_runs_in_the_calling_thread(self):
-        """It may hold what belongs to a thread, such as a request's context."""
+    def test_the_reader_is_called_by_the_calling_thread(self):
+        """It may use state of that thread, such as a request's context."""
         seen = set()
 
         class Reader:
@@ -230,10 +230,10 @@ class TestThreads:
         assert threading.active_count() == before
 
     def test_no_memory_of_an_upload_stays_after_its_failure(self):
-        """It would wait for the garbage collector in a cycle through a traceback."""
+        """A cycle through a traceback would keep it until a garbage collection."""
 
         def count():
-            return sum(isinstance(each, Buffer) for each in gc.get_objects())
+            return sum(isinstance(found, Buffer) for found in gc.get_objects())
 
         gc.collect()
         gc.disable()
@@ -246,7 +246,7 @@ class TestThreads:
             gc.enable()
 
     @pytest.mark.parametrize("are_real", [True, False])
-    def test_the_way_is_chosen(self, monkeypatch, are_real):
+    def test_green_threads_are_not_used(self, monkeypatch, are_real):
         monkeypatch.setattr(threads, "are_real", lambda: are_real)
         used = set()
 

@@ -15,7 +15,7 @@ from glance_ontap_store.transfer.readahead import Readahead
 from glance_ontap_store.transfer.readahead import parts
 from glance_ontap_store.units import ByteRange
 
-# The pages of the device in memory: what its holes are made of.
+# The page size of the device in memory, and so of its holes.
 PAGE = 64 * 1024
 
 
@@ -28,7 +28,7 @@ def everything(ahead):
 
 
 class Counting(MemoryDevice):
-    """Knows what was asked of it."""
+    """A device that records the calls."""
 
     def __init__(self, length):
         super().__init__(length, name="volume-7")
@@ -50,7 +50,7 @@ def green_or_not(request, monkeypatch):
 
 class TestParts:
     @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 200))
-    def test_they_make_up_the_range_and_end_at_multiples(self, offset, length, piece):
+    def test_parts_make_up_the_range_and_end_at_multiples(self, offset, length, piece):
         wanted = ByteRange(offset, length)
         found = list(parts(wanted, piece))
         assert [at for part in found for at in range(part.offset, part.end)] == list(
@@ -67,7 +67,9 @@ class TestBytes:
         st.sampled_from([1000, PAGE, 3 * PAGE + 1]),
         st.booleans(),
     )
-    def test_holes_or_not_green_or_not(self, pages, offset, length, piece, are_real):
+    def test_the_bytes_are_right_with_holes_and_green_threads(
+        self, pages, offset, length, piece, are_real
+    ):
         device = Counting(10 * PAGE)
         for page in pages:
             device.write_at(page * PAGE, Pattern(PAGE).at(0, PAGE))
@@ -84,13 +86,13 @@ class TestBytes:
         everything(Readahead(device, ByteRange(0, 100 * PAGE), PAGE))
         assert device.read == [(50 * PAGE, PAGE)]
 
-    def test_one_question_for_an_extent(self, green_or_not):
+    def test_the_device_is_asked_once_for_an_extent(self, green_or_not):
         device = Counting(0)
         device.write_at(0, b"x" * (100 * PAGE))
         everything(Readahead(device, ByteRange(0, 100 * PAGE), PAGE))
         assert device.asked == [0]
 
-    def test_at_most_one_question_for_a_piece(self, green_or_not):
+    def test_the_device_is_asked_at_most_once_for_a_piece(self, green_or_not):
         device = Counting(100 * PAGE)
         for page in range(0, 100, 2):
             device.write_at(page * PAGE, b"x" * PAGE)
@@ -98,8 +100,8 @@ class TestBytes:
         assert len(device.asked) <= 10
 
     @pytest.mark.parametrize("there", [0, 1, PAGE, 3 * PAGE, 4 * PAGE - 1])
-    def test_a_device_that_was_cut_is_no_hole(self, green_or_not, there):
-        """Neither where data was, nor where a hole was."""
+    def test_a_device_that_was_cut_is_a_short_read(self, green_or_not, there):
+        """It does not matter whether data or a hole was cut."""
         device = Counting(there)
         ahead = Readahead(device, ByteRange(0, 4 * PAGE), PAGE)
         with pytest.raises(errors.ShortRead, match=f"ends at {there} bytes"):
@@ -108,7 +110,7 @@ class TestBytes:
 
 
 class TestAhead:
-    def test_no_further_than_it_says(self):
+    def test_at_most_four_pieces_are_read_ahead(self):
         device = Counting(0)
         device.write_at(0, b"x" * 100)
         ahead = Readahead(device, ByteRange(0, 100), 1)
@@ -118,8 +120,8 @@ class TestAhead:
         ahead.stop()
         assert len(device.read) < 30 + AHEAD
 
-    def test_it_reads_while_the_reader_works(self):
-        """Two reads that wait for each other: one alone would never end."""
+    def test_two_pieces_are_read_at_the_same_time(self):
+        """Two reads wait for each other; a single one would never end."""
         both = threading.Barrier(2, timeout=60)
 
         class Slow(MemoryDevice):
@@ -132,7 +134,7 @@ class TestAhead:
         ahead = Readahead(device, ByteRange(0, 10), 1)
         assert b"".join(everything(ahead)) == b"x" * 10
 
-    def test_an_error_comes_at_its_place(self, green_or_not):
+    def test_an_error_is_raised_at_its_place_in_the_stream(self, green_or_not):
         class Failing(MemoryDevice):
             def read_at(self, offset, length):
                 if offset == 3:
@@ -147,7 +149,7 @@ class TestAhead:
             ahead.next_piece()
         ahead.stop()
 
-    def test_an_error_of_the_question_for_holes(self, green_or_not):
+    def test_an_error_of_the_search_for_holes_names_the_device(self, green_or_not):
         device = Faulty(MemoryDevice(10, name="volume-7"))
         device.fail("extent", OSError(5, "Input/output error"))
         ahead = Readahead(device, ByteRange(0, 10), 1)
@@ -155,7 +157,7 @@ class TestAhead:
             ahead.next_piece()
         ahead.stop()
 
-    def test_stopped_it_waits_for_the_reads_under_way_and_begins_no_more(self):
+    def test_stop_waits_for_current_reads_and_starts_no_more(self):
         began, may_end, order = threading.Event(), threading.Event(), []
 
         class Slow(MemoryDevice):
@@ -178,7 +180,7 @@ class TestAhead:
         stopping.join()
         assert order == ["read", "stopped"]
 
-    def test_no_thread_is_left(self):
+    def test_stop_leaves_no_thread(self):
         before = threading.active_count()
         device = Counting(0)
         device.write_at(0, b"x" * 100)

@@ -8,10 +8,9 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store.tests.fakes.device import MemoryDevice
 from glance_ontap_store.tests.fakes.faulty import Faulty
-from glance_ontap_store.transfer import sink as sink_
-
-PAGE = sink_.PAGE
-MIB = 1024 * 1024
+from glance_ontap_store.transfer import sink
+from glance_ontap_store.transfer.sink import PAGE
+from glance_ontap_store.transfer.sink import Sink
 
 
 class Recording(MemoryDevice):
@@ -35,10 +34,10 @@ class Recording(MemoryDevice):
 
 
 def put(device, *blocks, thin=True):
-    sink = sink_.Sink(device, thin=thin)
+    target = Sink(device, thin=thin)
     for block in blocks:
-        sink.write(block)
-    sink.finish()
+        target.write(block)
+    target.finish()
 
 
 class TestThin:
@@ -52,7 +51,7 @@ class TestThin:
         ]
         assert device.length() == 1_000_000
 
-    def test_an_image_of_zeros(self):
+    def test_an_image_of_zeros_writes_nothing_and_has_its_length(self):
         device = Recording()
         put(device, bytes(2_500_000))
         assert device.written == []
@@ -72,7 +71,7 @@ class TestThin:
         put(device, bytes(PAGE))
         assert device.written == [(0, PAGE)]
 
-    def test_it_grows_before_it_is_written_and_only_then(self):
+    def test_the_device_is_asked_to_grow_before_a_write_past_its_end(self):
         class Growing(Recording):
             def write_at(self, offset, data):
                 assert offset + len(data) <= self.length()
@@ -87,18 +86,18 @@ class TestThin:
         grown = [call for call in device.told if str(call).startswith("ensure")]
         assert grown == ["ensure 1200000", "ensure 2100000", "ensure 2100000"]
 
-    def test_it_can_be_switched_off(self):
+    def test_zeros_are_written_if_thin_is_off(self):
         device = Recording()
         put(device, bytes(PAGE), thin=False)
         assert device.written == [(0, PAGE)]
 
-    def test_asked_before_the_first_write_only(self):
-        """Its own data must not make it stop."""
+    def test_a_device_is_asked_once_whether_it_is_blank(self):
+        """The image's own data must not end the thin writing."""
         device = Recording()
         put(device, b"a" * PAGE, bytes(PAGE), b"b")
         assert device.written == [(0, PAGE), (2 * PAGE, 2 * PAGE + 1)]
 
-    def test_a_device_that_cannot_be_asked(self):
+    def test_an_error_of_the_question_names_the_device(self):
         device = Faulty(MemoryDevice(name="volume-7"))
         device.fail("is_blank", OSError(errno.EIO, "no"))
         with pytest.raises(errors.Broken, match="volume-7"):
@@ -115,11 +114,11 @@ class TestDataRuns:
             max_size=10,
         )
     )
-    def test_exactly_the_pages_that_are_not_zeros(self, parts):
+    def test_runs_are_exactly_the_pages_that_are_not_zeros(self, parts):
         data = b"".join((byte * size)[:size] for size, byte in parts)
         covered = set()
         before = -1
-        for start, end in sink_.data_runs(memoryview(data)):
+        for start, end in sink.data_runs(memoryview(data)):
             assert before < start < end
             assert start % PAGE == 0
             assert end % PAGE == 0 or end == len(data)
@@ -133,15 +132,15 @@ class TestDataRuns:
 
 
 class TestDurable:
-    def test_written_and_cut_before_it_is_synced(self):
+    def test_the_length_is_set_before_the_last_sync(self):
         device = Recording()
         put(device, b"x" * 10)
         assert device.told == ["sync", (0, 1_000_000)]
         assert device.is_synced
 
-    def test_sent_and_synced_in_steps(self, monkeypatch):
-        monkeypatch.setattr(sink_, "_SEND_AFTER", 2 * PAGE)
-        monkeypatch.setattr(sink_, "_SYNC_AFTER", 6 * PAGE)
+    def test_bytes_are_sent_and_synced_in_steps(self, monkeypatch):
+        monkeypatch.setattr(sink, "_SEND_AFTER", 2 * PAGE)
+        monkeypatch.setattr(sink, "_SYNC_AFTER", 6 * PAGE)
         device = Recording()
         put(device, *[b"x" * PAGE] * 9)
         assert device.told == [
@@ -154,16 +153,16 @@ class TestDurable:
             (0, 1_000_000),
         ]
 
-    def test_zeros_that_are_not_written_make_no_step(self, monkeypatch):
-        monkeypatch.setattr(sink_, "_SEND_AFTER", PAGE)
+    def test_skipped_zeros_do_not_count_for_the_steps(self, monkeypatch):
+        monkeypatch.setattr(sink, "_SEND_AFTER", PAGE)
         device = Recording()
         put(device, *[bytes(PAGE)] * 9)
         assert device.told == ["sync", (0, 1_000_000)]
 
     @pytest.mark.parametrize("nth", [1, 2, 3])
     def test_any_sync_that_fails_fails_the_upload(self, monkeypatch, nth):
-        """The kernel tells of a lost write once: the next sync would succeed."""
-        monkeypatch.setattr(sink_, "_SYNC_AFTER", PAGE)
+        """The kernel reports a lost write once: the next sync would succeed."""
+        monkeypatch.setattr(sink, "_SYNC_AFTER", PAGE)
         device = Faulty(MemoryDevice(name="volume-7"))
         device.fail("sync", OSError(errno.EIO, "lost"), nth=nth)
         with pytest.raises(errors.Broken, match=r"volume-7.*lost"):

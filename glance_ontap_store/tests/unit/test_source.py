@@ -54,7 +54,7 @@ class TestBoundedReader:
                 passed += len(chunk)
         assert passed == length
 
-    def test_the_readers_own_errors_pass(self):
+    def test_errors_of_the_reader_pass_unchanged(self):
         class ClientGone(Exception):
             pass
 
@@ -89,7 +89,7 @@ class TestBoundedReader:
         BoundedReader(Asked(), 0).read(size)
         assert asked == [min(size, source.READ_SIZE)]
 
-    def test_the_end_is_the_end_however_often_asked(self):
+    def test_the_reader_is_not_read_after_its_end(self):
         """Some readers, such as OnePass, fail if they are read after their end."""
         stream = BoundedReader(reader(5), 5)
         assert [stream.read(10) for _ in range(4)] == [

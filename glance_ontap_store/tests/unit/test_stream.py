@@ -22,11 +22,11 @@ def device_of(size):
 
 
 class Opened:
-    """A stream, and how often it let go."""
+    """A stream that counts its releases."""
 
     def __init__(self, device, offset=0, length=100, piece=10, error=None):
         self.released = 0
-        self.let_go = threading.Event()
+        self.is_released = threading.Event()
         self._error = error
         self.stream = ImageStream(
             device, ByteRange(offset, length), self._release, piece
@@ -34,7 +34,7 @@ class Opened:
 
     def _release(self):
         self.released += 1
-        self.let_go.set()
+        self.is_released.set()
         if self._error:
             raise self._error
 
@@ -45,15 +45,15 @@ class TestReading:
         st.integers(min_value=0, max_value=300),
         st.integers(min_value=1, max_value=120),
     )
-    def test_it_gives_what_slicing_bytes_gives(self, offset, length, piece):
+    def test_the_bytes_are_those_of_a_slice(self, offset, length, piece):
         image = Pattern(600).at(0, 600)
         opened = Opened(device_of(600), offset, length, piece)
         found = list(opened.stream)
         assert b"".join(found) == image[offset : offset + length]
-        assert all(0 < len(each) <= piece for each in found)
+        assert all(0 < len(part) <= piece for part in found)
         assert opened.released == 1
 
-    def test_what_lies_behind_the_image_is_not_given(self):
+    def test_bytes_after_the_image_are_not_given(self):
         device = device_of(100)
         device.write_at(100, b"another image's bytes")
         assert b"".join(Opened(device, 0, 100).stream) == device.read_at(0, 100)
@@ -65,12 +65,12 @@ class TestReading:
         next(opened.stream)
         assert "read_at" in device.calls
 
-    def test_an_empty_range_lets_go_at_the_first_read(self):
+    def test_an_empty_range_is_released_at_the_first_read(self):
         opened = Opened(device_of(100), 50, 0)
         assert list(opened.stream) == []
         assert opened.released == 1
 
-    def test_the_end_stays_the_end(self):
+    def test_the_stream_stays_at_its_end(self):
         opened = Opened(device_of(100))
         assert len(list(opened.stream)) == 10
         assert list(opened.stream) == []
@@ -80,7 +80,7 @@ class TestReading:
 class TestFailing:
     @pytest.mark.parametrize("there", [0, 1, 55, 60, 99])
     def test_upstream_short_device_data_raises(self, there):
-        """Upstream ended the stream: the reader took it for the whole image."""
+        """Upstream ended the stream, and the reader believed it had the whole image."""
         opened = Opened(device_of(there))
         taken = 0
         with pytest.raises(exceptions.BackendException, match=f"ends at {there}"):
@@ -89,7 +89,7 @@ class TestFailing:
         assert taken <= there
         assert opened.released == 1
 
-    def test_an_error_of_the_device(self):
+    def test_an_error_of_the_device_releases_the_volume(self):
         class Failing(MemoryDevice):
             def read_at(self, offset, length):
                 if offset == 20:
@@ -121,7 +121,7 @@ class TestFailing:
 
 class TestClosing:
     @pytest.mark.parametrize("taken", [0, 1, 10])
-    def test_closed_once_or_twice(self, taken):
+    def test_close_releases_once(self, taken):
         opened = Opened(device_of(100))
         for _piece in range(taken):
             next(opened.stream)
@@ -131,47 +131,47 @@ class TestClosing:
         assert opened.released == 1
         assert list(opened.stream) == []
 
-    def test_closed_by_a_with(self):
+    def test_a_with_block_closes_the_stream(self):
         opened = Opened(device_of(100))
         with opened.stream as stream:
             next(stream)
         assert opened.released == 1
 
-    def test_closed_by_an_error_in_a_with(self):
+    def test_an_error_in_a_with_block_closes_the_stream(self):
         opened = Opened(device_of(100))
         with pytest.raises(KeyError), opened.stream:
             raise KeyError
         assert opened.released == 1
 
-    def test_forgotten(self):
+    def test_a_collected_stream_is_released(self):
         opened = Opened(device_of(100))
         next(opened.stream)
         del opened.stream
         gc.collect()
-        assert opened.let_go.wait(60)
+        assert opened.is_released.wait(60)
         assert opened.released == 1
 
-    def test_forgotten_while_a_lock_is_held_that_the_release_needs(self):
-        lock, let_go = threading.Lock(), threading.Event()
+    def test_a_stream_is_collected_while_the_release_needs_a_held_lock(self):
+        lock, is_released = threading.Lock(), threading.Event()
 
         def release():
             with lock:
-                let_go.set()
+                is_released.set()
 
         stream = ImageStream(device_of(9), ByteRange(0, 9), release)
         with lock:
             del stream
             gc.collect()
-        assert let_go.wait(60)
+        assert is_released.wait(60)
 
-    def test_forgotten_at_the_end_lets_go_no_second_time(self):
+    def test_a_collected_stream_is_not_released_twice(self):
         opened = Opened(device_of(100))
         list(opened.stream)
         del opened.stream
         gc.collect()
         assert opened.released == 1
 
-    def test_a_failed_constructor_is_forgotten_quietly(self):
+    def test_a_failed_constructor_is_collected_quietly(self):
         with pytest.raises(TypeError):
             ImageStream()
         gc.collect()
