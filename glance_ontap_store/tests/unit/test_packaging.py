@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -84,3 +85,10 @@ def test_the_wheel_registers_the_driver_and_the_command(wheel):
     entry_points = wheel.read("glance_ontap_store-1.2.3.dist-info/entry_points.txt")
     assert b"ontap = glance_ontap_store.store:Store" in entry_points
     assert b"glance-ontap = glance_ontap_store.cli.main:main" in entry_points
+
+
+def test_pre_commit_pins_the_ruff_of_the_constraints():
+    pinned = re.compile(r"ruff==[\d.]+")
+    (expected,) = pinned.findall((CHECKOUT / "lab-constraints.txt").read_text())
+    hooks = (CHECKOUT / ".pre-commit-config.yaml").read_text()
+    assert set(pinned.findall(hooks)) == {expected}
