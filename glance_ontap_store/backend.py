@@ -17,6 +17,7 @@ from glance_ontap_store.attach.nfs.mounts import Mounts
 from glance_ontap_store.attach.nfs.transport import NfsTransport
 from glance_ontap_store.attach.transport import Transports
 from glance_ontap_store.cinder.api import Creator
+from glance_ontap_store.cinder.api import VolumeService
 from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.cinder.volumes import RequesterCreator
 from glance_ontap_store.cinder.volumes import Volumes
@@ -51,18 +52,21 @@ def build(settings: Settings) -> Backend:
     Glance starts without them, and a server may fork afterwards.
     """
     session = identity.session_for(settings)
-    volumes, attacher = parts(settings, session)
+    return assemble(settings, session, CinderClient(settings, session))
+
+
+def assemble(settings: Settings, session: Session, service: VolumeService) -> Backend:
+    """The store's parts, over *service* as its Cinder and this host."""
+    volumes, attacher = parts(settings, service)
 
     def creator_for(requester: Requester) -> Creator:
         if not settings.owned_by_project:
-            return volumes.service
+            return service
         if not requester.token:
             LOG.warning("The request has no token: the store creates its volume")
-            return volumes.service
+            return service
         theirs = CinderClient(settings, session, requester)
-        return RequesterCreator(
-            Volumes(theirs, volumes.clock, volumes.waits), volumes.service
-        )
+        return RequesterCreator(Volumes(theirs, volumes.clock, volumes.waits), service)
 
     return Backend(
         settings,
@@ -73,11 +77,9 @@ def build(settings: Settings) -> Backend:
     )
 
 
-def parts(settings: Settings, session: Session) -> tuple[Volumes, Attacher]:
-    """The volumes that the user of *session* sees, and their attacher on this host."""
-    volumes = Volumes(
-        CinderClient(settings, session), SystemClock(), wait_policy(settings)
-    )
+def parts(settings: Settings, service: VolumeService) -> tuple[Volumes, Attacher]:
+    """The volumes of *service*, and their attacher on this host."""
+    volumes = Volumes(service, SystemClock(), wait_policy(settings))
     mounts = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
     transports = Transports({"nfs": NfsTransport(mounts)})
     return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)

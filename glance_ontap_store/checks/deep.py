@@ -32,6 +32,7 @@ from glance_ontap_store.checks.clone_outcome import Outcome
 from glance_ontap_store.checks.deep_cloud import TrialCloud
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.images import access
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone
@@ -212,7 +213,6 @@ class Trial:
 
     def _clone(self, cloud: connection.Connection) -> None:
         """Have Glance store an image and Cinder make a volume; judge the volume."""
-        from glance_ontap_store import backend
 
         name = f"{PREFIX}-{uuid.uuid4()}"
         trial = TrialCloud(cloud, name, self._settings.transition_timeout_s)
@@ -228,7 +228,7 @@ class Trial:
             stack.enter_context(self.removing("volume", name, trial.delete_volume))
             volume = trial.create_volume(image_id, self._volume_type)
             self._begin("Looking into the volume")
-            with backend.parts(self._settings, cloud.session)[1].readable(
+            with self._attacher(cloud.session).readable(
                 volume.id, known_raw=False, wait_s=0
             ) as opened:
                 head = opened.read_at(0, SIZE)
@@ -263,7 +263,9 @@ class Trial:
     ) -> None:
         from glance_ontap_store import backend
 
-        volumes, attacher = backend.parts(self._settings, session)
+        volumes, attacher = backend.parts(
+            self._settings, CinderClient(self._settings, session)
+        )
         # Cinder attaches a sealed image-volume only for reading. Only this check knows
         # of this image, so that it may be unsealed for a moment.
         volumes.service.set_readonly(source.id, False)
@@ -271,6 +273,12 @@ class Trial:
             opened.write_at(offset, mark)
             opened.sync()
         volumes.service.set_readonly(source.id)
+
+    def _attacher(self, session: Any) -> Any:
+        from glance_ontap_store import backend
+
+        service = CinderClient(self._settings, session)
+        return backend.parts(self._settings, service)[1]
 
     def _pool(self, cloud: connection.Connection, volume_id: str) -> str | None:
         """The pool of the image-volume, if the cloud's user may see it."""

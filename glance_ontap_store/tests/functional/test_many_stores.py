@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -138,9 +138,7 @@ def test_stores_of_a_process_share_connections(
     before, since = connections_to(port), time.time()
     for each in made:
         # Of another store, so that each has to ask whose it is.
-        assert not each.is_image_associated_with_store(
-            direct.glance.Context(), volume.id
-        )
+        assert not each.is_image_associated_with_store(Context(), volume.id)
     asked = [
         each
         for each in lab.cinder_requests(since)

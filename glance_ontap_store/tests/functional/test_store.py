@@ -7,7 +7,6 @@ file, and say what to change.
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import gc
 import hashlib
 import os
@@ -18,9 +17,12 @@ import uuid
 from glance_store import exceptions
 import pytest
 
+from glance_ontap_store import backend
 from glance_ontap_store import errors
-from glance_ontap_store.attach.attacher import Attacher
-from glance_ontap_store.requester import Requester
+from glance_ontap_store import identity
+from glance_ontap_store.backend import Backend
+from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.settings import Settings
 from glance_ontap_store.tests.fakes import glance
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.glance import Context
@@ -217,26 +219,20 @@ STEPS = [
 def test_upstream_left_things_behind_when_a_request_failed(
     make: Any, leftovers: Any, step: str, done: bool
 ) -> None:
-    store = make()
-    cinder = break_into(store)
+    made: list[Faulty] = []
+
+    def build(settings: Settings) -> Backend:
+        session = identity.session_for(settings)
+        cinder = Faulty(CinderClient(settings, session))
+        made.append(cinder)
+        return backend.assemble(settings, session, cinder)
+
+    store = make(build=build)
+    (cinder,) = made
     cinder.fail(step, errors.CinderUnreachable(f"{step} was made to fail"), done=done)
     with pytest.raises(exceptions.BackendException, match=f"{step} was made to fail"):
         add(store, Pattern(GIB + 1), 0)
     assert step in cinder.calls
-
-
-def break_into(store: Any) -> Faulty:
-    """Put a `Faulty` between the store and its Cinder."""
-    images, creator = store._backend.images, store._backend.creator_for
-    cinder = Faulty(images._volumes)
-    assert isinstance(images._attacher, Attacher)
-    for part in (images, images._trash, images._attacher):
-        part._volumes = cinder
-    assert creator(Requester()) is cinder.inner
-    store._backend = dataclasses.replace(
-        store._backend, creator_for=lambda _requester: cinder
-    )
-    return cinder
 
 
 def test_upstream_attached_at_the_first_read(
