@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Cinder says about how to reach an attached volume, parsed once."""
+"""Parse the connection information that Cinder gives for an NFS volume."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -7,14 +7,15 @@ import shlex
 from typing import Any
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach.nfs import rules
 
 
 @dataclasses.dataclass(frozen=True)
 class NfsConnection:
     """A file on an NFS export.
 
-    *export* is ``<LIF>:<junction path>``, *name* the file in it, *options* the
-    value of mount's ``-o`` that the operator set in Cinder, or "".
+    *export* is ``<LIF>:<junction path>`` and *name* the file in it. *options* is
+    the value of mount's ``-o`` from the shares file of Cinder, or "".
     """
 
     export: str
@@ -23,14 +24,14 @@ class NfsConnection:
 
 
 def parse(info: Mapping[str, Any]) -> NfsConnection:
-    """Read an attachment's ``connection_info``.
+    """Return the file that an attachment's ``connection_info`` describes.
 
     The format is that of cinder/volume/drivers/nfs.py, initialize_connection:
     ``driver_volume_type``, ``export``, ``name`` and perhaps ``options``, a
     string of mount arguments such as ``-o vers=4.1,lookupcache=pos``.
 
     :raises errors.Misconfigured: the volume's protocol is not supported
-    :raises errors.Broken: Cinder says something that cannot be followed
+    :raises errors.Broken: the export, the file name or an option is not accepted
     """
     protocol = info.get("driver_volume_type")
     if protocol != "nfs":
@@ -39,29 +40,21 @@ def parse(info: Mapping[str, Any]) -> NfsConnection:
             " store supports nfs. Set ontap_volume_type to a type of a NetApp NFS"
             " back end."
         )
-    export, name = info.get("export"), info.get("name")
-    if not _is_export(export) or not _is_file_name(name):
-        raise errors.Broken(
-            f"Cinder's connection information names export {export!r} and file"
-            f" {name!r}, which cannot be mounted and opened."
-        )
-    return NfsConnection(str(export), str(name), _mount_options(info.get("options")))
+    return NfsConnection(
+        rules.check_export(info.get("export")),
+        rules.check_name(info.get("name")),
+        _mount_options(info.get("options")),
+    )
 
 
-def _is_export(export: Any) -> bool:
-    # A leading dash would be an option to mount.
-    return isinstance(export, str) and ":/" in export and not export.startswith("-")
-
-
-def _is_file_name(name: Any) -> bool:
-    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name
-
-
-def _mount_options(text: str | None) -> str:
+def _mount_options(text: object) -> str:
+    """Return the values of all ``-o`` in *text*, joined by commas."""
     bad = errors.Broken(
         f"Cinder's mount options {text!r} are not of the form '-o A,B': change"
-        " nfs_mount_options or the shares file of cinder-volume."
+        " the shares file (nfs_shares_config) of cinder-volume."
     )
+    if not isinstance(text, str | None):
+        raise bad
     try:
         words = shlex.split(text or "")
     except ValueError as error:  # a quote without its other half
@@ -75,4 +68,6 @@ def _mount_options(text: str | None) -> str:
             options.append(word[2:])
         else:
             raise bad
-    return ",".join(options)
+    joined = ",".join(options)
+    rules.mount_options(joined)
+    return joined
