@@ -8,6 +8,7 @@ use it; the lab's services do not.
 import configparser
 import functools
 import os
+import tempfile
 from typing import Any
 from typing import Protocol
 
@@ -81,6 +82,16 @@ def option(store_id: str, name: str) -> str:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(CONFIG)
     return parser[store_id][name]
+
+
+def new_base() -> str:
+    """Return a new base of mounts that Glance's own workers do not use.
+
+    It lies below theirs: the helper that runs as root mounts nowhere else.
+    """
+    configured = option("fv1", "ontap_mount_point_base")
+    os.makedirs(configured, exist_ok=True)
+    return tempfile.mkdtemp(dir=configured)
 
 
 def prepare_privileges(lab: Lab) -> None:

@@ -1,66 +1,231 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three things that need root: mount, umount, and chown of a volume's file.
+"""The three things that need root: mount, unmount, and change a file's owner.
 
-They run in an oslo.privsep daemon with these capabilities and nothing else;
-``etc/glance/rootwrap.d/glance_ontap_store.filters`` lets it start.
+They run in an oslo.privsep daemon, which
+``etc/glance/rootwrap.d/glance_ontap_store.filters`` lets Glance's user start. The
+daemon keeps the capabilities of `context` and drops all others. It does not trust
+the process that calls it:
+
+* A mount point base must be a store's ``ontap_mount_point_base``, or lie below
+  one, in the configuration files that the daemon was started with.
+* Below a base, only the directory named for the export is mounted on and
+  unmounted, never through a symbolic link.
+* The daemon builds the command that it runs itself: NFS, an export in the usual
+  form, options of NFS. mount(8) gets the capabilities that it needs, and can gain
+  no others.
+* Only a regular file on such a mount gets another owner.
+
+This limits mistakes. It does not contain a hostile glance-api: between the check
+and mount(8) such a process can replace the directory with a link, and os-brick's
+own helper, which Glance's user may start too, runs any command as root.
 """
 
+from collections.abc import Iterator
+import contextlib
+import ctypes
 import os
 import shlex
+import stat
 
 from oslo_concurrency import processutils
+from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
+
+from glance_ontap_store import errors
+from glance_ontap_store import opts
+from glance_ontap_store.attach.nfs import mountinfo
+from glance_ontap_store.attach.nfs import rules
+
+# For mount(8) and mount.nfs: to mount, to enter directories of Glance's user, and
+# to use the reserved ports that servers ask for with NFS version 3.
+_MOUNT_NEEDS = frozenset(
+    {
+        capabilities.CAP_SYS_ADMIN,
+        capabilities.CAP_DAC_READ_SEARCH,
+        capabilities.CAP_NET_BIND_SERVICE,
+    }
+)
 
 context = priv_context.PrivContext(
     "glance_ontap_store",
     cfg_section="privsep_ontap",
     pypath=f"{__name__}.context",
-    capabilities=[
-        capabilities.CAP_CHOWN,
-        capabilities.CAP_DAC_READ_SEARCH,
-        capabilities.CAP_SYS_ADMIN,
-    ],
+    capabilities=[capabilities.CAP_CHOWN, *sorted(_MOUNT_NEEDS)],
 )
+
+_BASE = next(
+    option for option in opts.OPTIONS if option.name == "ontap_mount_point_base"
+)
+# The group in which stores share options (glance_store.multi_backend).
+_SHARED = "backend_defaults"
+
+# From <sys/prctl.h> and <sys/mount.h>.
+_PR_SET_NO_NEW_PRIVS = 38
+_UMOUNT_NOFOLLOW = 8
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def init(rootwrap_config: str) -> None:
-    """Say how the daemon is started; it starts at the first call.
+    """Set how the daemon is started; the first call starts it.
 
-    The setting is the process's, shared with upstream's cinder store, which
-    sets the same.
+    The setting is the process's own. Upstream's cinder store shares it, and sets
+    the same.
     """
     priv_context.init(root_helper=shlex.split(root_helper(rootwrap_config)))
 
 
 def root_helper(rootwrap_config: str) -> str:
-    """The command prefix that runs a command as root on a Glance host."""
+    """Return the command prefix that runs a command as root on a Glance host."""
     return f"sudo glance-rootwrap {rootwrap_config}"
 
 
 @context.entrypoint
-def mount(*arguments: str) -> tuple[str, str]:
-    """Run mount(8); its output and error output.
+def mount(base: str, export: str, options: str) -> None:
+    """Mount NFS *export* on its directory below *base*, which must exist.
 
-    :raises processutils.ProcessExecutionError: it failed
+    *options* are separated by commas; nosuid, nodev and noexec are added.
+
+    :raises errors.Broken: an argument is not accepted, or something is mounted
+        there already
+    :raises processutils.ProcessExecutionError: mount(8) failed
     """
-    result: tuple[str, str] = processutils.execute("mount", *arguments)
-    return result
+    rules.check_export(export)
+    wanted = rules.mount_options(options)
+    with _opened_base(base) as (real_base, directory):
+        name = rules.directory_name(export)
+        point = os.path.join(real_base, name)
+        _check_is_directory(name, directory, point)
+        if mountinfo.at(point) is not None:
+            raise errors.Broken(f"Something is mounted on {point} already.")
+        _run("mount", "-t", "nfs", "-o", wanted, "--", export, point)
 
 
 @context.entrypoint
-def unmount(path: str) -> None:
-    """Run umount(8).
+def unmount(base: str, export: str) -> None:
+    """Unmount what is mounted on the directory of *export* below *base*.
 
-    :raises processutils.ProcessExecutionError: it failed, perhaps busy
+    This calls umount(2), which runs no other program. A server of NFS version 3
+    is not told; it uses that for the list of `showmount` alone.
+
+    :raises errors.Broken: an argument is not accepted, or nothing is mounted there
+    :raises OSError: umount(2) failed; EBUSY while files are open there
     """
-    processutils.execute("umount", path)
+    with _opened_base(base) as (real_base, directory):
+        name = rules.directory_name(rules.check_export(export))
+        point = os.path.join(real_base, name)
+        if mountinfo.at(point) is None:
+            raise errors.Broken(f"Nothing is mounted on {point}.")
+        path = f"/proc/self/fd/{directory}/{name}"
+        if _libc.umount2(path.encode(), _UMOUNT_NOFOLLOW):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), point)
 
 
 @context.entrypoint
-def change_owner(path: str, uid: int) -> None:
-    """Give the file to *uid*; symbolic links are not followed.
+def change_owner(base: str, export: str, name: str, uid: int) -> None:
+    """Give the regular file *name* on the mounted *export* to user *uid*.
 
-    :raises OSError: on NFS also where the export squashes root
+    :raises errors.Broken: an argument is not accepted, the export is not mounted,
+        or the name is not that of a regular file
+    :raises OSError: chown(2) failed; EPERM where the export squashes root
     """
-    os.chown(path, uid, -1, follow_symlinks=False)
+    rules.check_name(name)
+    with contextlib.ExitStack() as stack:
+        real_base, directory = stack.enter_context(_opened_base(base))
+        root_name = rules.directory_name(rules.check_export(export))
+        root = stack.enter_context(
+            _descriptor(root_name, os.O_PATH | os.O_DIRECTORY, directory)
+        )
+        found = mountinfo.at(os.path.join(real_base, root_name))
+        if found is None or found.mount_id != mountinfo.id_of(root):
+            raise errors.Broken(f"{export} is not mounted below {base}.")
+        file = stack.enter_context(_descriptor(name, os.O_PATH, root))
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise errors.Broken(f"{name} on {export} is not a regular file.")
+        # fchown(2) refuses a descriptor of O_PATH; this follows to its very file.
+        os.chown(f"/proc/self/fd/{file}", uid, -1)
+
+
+@contextlib.contextmanager
+def _opened_base(base: str) -> Iterator[tuple[str, int]]:
+    """Yield the path of *base* without symbolic links, and a descriptor of it."""
+    real_base = os.path.realpath(base)
+    allowed = {os.path.realpath(name) for name in mount_point_bases()}
+    if not any(
+        os.path.commonpath([real_base, permitted]) == permitted for permitted in allowed
+    ):
+        raise errors.Broken(
+            f"The helper that runs as root does not mount below {base}. It permits the"
+            " ontap_mount_point_base of the stores in its configuration files"
+            f" ({', '.join(_config_files()) or 'none'}):"
+            f" {', '.join(sorted(allowed)) or 'none'}."
+        )
+    with _descriptor(real_base, os.O_PATH | os.O_DIRECTORY) as directory:
+        yield real_base, directory
+
+
+@contextlib.contextmanager
+def _descriptor(path: str, flags: int, directory: int | None = None) -> Iterator[int]:
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _check_is_directory(name: str, directory: int, point: str) -> None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        raise errors.Broken(
+            f"{point} is not a directory, and the store mounts on nothing else."
+            " Remove it."
+        )
+
+
+def mount_point_bases() -> set[str]:
+    """Return the ``ontap_mount_point_base`` of each store in this configuration."""
+    conf = cfg.ConfigOpts()
+    conf(
+        [
+            f"--config-dir={name}"
+            for name in getattr(cfg.CONF, "config_dir", None) or ()
+        ],
+        project="glance",
+        default_config_files=_config_files(),
+    )
+    conf.register_opt(cfg.DictOpt("enabled_backends", default={}))
+    conf.register_opt(_BASE, group=_SHARED)
+    for store_id in _stores(conf):
+        conf.register_opt(_BASE, group=store_id)
+        # A store without its own takes the shared one.
+        conf.set_default(_BASE.name, conf[_SHARED][_BASE.name], group=store_id)
+    return {str(conf[store_id][_BASE.name]) for store_id in _stores(conf)}
+
+
+def _stores(conf: cfg.ConfigOpts) -> list[str]:
+    enabled: dict[str, str] = conf.enabled_backends
+    return [store_id for store_id, kind in enabled.items() if kind == "ontap"]
+
+
+def _config_files() -> list[str]:
+    return list(getattr(cfg.CONF, "config_file", None) or ())
+
+
+def _run(*command: str) -> None:
+    processutils.execute(*command, preexec_fn=_confine)
+
+
+def _confine() -> None:
+    """Limit the new process to the capabilities that mounting needs.
+
+    Without "no new privileges" a program that root executes gets every
+    capability again.
+    """
+    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    _effective, permitted, _inheritable = capabilities.get_caps()
+    kept = _MOUNT_NEEDS.intersection(permitted)
+    capabilities.drop_all_caps_except(kept, kept, [])

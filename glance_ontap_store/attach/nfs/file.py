@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An attached volume, opened: bytes at positions."""
+"""The open file of an NFS volume: bytes at positions."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import errno
 import os
-import stat
 import sys
 
 from glance_ontap_store import errors
+from glance_ontap_store import undo
 from glance_ontap_store import units
-from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.nfs.connection import NfsConnection
 from glance_ontap_store.attach.nfs.mounts import Mount
 from glance_ontap_store.attach.nfs.mounts import Mounts
@@ -33,7 +31,7 @@ class FileDevice:
         self.name = name
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most *length* bytes; fewer only at the end of the file."""
+        """Return *length* bytes, or fewer at the end of the file."""
         data = os.pread(self._fd, length, offset)
         while data and len(data) < length:
             more = os.pread(self._fd, length - len(data), offset + len(data))
@@ -43,9 +41,10 @@ class FileDevice:
         return data
 
     def extent(self, offset: int) -> Extent:
-        """By lseek(2); a file system that cannot tell has no holes.
+        """Return where the hole or the data at *offset* ends, as lseek(2) says.
 
-        The file's position, which all threads share, is of no meaning here.
+        A file system that cannot tell has no holes. Threads share the position that
+        lseek(2) moves, but nothing reads or writes there.
         """
         end = self.length()
         if offset >= end:
@@ -63,7 +62,7 @@ class FileDevice:
             raise
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
-        """All of *data*."""
+        """Write all of *data*, and extend the file if it ends before that."""
         view = memoryview(data)
         while view:
             written = os.pwrite(self._fd, view, offset)
@@ -71,7 +70,7 @@ class FileDevice:
             view = view[written:]
 
     def length(self) -> int:
-        """In bytes."""
+        """Return the file's length in bytes."""
         return os.fstat(self._fd).st_size
 
     def ensure(self, size: int) -> None:
@@ -93,11 +92,11 @@ class FileDevice:
             os.ftruncate(self._fd, length)
 
     def is_blank(self) -> bool:
-        """Whether the file is one hole, as far as the file system tells.
+        """Return whether the file is certainly one hole.
 
-        NFS 4.2 can be asked for data. Older versions, and servers that lack the
-        call, say that all is data; there a file without any used space is a hole.
-        Where both say "data" it may be so, and this is False.
+        With NFS 4.2 the server can say where data is. Older versions, and servers
+        without that call, report the whole file as data; then a file that uses no
+        space is a hole. If both ways report data the answer is False.
         """
         try:
             os.lseek(self._fd, 0, os.SEEK_DATA)
@@ -107,93 +106,84 @@ class FileDevice:
         return os.fstat(self._fd).st_blocks == 0
 
     def sync(self) -> None:
-        """Return when what was written is on the array.
+        """Return when all written data and the length are on the array.
 
-        fdatasync(2) leaves out times alone: the length, and where the blocks lie,
-        are needed to read the data, and so are synced with it.
+        fdatasync(2) leaves out only what reading does not need, such as times.
         """
         os.fdatasync(self._fd)
 
     def forget(self, offset: int, length: int) -> None:
-        """Start to write dirty pages, drop clean ones (Linux, mm/fadvise.c)."""
+        """Start to write dirty pages and drop clean ones (Linux, mm/fadvise.c)."""
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
 
     def holds_qcow2(self) -> bool:
-        """Whether the file begins as a qcow2 file does."""
+        """Return whether the file begins with the qcow2 magic."""
         return self.read_at(0, len(_QCOW2_MAGIC)) == _QCOW2_MAGIC
 
 
 @contextlib.contextmanager
-def opened(
-    nfs: NfsConnection,
-    mounts_: Mounts,
-    mode: str,
-    change_owner: Callable[[str, int], None] = privilege.change_owner,
-) -> Iterator[FileDevice]:
+def opened(nfs: NfsConnection, mounts: Mounts, mode: str) -> Iterator[FileDevice]:
     """Mount the export and open the volume's file, mode ``ro`` or ``rw``.
 
-    :raises errors.Broken: the export or the file is not there
+    :raises errors.Misconfigured: the directory of the mounts cannot be used
+    :raises errors.Broken: the export or the file is not there, or the file is not
+        a regular one
     :raises errors.WriteDenied: this host may not open the file
+    :raises errors.NoSpace: the file's last bytes did not fit, as closing it reports
     """
+    name = f"{nfs.export}/{nfs.name}"
     with contextlib.ExitStack() as stack:
-        mount = mounts_.use(nfs.export, nfs.options)
-        stack.callback(mount.close)
+        mount = mounts.use(nfs.export, nfs.options)
+        undo.always(stack, f"stop using the mount of {nfs.export}", mount.close)
         flags = os.O_RDWR if mode == "rw" else os.O_RDONLY
         try:
-            fd = _open(mount, nfs.name, flags, change_owner, stack)
+            fd = _open(mount, nfs.name, flags, stack)
         except FileNotFoundError as error:
             raise errors.Broken(
                 f"{nfs.export} has no file {nfs.name!r}, although Cinder says that the"
                 " volume is there. Was it moved on the array?"
             ) from error
         except OSError as error:
-            with errors.writing(f"{nfs.name} on {nfs.export}"):
+            with errors.writing(name):
                 raise error
-        stack.callback(os.close, fd)
-        yield FileDevice(fd, f"{nfs.export}/{nfs.name}")
+        undo.always(stack, f"close {name}", lambda: _close(fd, name))
+        yield FileDevice(fd, name)
 
 
-def _open(
-    mount: Mount,
-    name: str,
-    flags: int,
-    change_owner: Callable[[str, int], None],
-    stack: contextlib.ExitStack,
-) -> int:
-    """Open the file; where only Cinder's user may, own it meanwhile.
+def _close(fd: int, name: str) -> None:
+    # NFS may report here that earlier writes failed.
+    with errors.writing(name):
+        os.close(fd)
 
-    Cinder makes files 0660 when ``nas_secure_file_permissions`` is on. If the
-    process dies meanwhile the file stays Glance's, and the volume's next
-    attachment by Glance goes well all the same.
+
+def _open(mount: Mount, name: str, flags: int, stack: contextlib.ExitStack) -> int:
+    """Open the file. If only Cinder's user may, make Glance its owner meanwhile.
+
+    Cinder gives files the mode 0660 when ``nas_secure_file_permissions`` is on. If
+    the process dies meanwhile the file stays Glance's, and Glance can still attach
+    the volume.
     """
     try:
         return mount.open(name, flags)
     except PermissionError:
-        path = os.path.join(mount.path, name)
-        status = os.lstat(path)
-        if status.st_uid == os.geteuid() or not stat.S_ISREG(status.st_mode):
+        owner = mount.owner_of(name)
+        if owner == os.geteuid():
             raise
-        change_owner(path, os.geteuid())
-        stack.push(_giving_back(change_owner, path, status.st_uid))
+        mount.change_owner(name, os.geteuid())
+        undo.always(
+            stack,
+            f"give {name} on {mount.export} back to user {owner}",
+            lambda: _give_back(mount, name, owner),
+        )
         return mount.open(name, flags)
 
 
-def _giving_back(
-    change_owner: Callable[[str, int], None], path: str, uid: int
-) -> Callable[..., None]:
-    """An exit callback whose own failure does not hide an earlier error."""
-
-    def leave(_cls: object, error: BaseException | None, _traceback: object) -> None:
-        try:
-            change_owner(path, uid)
-        except Exception as failed:  # OSError, or what privsep raises
-            text = (
-                f"{path} could not be given back to user {uid}: {failed}. Cinder may"
-                " not be able to use the volume."
-            )
-            if error is None:
-                raise errors.WriteDenied(text) from failed
-            errors.note(error, text)
-
-    return leave
+def _give_back(mount: Mount, name: str, owner: int) -> None:
+    try:
+        mount.change_owner(name, owner)
+    except (OSError, errors.StoreError) as error:
+        raise errors.WriteDenied(
+            f"{name} on {mount.export} could not be given back to user {owner}:"
+            f" {error}. Cinder may not be able to use the volume."
+        ) from error

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts NFS exports with mount(8), as os-brick drives it."""
+"""Mounts NFS exports with os-brick and the helper that runs as root."""
 
+import os
+import stat
 from typing import Any
 
 from os_brick import exception as brick_errors
@@ -9,64 +11,110 @@ from oslo_concurrency import processutils
 
 from glance_ontap_store import errors
 from glance_ontap_store.attach import privilege
+from glance_ontap_store.attach.nfs import mountinfo
+from glance_ontap_store.attach.nfs import rules
 
 
 class NfsMounter:
-    """`mounts.Mounter` with mount(8), as os-brick drives it.
+    """`mounts.Mounter` over the kernel.
 
-    os-brick asks for NFS 4.2, then 4.1, then whatever the host negotiates,
-    unless the options name a version.
+    os-brick asks for NFS 4.2, then 4.1, then for the version that the host
+    negotiates, unless the options name a version. The helper that runs as root
+    builds the command, so that it need not trust this process.
     """
-
-    # The export holds volumes' data, which nobody may run or use as a device.
-    _ALWAYS = "nosuid,nodev,noexec"
 
     def __init__(self, base: str) -> None:
         self._base = base
 
     def mount_point(self, export: str) -> str:
-        """The directory under *base* for *export*, the same in every process."""
-        point: str = self._client("").get_mount_point(export)
-        return point
+        """Return the directory under the base for *export*."""
+        return rules.mount_point(self._base, export)
+
+    def filesystem(self, export: str) -> str | None:
+        """Return which file system is mounted for *export*, in words; or None."""
+        # The kernel lists mount points without symbolic links.
+        point = rules.mount_point(os.path.realpath(self._base), export)
+        found = mountinfo.at(point)
+        return found.identity if found else None
 
     def mount(self, export: str, options: str) -> None:
-        """
+        """Create the mount point if it is missing, and mount.
+
         :raises errors.Broken: it cannot be mounted
         """
+        self._refuse_what_is_no_directory(self.mount_point(export))
+        client = remotefs.RemoteFsClient(
+            "nfs",
+            "",
+            execute=self._execute,
+            nfs_mount_point_base=self._base,
+            nfs_mount_options=options,
+        )
         try:
-            self._client(options).mount(export)
+            client.mount(export)
         except (brick_errors.BrickException, processutils.ProcessExecutionError) as e:
-            # os-brick makes one of everything, a helper that did not start too.
+            # os-brick raises these two for a helper that does not start as well.
             raise errors.Broken(
                 f"{export} cannot be mounted: {e}. Check the export policy of the"
                 " FlexVol for this host, the network to the LIF, the package that has"
                 " mount.nfs, and glance_ontap_store.filters in rootwrap's filters_path."
             ) from e
 
+    @staticmethod
+    def _refuse_what_is_no_directory(point: str) -> None:
+        try:
+            status = os.lstat(point)
+        except OSError:
+            return  # os-brick makes the directory, or says why it cannot
+        if not stat.S_ISDIR(status.st_mode):
+            raise errors.Broken(
+                f"{point} is not a directory (perhaps a symbolic link), and the store"
+                " mounts on nothing else. Remove it."
+            )
+
     def unmount(self, export: str) -> None:
-        """
-        :raises errors.Broken: it cannot be unmounted
+        """Unmount *export*.
+
+        :raises errors.Broken: it cannot be unmounted, busy for instance
         """
         try:
-            privilege.unmount(self.mount_point(export))
+            privilege.unmount(self._base, export)
         except Exception as error:
             raise errors.Broken(f"{export} cannot be unmounted: {error}") from error
 
-    def _client(self, options: str) -> remotefs.RemoteFsClient:
-        return remotefs.RemoteFsClient(
-            "nfs",
-            "",
-            execute=_execute,
-            nfs_mount_point_base=self._base,
-            nfs_mount_options=",".join(filter(None, [self._ALWAYS, options])),
-        )
+    def open_root(self, export: str) -> int:
+        """Return a descriptor of the mounted directory.
 
+        :raises OSError: as open(2); ESTALE or EIO if the server is gone
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(self.mount_point(export), flags)
 
-def _execute(*command: str, run_as_root: bool = False, **kwargs: Any) -> Any:
-    """What os-brick's client runs: as root only mount(8), in our own daemon."""
-    kwargs.pop("root_helper", None)
-    if not run_as_root:
-        return processutils.execute(*command, **kwargs)
-    if command[0] != "mount":
-        raise AssertionError(f"os-brick wants to run {command[0]!r} as root")
-    return privilege.mount(*command[1:])
+    def change_owner(self, export: str, name: str, uid: int) -> None:
+        """Give file *name* on *export* to user *uid*.
+
+        :raises OSError: it was denied; EPERM where the export squashes root
+        :raises errors.Broken: the file is not a regular one, or the helper failed
+        """
+        try:
+            privilege.change_owner(self._base, export, name, uid)
+        except (OSError, errors.StoreError):
+            raise
+        except Exception as error:
+            raise errors.Broken(
+                f"The owner of {name} on {export} cannot be changed: {error}"
+            ) from error
+
+    def _execute(self, *command: str, run_as_root: bool = False, **kwargs: Any) -> Any:
+        """Run a command of os-brick's client: as root only mount(8), by our helper."""
+        kwargs.pop("root_helper", None)
+        if not run_as_root:
+            return processutils.execute(*command, **kwargs)
+        match command:
+            case ("mount", "-t", "nfs", "-o", options, export, point) if (
+                point == self.mount_point(export)
+            ):
+                privilege.mount(self._base, export, options)
+                return "", ""
+            case _:
+                raise AssertionError(f"os-brick wants to run {command} as root")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every `attach.nfs.mounts.Mounter` does, and `Mounts` over any of them."""
+"""The behaviour of every `attach.nfs.mounts.Mounter`, and of `Mounts` over them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -15,7 +15,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.attach.nfs.mounts import Mounter
 from glance_ontap_store.attach.nfs.mounts import Mounts
 
-# Run in another process: uses an export, says so, and lets go when told.
+# Runs in another process: uses an export, says so, and stops using it when told.
 _OTHER_PROCESS = """
 import sys
 from glance_ontap_store.attach.nfs import mounts
@@ -30,16 +30,16 @@ print("closed", flush=True)
 
 
 class _Place:
-    """Where the tests mount, and how to see what is mounted."""
+    """The place where the tests mount, and the way to see what is mounted."""
 
     @pytest.fixture
     def base(self) -> str:
-        """An absolute path; nothing need be there yet."""
+        """Return an absolute path, which need not exist yet."""
         raise NotImplementedError
 
     @pytest.fixture
     def export(self) -> str:
-        """An export that can be mounted and written to."""
+        """Return an export that can be mounted and written to."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -51,12 +51,12 @@ class _Place:
         raise NotImplementedError
 
     def is_mounted(self, mounter: Mounter, export: str) -> bool:
-        """As the kernel, or what stands for it, sees it."""
+        """Return what the kernel says, or what stands for it."""
         raise NotImplementedError
 
 
 class MounterContract(_Place):
-    def test_mounted_and_unmounted(self, mounter, export):
+    def test_an_export_is_mounted_and_unmounted(self, mounter, export):
         assert not self.is_mounted(mounter, export)
         mounter.mount(export, "")
         assert self.is_mounted(mounter, export)
@@ -76,10 +76,30 @@ class MounterContract(_Place):
         try:
             device = os.stat(mounter.mount_point(export)).st_dev
             assert device != os.stat(base).st_dev
+            root = mounter.open_root(export)
+            assert os.fstat(root).st_dev == device
+            os.close(root)
         finally:
             mounter.unmount(export)
 
-    def test_what_was_written_is_there_after_a_remount(self, mounter, export):
+    def test_the_file_system_is_known_while_it_is_mounted(
+        self, mounter, export, other_export
+    ):
+        assert mounter.filesystem(export) is None
+        mounter.mount(export, "")
+        first = mounter.filesystem(export)
+        mounter.mount(other_export, "")
+        other = mounter.filesystem(other_export)
+        mounter.unmount(export)
+        assert mounter.filesystem(export) is None
+        mounter.mount(export, "")
+        again = mounter.filesystem(export)
+        mounter.unmount(export)
+        mounter.unmount(other_export)
+        assert first
+        assert first == again != other
+
+    def test_written_bytes_are_there_after_a_remount(self, mounter, export):
         path = os.path.join(mounter.mount_point(export), "contract")
         mounter.mount(export, "")
         with open(path, "wb") as file:
@@ -94,7 +114,7 @@ class MounterContract(_Place):
         finally:
             mounter.unmount(export)
 
-    def test_a_left_over_directory_does_not_block(self, mounter, export):
+    def test_a_left_over_directory_is_mounted_on(self, mounter, export):
         os.makedirs(mounter.mount_point(export))
         mounter.mount(export, "")
         assert self.is_mounted(mounter, export)
@@ -112,7 +132,7 @@ class MounterContract(_Place):
 
 class MountsContract(_Place):
     # Python source for another process: imports, and an expression for a mounter
-    # that mounts the same exports at the same place.
+    # that mounts the same exports in the same place.
     other_imports = ""
 
     def other_mounter(self, base: str) -> str:
@@ -124,7 +144,7 @@ class MountsContract(_Place):
 
     @contextlib.contextmanager
     def other_process(self, base: str, export: str) -> Iterator[subprocess.Popen]:
-        """Another worker, which uses *export* until it is told to let go."""
+        """Yield another worker, which uses *export* until it is told to stop."""
         source = _OTHER_PROCESS.format(
             imports=self.other_imports,
             base=base,
@@ -149,14 +169,14 @@ class MountsContract(_Place):
         process.stdin.flush()
         assert process.stdout.readline() == "closed\n"
 
-    def test_mounted_while_used(self, mounts, mounter, export):
+    def test_an_export_is_mounted_while_it_is_used(self, mounts, mounter, export):
         mount = mounts.use(export, "")
         assert self.is_mounted(mounter, export)
         assert os.stat(mount.path).st_dev == mount.device
         mount.close()
         assert not self.is_mounted(mounter, export)
 
-    def test_closing_twice_lets_go_once(self, mounts, mounter, export):
+    def test_closing_twice_releases_once(self, mounts, mounter, export):
         first, second = mounts.use(export, ""), mounts.use(export, "")
         first.close()
         first.close()
@@ -172,16 +192,14 @@ class MountsContract(_Place):
         second.close()
         assert not self.is_mounted(mounter, export)
 
-    def test_used_again_after_the_last_let_go(self, mounts, mounter, export):
+    def test_an_unmounted_export_can_be_used_again(self, mounts, mounter, export):
         for _time in range(3):
             mounts.use(export, "").close()
         with contextlib.closing(mounts.use(export, "")):
             assert self.is_mounted(mounter, export)
         assert not self.is_mounted(mounter, export)
 
-    def test_exports_do_not_touch_each_other(
-        self, mounts, mounter, export, other_export
-    ):
+    def test_exports_are_independent(self, mounts, mounter, export, other_export):
         first, second = mounts.use(export, ""), mounts.use(other_export, "")
         assert first.path != second.path
         first.close()
@@ -198,7 +216,7 @@ class MountsContract(_Place):
             os.close(fd)
             os.unlink(os.path.join(mount.path, "contract"))
 
-    def test_a_file_that_is_not_there_is_not_created(self, mounts, export):
+    def test_a_missing_file_is_not_created(self, mounts, export):
         with contextlib.closing(mounts.use(export, "")) as mount:
             with pytest.raises(FileNotFoundError):
                 mount.open("contract", os.O_RDWR)
@@ -210,13 +228,13 @@ class MountsContract(_Place):
             link = os.path.join(mount.path, "contract")
             os.symlink(tmp_path / "secret", link)
             try:
-                with pytest.raises(OSError, match="symbolic links"):
+                with pytest.raises(errors.Broken, match="is a symbolic link"):
                     mount.open("contract", os.O_RDONLY)
             finally:
                 os.unlink(link)
 
     @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR])
-    def test_nothing_is_opened_after_an_unmount_behind_the_back(
+    def test_nothing_is_opened_after_an_unmount_by_others(
         self, mounts, mounter, export, flags
     ):
         mount = mounts.use(export, "")
@@ -229,7 +247,7 @@ class MountsContract(_Place):
         mount.close()
         os.unlink(stray)
 
-    def test_a_file_that_is_missing_since_then_is_not_told_as_missing(
+    def test_a_file_missing_after_an_unmount_is_not_called_missing(
         self, mounts, mounter, export
     ):
         """Else the operator would look for it on the array."""
@@ -239,7 +257,7 @@ class MountsContract(_Place):
             mount.open("contract", os.O_RDONLY)
         mount.close()
 
-    def test_mounted_again_after_an_unmount_behind_the_back(
+    def test_an_export_unmounted_by_others_is_mounted_again(
         self, mounts, mounter, export
     ):
         first = mounts.use(export, "")
@@ -251,7 +269,7 @@ class MountsContract(_Place):
         second.close()
         assert not self.is_mounted(mounter, export)
 
-    def test_upstream_left_over_directory_does_not_block_the_mount(
+    def test_upstream_left_over_directory_is_mounted_on(
         self, mounts, mounter, base, export
     ):
         os.makedirs(mounter.mount_point(export))
@@ -259,7 +277,7 @@ class MountsContract(_Place):
             assert self.is_mounted(mounter, export)
 
     def test_threads_share_the_mount(self, mounts, mounter, export):
-        """Nobody is ever without a mount that it uses."""
+        """A mount stays as long as one thread uses it."""
         threads, rounds = 8, 5
         together = threading.Barrier(threads)
         unmounted: list[int] = []
@@ -292,7 +310,7 @@ class MountsContract(_Place):
             self.let_go(other)
             assert not self.is_mounted(mounter, export)
 
-    def test_this_process_keeps_the_mount_for_itself(
+    def test_this_process_keeps_the_mount_of_another(
         self, mounts, mounter, base, export
     ):
         with self.other_process(base, export) as other:
@@ -302,9 +320,7 @@ class MountsContract(_Place):
         mount.close()
         assert not self.is_mounted(mounter, export)
 
-    def test_upstream_worker_start_leaves_what_a_sibling_uses(
-        self, mounts, mounter, base, export
-    ):
+    def test_upstream_the_mount_of_a_sibling_stays(self, mounts, mounter, base, export):
         with self.other_process(base, export) as other:
             assert mounts.unmount_unused() == []
             assert self.is_mounted(mounter, export)
@@ -319,7 +335,7 @@ class MountsContract(_Place):
             mount.close()
             assert not self.is_mounted(mounter, export)
 
-    def test_what_a_killed_process_left_is_unmounted_at_start(
+    def test_the_mount_of_a_killed_process_is_unmounted(
         self, mounts, mounter, base, export
     ):
         with self.other_process(base, export) as other:
@@ -330,5 +346,17 @@ class MountsContract(_Place):
         assert not self.is_mounted(mounter, export)
         assert mounts.unmount_unused() == []
 
-    def test_nothing_is_unmounted_before_anything_was_mounted(self, mounts, base):
+    def test_the_first_use_unmounts_what_a_killed_process_left(
+        self, mounts, mounter, base, export, other_export
+    ):
+        with self.other_process(base, export) as other:
+            other.send_signal(signal.SIGKILL)
+            other.wait()
+        assert self.is_mounted(mounter, export)
+        with contextlib.closing(mounts.use(other_export, "")):
+            mounts.cleaning.join()
+            assert not self.is_mounted(mounter, export)
+            assert self.is_mounted(mounter, other_export)
+
+    def test_without_any_mount_nothing_is_unmounted(self, mounts, base):
         assert mounts.unmount_unused() == []

@@ -52,8 +52,24 @@ class FakeMounter:
         os.unlink(point)
         os.rename(_hidden(point), point)
 
+    def filesystem(self, export: str) -> str | None:
+        point = self.mount_point(export)
+        if not os.path.islink(point):
+            return None
+        target = os.readlink(point)
+        # A link to itself stands for a server that does not answer.
+        if target in (point, self._exports.directory(export)):
+            return f"fake {export}"
+        return f"fake {target}"
+
+    def open_root(self, export: str) -> int:
+        return os.open(self.mount_point(export), os.O_RDONLY | os.O_DIRECTORY)
+
+    def change_owner(self, export: str, name: str, uid: int) -> None:
+        os.chown(os.path.join(self.mount_point(export), name), uid, -1)
+
     def mounted(self) -> set[str]:
-        """The mount points that are mounted now, by whatever process."""
+        """Return the mount points that any process has mounted."""
         base = pathlib.Path(self._base)
         if not base.is_dir():
             return set()

@@ -36,9 +36,9 @@ from lab.polling import wait_until
 
 
 @pytest.fixture
-def base(tmp_path: Any) -> str:
+def base() -> str:
     """A base of mounts that no other test uses."""
-    return str(tmp_path / "mounts")
+    return stores.new_base()
 
 
 @pytest.mark.shared
@@ -138,8 +138,8 @@ class _Exports:
     """The lab's exports, mounted by os-brick and the helper that runs as root."""
 
     @pytest.fixture
-    def base(self, tmp_path: Any) -> str:
-        return str(tmp_path / "mounts")
+    def base(self) -> str:
+        return stores.new_base()
 
     @pytest.fixture
     def export(self) -> str:

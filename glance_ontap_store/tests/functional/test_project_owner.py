@@ -39,8 +39,8 @@ __all__ = ["operator", "other"]
 
 
 @pytest.fixture
-def base(tmp_path: Any) -> str:
-    return str(tmp_path / "mounts")
+def base() -> str:
+    return stores.new_base()
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_none_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
     assert TOKEN.findall(found["logs/glance.log"]) == []
 
 
-def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> None:
+def test_none_in_the_text_of_an_error(lab: Any, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     context = direct.context("alice")
     for options in (
@@ -113,7 +113,9 @@ def test_none_in_the_text_of_an_error(lab: Any, tmp_path: Any, caplog: Any) -> N
         {"endpoint_template": "http://127.0.0.1:1/%(project_id)s"},
         {"volume_type": "no-such-type"},
     ):
-        store = stores.make_store(lab, "own", mount_point_base=str(tmp_path), **options)
+        store = stores.make_store(
+            lab, "own", mount_point_base=stores.new_base(), **options
+        )
         with pytest.raises(Exception) as caught:
             store.add(str(uuid.uuid4()), Pattern(1), 1, "sha512", context=context)
         texts = []
@@ -138,9 +140,7 @@ def test_what_is_looked_for_would_be_found(lab: Any) -> None:
     assert len(known) >= len(STORES) + len(users) + 3
 
 
-def test_no_secret_of_an_application_credential(
-    lab: Any, tmp_path: Any, caplog: Any
-) -> None:
+def test_no_secret_of_an_application_credential(lab: Any, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     owner = direct.owner("fv1")
     user_id = owner.current_user_id
@@ -151,7 +151,7 @@ def test_no_secret_of_an_application_credential(
     try:
         store = stores.make_store(
             lab,
-            mount_point_base=str(tmp_path),
+            mount_point_base=stores.new_base(),
             store_user_name=None,
             store_password=None,
             store_project_name=None,

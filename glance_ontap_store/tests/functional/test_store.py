@@ -41,9 +41,9 @@ ACME = Context(project_id="acme")
 
 
 @pytest.fixture
-def base(lab: Any, tmp_path: Any) -> str:
+def base(lab: Any) -> str:
     """A base of mounts that Glance's own workers do not use."""
-    return str(tmp_path / "mounts")
+    return stores.new_base()
 
 
 @pytest.fixture

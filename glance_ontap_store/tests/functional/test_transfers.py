@@ -125,9 +125,9 @@ def test_an_upload_leaves_the_page_cache_to_others(
 
 
 @pytest.fixture
-def store(lab: Any, tmp_path: Any) -> Any:
+def store(lab: Any) -> Any:
     """Store fv1 in this process, with its token and Cinder's endpoint in hand."""
-    made = stores.make_store(lab, mount_point_base=str(tmp_path / "mounts"))
+    made = stores.make_store(lab, mount_point_base=stores.new_base())
     with pytest.raises(exceptions.NotFound):
         made.get_size(direct.at("fv1", "00000000-0000-4000-8000-000000000000"))
     return made

@@ -44,6 +44,7 @@ ONLY_IMPORTERS = {
     "oslo_config": {
         "opts",
         "attach.brick",
+        "attach.privilege",
         "survey.configuration",
         "survey.process_setup",
     },

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
 import os
+import socket
+import stat
 import types
 
 import pytest
@@ -30,7 +32,7 @@ class TestFileDevice(DeviceContract):
         device.write_at(5, b"abcdefgh")
         assert device.read_at(5, 100) == b"abcdefgh"
 
-    def test_a_read_that_brings_a_part_only_goes_on(self, device, monkeypatch):
+    def test_a_short_read_is_continued(self, device, monkeypatch):
         whole = os.pread
         device.write_at(0, b"abcdefgh")
         monkeypatch.setattr(os, "pread", lambda fd, n, at: whole(fd, min(3, n), at))
@@ -39,9 +41,7 @@ class TestFileDevice(DeviceContract):
         assert device.read_at(8, 100) == b""
 
     @pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
-    def test_a_file_system_that_knows_no_holes_has_none(
-        self, device, monkeypatch, code
-    ):
+    def test_a_file_system_without_holes_reports_none(self, device, monkeypatch, code):
         def refused(*_args):
             raise OSError(code, os.strerror(code))
 
@@ -51,7 +51,7 @@ class TestFileDevice(DeviceContract):
         assert not extent.is_hole
         assert extent.end >= 1_000_000
 
-    def test_another_error_of_the_file_system_is_one(self, device, monkeypatch):
+    def test_another_error_of_the_file_system_is_raised(self, device, monkeypatch):
         def broken(*_args):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -75,12 +75,12 @@ class TestFileDevice(DeviceContract):
             patched.setattr(os, "fstat", lambda fd: status)
             assert device.is_blank() is (not blocks)
 
-    def test_a_file_of_zeros_that_were_written_is_not_known_to_be_blank(self, device):
+    def test_a_file_of_written_zeros_is_not_blank(self, device):
         device.write_at(0, bytes(1_000_000))
         device.sync()
         assert not device.is_blank()
 
-    def test_advice_is_never_an_error(self, device, monkeypatch):
+    def test_refused_advice_is_not_an_error(self, device, monkeypatch):
         def refused(*_args):
             raise OSError(errno.EINVAL, "no")
 
@@ -91,7 +91,7 @@ class TestFileDevice(DeviceContract):
         ("begin", "is_qcow2"),
         [(b"QFI\xfb\0\0\0\3", True), (b"QFI", False), (b"", False), (b"\0" * 8, False)],
     )
-    def test_qcow2_is_told_by_its_first_bytes(self, device, begin, is_qcow2):
+    def test_qcow2_is_recognised_by_its_first_bytes(self, device, begin, is_qcow2):
         device.write_at(0, begin)
         assert device.holds_qcow2() is is_qcow2
 
@@ -106,7 +106,7 @@ def path(cloud):
 
 
 class TestOpened:
-    def test_mounted_while_it_is_open(self, cloud, path):
+    def test_the_export_is_mounted_while_the_file_is_open(self, cloud, path):
         with nfs_file.opened(NFS, cloud.mounts, "ro") as opened:
             assert opened.read_at(0, 100) == b"content"
             assert len(cloud.mounter.mounted()) == 1
@@ -117,7 +117,7 @@ class TestOpened:
         with nfs_file.opened(NFS, cloud.mounts, "ro"):
             assert cloud.mounter.options[EXPORT] == "vers=4.1"
 
-    def test_written(self, cloud, path):
+    def test_written_bytes_are_in_the_file(self, cloud, path):
         with nfs_file.opened(NFS, cloud.mounts, "rw") as opened:
             opened.write_at(0, b"CON")
         with open(path, "rb") as file:
@@ -129,7 +129,7 @@ class TestOpened:
                 opened.write_at(0, b"x")
 
     @pytest.mark.parametrize("mode", ["ro", "rw"])
-    def test_a_missing_file_is_not_made(self, cloud, mode):
+    def test_a_missing_file_is_not_created(self, cloud, mode):
         with pytest.raises(errors.Broken, match="has no file 'volume-7'"):
             with nfs_file.opened(NFS, cloud.mounts, mode):
                 pass
@@ -144,40 +144,171 @@ class TestOpened:
         assert not cloud.mounter.mounted()
 
 
-class Owner:
-    """Who may open the file: nobody but its owner, as on an export with 0660.
+class TestSpecialFiles:
+    """The FlexVol is shared: anything may be placed there under a volume's name."""
 
-    The tests may run as root, whom nothing is denied: the kernel's answer is
-    given here, everything else is real.
+    @pytest.fixture
+    def place(self, cloud):
+        return os.path.join(cloud.mounter.directory(EXPORT), "volume-7")
+
+    def refused(self, cloud, mode, match):
+        with pytest.raises(errors.Broken, match=match):
+            with nfs_file.opened(NFS, cloud.mounts, mode):
+                pass
+        assert not cloud.mounter.mounted()
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_fifo_does_not_hang(self, cloud, place, mode):
+        os.mkfifo(place)
+        self.refused(cloud, mode, "'volume-7' on .* is a FIFO and not a regular file")
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_directory_is_refused(self, cloud, place, mode):
+        os.mkdir(place)
+        self.refused(cloud, mode, "is a directory")
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_socket_is_refused(self, cloud, place, mode, monkeypatch):
+        # Relative, because the path of a socket must be short.
+        monkeypatch.chdir(os.path.dirname(place))
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind("volume-7")
+            self.refused(cloud, mode, "is a socket")
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_symbolic_link_is_refused(self, cloud, place, mode, tmp_path):
+        (tmp_path / "secret").write_text("of the host")
+        os.symlink(tmp_path / "secret", place)
+        self.refused(cloud, mode, "is a symbolic link")
+
+    @pytest.mark.parametrize("mode", ["ro", "rw"])
+    def test_a_character_device_is_refused(self, cloud, place, mode):
+        """It would be read as endless zeros, and served as an image."""
+        try:
+            os.mknod(place, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+        except PermissionError:
+            pytest.skip("only root can make a device")
+        self.refused(cloud, mode, "is a character device")
+
+    def test_a_fifo_that_appears_after_the_look_is_refused(
+        self, cloud, path, monkeypatch
+    ):
+        real_open = os.open
+
+        def swapping(name, *args, **kwargs):
+            if name == "volume-7":
+                os.unlink(path)
+                os.mkfifo(path)
+            return real_open(name, *args, **kwargs)
+
+        monkeypatch.setattr(os, "open", swapping)
+        before = len(os.listdir("/proc/self/fd"))
+        self.refused(cloud, "ro", "is a FIFO")
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class TestReleases:
+    """NFS can report an error of delayed writes again when the file is closed."""
+
+    @pytest.fixture
+    def close_fails(self, monkeypatch, path):
+        real_close = os.close
+
+        def close(fd):
+            is_the_file = os.readlink(f"/proc/self/fd/{fd}").endswith("volume-7")
+            real_close(fd)
+            if is_the_file:
+                raise FULL
+
+        monkeypatch.setattr(os, "close", close)
+
+    def test_an_error_of_close_does_not_replace_the_earlier_one(
+        self, cloud, close_fails
+    ):
+        with pytest.raises(errors.WrongLength, match="first") as caught:
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                raise errors.WrongLength("first")
+        assert os.strerror(errno.ENOSPC) in errors.describe(caught.value)
+        assert not cloud.mounter.mounted()
+
+    def test_an_error_of_close_alone_is_an_error_of_ours(self, cloud, close_fails):
+        with pytest.raises(errors.NoSpace, match=r"fv1/volume-7"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                pass
+        assert not cloud.mounter.mounted()
+
+    @pytest.fixture
+    def lock_fails(self, cloud):
+        """The directory of the lock files becomes unusable while the file is open."""
+
+        def fail():
+            locks = os.path.join(cloud.base, ".locks")
+            os.rename(locks, f"{locks}.away")
+            with open(locks, "w"):
+                pass
+
+        return fail
+
+    def test_an_unmount_that_fails_does_not_replace_the_earlier_error(
+        self, cloud, path, lock_fails
+    ):
+        with pytest.raises(errors.WrongLength, match="first") as caught:
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                lock_fails()
+                raise errors.WrongLength("first")
+        assert "ontap_mount_point_base" in errors.describe(caught.value)
+
+    def test_an_unmount_that_fails_alone_is_an_error_of_ours(
+        self, cloud, path, lock_fails
+    ):
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(errors.Misconfigured, match="ontap_mount_point_base"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                lock_fails()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Owner:
+    """Lets only the file's owner open it, as an export with files of mode 0660.
+
+    The tests may run as root, which may open anything. So the kernel's answer is
+    made up here; everything else is real.
     """
 
-    def __init__(self, monkeypatch, path, uid):
+    def __init__(self, monkeypatch, mounter, uid):
         self.uid = uid
         self.changes = []
         self.error = None
-        real_open, real_lstat = os.open, os.lstat
+        self.works = True
+        real_open, real_stat = os.open, os.stat
 
         def open_(name, flags, *args, **kwargs):
             if name == "volume-7" and self.uid != os.geteuid():
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return real_open(name, flags, *args, **kwargs)
 
-        def lstat(name, **kwargs):
-            found = real_lstat(name, **kwargs)
-            if str(name).endswith("volume-7"):
+        def stat_(name, **kwargs):
+            found = real_stat(name, **kwargs)
+            if name == "volume-7":
                 values = list(found)
                 values[4] = self.uid
-                return os.stat_result(values)
+                return os.stat_result(values, {"st_dev": found.st_dev})
             return found
 
         monkeypatch.setattr(os, "open", open_)
-        monkeypatch.setattr(os, "lstat", lstat)
+        monkeypatch.setattr(os, "stat", stat_)
+        monkeypatch.setattr(mounter, "change_owner", self.change)
 
-    def change(self, path, uid):
+    def change(self, export, name, uid):
+        assert (export, name) == (EXPORT, "volume-7")
         self.changes.append(uid)
         if self.error and len(self.changes) >= self.error[0]:
             raise self.error[1]
-        self.uid = uid
+        if self.works:
+            self.uid = uid
 
 
 CINDER = 64061
@@ -186,66 +317,61 @@ DENIED = PermissionError(errno.EPERM, "squashed")
 
 class TestPermissions:
     @pytest.fixture
-    def owner(self, monkeypatch, path):
-        return Owner(monkeypatch, path, CINDER)
+    def owner(self, monkeypatch, cloud, path):
+        return Owner(monkeypatch, cloud.mounter, CINDER)
 
-    def test_cinders_file_is_ours_meanwhile(self, cloud, owner):
-        with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change) as opened:
+    def test_cinders_file_is_ours_while_it_is_open(self, cloud, owner):
+        with nfs_file.opened(NFS, cloud.mounts, "rw") as opened:
             assert owner.uid == os.geteuid()
             opened.write_at(0, b"CON")
         assert owner.uid == CINDER
 
-    def test_given_back_after_an_error(self, cloud, owner):
-        with pytest.raises(KeyError):
-            with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
-                raise KeyError
+    def test_the_file_is_given_back_after_an_error(self, cloud, owner):
+        with pytest.raises(KeyError), nfs_file.opened(NFS, cloud.mounts, "rw"):
+            raise KeyError
         assert owner.uid == CINDER
 
-    def test_a_file_that_may_be_opened_is_left_alone(self, cloud, owner):
+    def test_a_file_that_may_be_opened_keeps_its_owner(self, cloud, owner):
         owner.uid = os.geteuid()
-        with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
+        with nfs_file.opened(NFS, cloud.mounts, "rw"):
             pass
         assert owner.changes == []
 
-    def test_root_is_squashed(self, cloud, owner):
+    def test_a_squashed_root_names_cinders_options(self, cloud, owner):
         owner.error = (1, DENIED)
         with pytest.raises(errors.WriteDenied, match="nas_secure_file_permissions"):
-            with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 pass
         assert not cloud.mounter.mounted()
 
-    def test_still_denied_after_the_change(self, cloud, owner, monkeypatch):
+    def test_a_file_still_denied_is_given_back(self, cloud, owner, monkeypatch):
         monkeypatch.setattr(os, "geteuid", lambda: 4242)
-
-        def change(path, uid):
-            owner.changes.append(uid)
-
+        owner.works = False
         with pytest.raises(errors.WriteDenied):
-            with nfs_file.opened(NFS, cloud.mounts, "rw", change):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 pass
         assert owner.changes == [4242, CINDER]
 
-    def test_giving_back_fails_after_an_error(self, cloud, owner):
+    def test_giving_back_does_not_replace_the_earlier_error(self, cloud, owner):
         owner.error = (2, DENIED)
         with pytest.raises(KeyError) as caught:
-            with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 raise KeyError("first")
         assert "squashed" in errors.describe(caught.value)
         assert not cloud.mounter.mounted()
 
-    def test_giving_back_fails_after_all_went_well(self, cloud, owner):
-        """What was written is there; but the operator must hear of the owner."""
+    def test_giving_back_that_fails_alone_is_reported(self, cloud, owner):
+        """The image is written, but Cinder may not be able to use the volume."""
         owner.error = (2, DENIED)
-        with pytest.raises(errors.StoreError, match="squashed"):
-            with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
+        with pytest.raises(errors.WriteDenied, match="squashed"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 pass
         assert not cloud.mounter.mounted()
 
-    def test_a_link_is_not_given_to_anybody(self, cloud, path, monkeypatch):
+    def test_a_symbolic_link_keeps_its_owner(self, cloud, owner, path):
         os.unlink(path)
         os.symlink("/etc/shadow", path)
-        owner = Owner(monkeypatch, path, CINDER)
-        with pytest.raises(errors.StoreError):
-            with nfs_file.opened(NFS, cloud.mounts, "rw", owner.change):
+        with pytest.raises(errors.Broken, match="symbolic link"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 pass
         assert owner.changes == []

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts that go wrong; what goes well is in `conformance.mounts`."""
+"""Mounts that go wrong. The behaviour without faults is in `conformance.mounts`."""
 
+import contextlib
+import errno
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -11,18 +14,19 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.attach.nfs import mounts
+from glance_ontap_store.attach.nfs.lockfiles import LockFiles
 
 EXPORT = "192.0.2.1:/fv1"
 
 
 def kill(path):
-    """Let what is mounted there not answer any more."""
+    """Make the file system that is mounted there stop answering."""
     os.unlink(path)
     os.symlink(path, path)
 
 
 class TestGoingWrong:
-    def test_mount_fails(self, cloud):
+    def test_a_failed_mount_can_be_tried_again(self, cloud):
         cloud.mounter.refuses = True
         with pytest.raises(errors.Broken, match="access denied"):
             cloud.mounts.use(EXPORT, "")
@@ -30,7 +34,7 @@ class TestGoingWrong:
         cloud.mounts.use(EXPORT, "").close()
         assert not cloud.mounter.mounted()
 
-    def test_mount_says_that_it_did_what_it_did_not(self, cloud):
+    def test_a_mount_that_did_not_happen_is_noticed(self, cloud):
         """Then an image would be written to the host's own disk."""
         cloud.mounter.lies = True
         with pytest.raises(errors.Broken, match="is not mounted"):
@@ -44,7 +48,7 @@ class TestGoingWrong:
                 cloud.mounts.use(EXPORT, "")
         assert len(os.listdir("/proc/self/fd")) == before
 
-    def test_what_cannot_be_unmounted_is_used_again(self, cloud, caplog):
+    def test_an_export_that_stays_mounted_is_used_again(self, cloud, caplog):
         cloud.mounter.keeps = True
         cloud.mounts.use(EXPORT, "").close()
         assert cloud.mounter.mounted()
@@ -53,31 +57,31 @@ class TestGoingWrong:
         cloud.mounts.use(EXPORT, "").close()
         assert not cloud.mounter.mounted()
 
-    def test_what_cannot_be_unmounted_is_not_told_as_unmounted(self, cloud):
+    def test_an_export_that_stays_mounted_is_not_reported_as_unmounted(self, cloud):
         cloud.mounter.keeps = True
         cloud.mounts.use(EXPORT, "").close()
         assert cloud.mounts.unmount_unused() == []
 
-    def test_closing_after_an_unmount_behind_the_back(self, cloud):
+    def test_an_export_unmounted_by_others_can_be_closed(self, cloud):
         mount = cloud.mounts.use(EXPORT, "")
         cloud.mounter.unmount(EXPORT)
         mount.close()
         cloud.mounts.use(EXPORT, "").close()
 
-    def test_the_base_is_a_file(self, cloud, tmp_path):
+    def test_a_base_that_is_a_file_names_the_option(self, cloud, tmp_path):
         (tmp_path / "mnt").write_text("")
         with pytest.raises(errors.Misconfigured, match="ontap_mount_point_base"):
             cloud.mounts.use(EXPORT, "")
 
-    def test_a_dead_mount_that_is_used_is_told(self, cloud):
+    def test_a_dead_mount_that_is_used_is_reported(self, cloud):
         """An NFS server that is gone: ESTALE, EIO; here a link to itself: ELOOP."""
         held = cloud.mounts.use(EXPORT, "")
         kill(held.path)
-        with pytest.raises(errors.Broken, match="cannot be looked at"):
+        with pytest.raises(errors.Broken, match="cannot be opened"):
             cloud.mounts.use(EXPORT, "")
         held.close()
 
-    def test_a_dead_mount_that_nobody_uses_is_mounted_anew(self, cloud):
+    def test_an_unused_dead_mount_is_mounted_anew(self, cloud):
         cloud.mounter.keeps = True
         left = cloud.mounts.use(EXPORT, "")
         left.close()
@@ -87,11 +91,245 @@ class TestGoingWrong:
         assert os.path.samefile(mount.path, cloud.mounter.directory(EXPORT))
         mount.close()
 
-    def test_a_mount_that_breaks_while_it_is_used_can_be_let_go(self, cloud):
+    def test_a_mount_that_breaks_while_it_is_used_can_be_closed(self, cloud):
         mount = cloud.mounts.use(EXPORT, "")
         kill(mount.path)
         mount.close()
         mount.close()
+
+
+class TestSomethingElseInPlace:
+    def test_a_foreign_mount_is_neither_used_nor_unmounted(self, cloud, tmp_path):
+        """Else images would be written to it, or it would vanish from the host."""
+        foreign = tmp_path / "foreign"
+        foreign.mkdir()
+        cloud.mounts.use(EXPORT, "").close()
+        point = cloud.mounter.mount_point(EXPORT)
+        os.rename(point, f"{point}.under")
+        os.symlink(foreign, point)
+        with pytest.raises(errors.Broken, match=r"did not mount for .* Unmount it"):
+            cloud.mounts.use(EXPORT, "")
+        assert cloud.mounts.unmount_unused() == []
+        assert os.readlink(point) == str(foreign)
+
+    def test_a_mount_that_became_a_foreign_one_stays(self, cloud, tmp_path, caplog):
+        (tmp_path / "foreign").mkdir()
+        mount = cloud.mounts.use(EXPORT, "")
+        os.unlink(mount.path)
+        os.symlink(tmp_path / "foreign", mount.path)
+        with pytest.raises(errors.Broken, match="no longer the mount"):
+            mount.open("volume-7", os.O_RDONLY)
+        mount.close()
+        assert "did not mount: it stays" in caplog.text
+        assert os.readlink(mount.path) == str(tmp_path / "foreign")
+
+    def test_a_deleted_users_file_does_not_take_the_mount_away(self, cloud):
+        """The second user would find itself the only one, and unmount."""
+        first = cloud.mounts.use(EXPORT, "")
+        os.unlink(users_file(cloud))
+        with pytest.raises(errors.Broken, match="Unmount it"):
+            cloud.mounts.use(EXPORT, "")
+        assert cloud.mounter.mounted()
+        first.close()
+        assert not cloud.mounter.mounted()
+
+    @pytest.mark.parametrize("name", ["{export}.users", "mount-{export}"])
+    def test_a_lock_file_that_is_a_symbolic_link_is_refused(
+        self, cloud, tmp_path, name
+    ):
+        target = tmp_path / "target"
+        locks = os.path.join(cloud.base, ".locks")
+        os.makedirs(locks)
+        name = name.format(export=EXPORT.replace("/", "%2F"))
+        os.symlink(target, os.path.join(locks, name))
+        with pytest.raises(errors.Misconfigured, match="must not be symbolic links"):
+            cloud.mounts.use(EXPORT, "")
+        assert not target.exists()
+        assert not cloud.mounter.mounted()
+
+    def test_a_lock_directory_that_is_a_symbolic_link_is_refused(self, cloud, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        os.makedirs(cloud.base)
+        os.symlink(tmp_path / "elsewhere", os.path.join(cloud.base, ".locks"))
+        with pytest.raises(errors.Misconfigured, match="must not be symbolic links"):
+            cloud.mounts.use(EXPORT, "")
+        assert os.listdir(tmp_path / "elsewhere") == []
+
+    def test_a_lock_of_another_program_does_not_hang(self, cloud):
+        cloud.mounts.use(EXPORT, "").close()
+        fd = os.open(users_file(cloud), os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(errors.Broken, match="Another program holds a lock"):
+            cloud.mounts.use(EXPORT, "")
+        os.close(fd)
+        cloud.mounts.use(EXPORT, "").close()
+
+
+def users_file(cloud):
+    return os.path.join(cloud.base, ".locks", EXPORT.replace("/", "%2F") + ".users")
+
+
+class TestInterrupted:
+    @pytest.fixture
+    def half_mounted(self, cloud):
+        """A worker died between mount(8) and its record of the mount."""
+        source = """
+import os, signal
+from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.tests.fakes.mounter import FakeMounter
+
+class Dying(FakeMounter):
+    def mount(self, export, options):
+        super().mount(export, options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Mounts({base!r}, Dying({base!r}, {root!r})).use({export!r}, "")
+"""
+        source = source.format(base=cloud.base, root=cloud.root, export=EXPORT)
+        subprocess.run([sys.executable, "-c", source])
+        assert cloud.mounter.mounted()
+
+    def test_an_incomplete_mount_is_mounted_anew(self, cloud, half_mounted):
+        with contextlib.closing(cloud.mounts.use(EXPORT, "vers=3")):
+            assert cloud.mounter.options == {EXPORT: "vers=3"}
+        assert not cloud.mounter.mounted()
+
+    def test_an_incomplete_mount_is_cleaned_up(self, cloud, half_mounted):
+        assert cloud.mounts.unmount_unused() == [EXPORT]
+
+    def test_an_incomplete_mount_that_stays_is_not_used(self, cloud, half_mounted):
+        cloud.mounter.keeps = True
+        with pytest.raises(errors.Broken, match="not completely mounted"):
+            cloud.mounts.use(EXPORT, "")
+
+
+class TestReleases:
+    def close_of(self, monkeypatch, suffix):
+        """Let close(2) of the file that ends in *suffix* fail."""
+        real_close = os.close
+
+        def close(fd):
+            is_it = os.readlink(f"/proc/self/fd/{fd}").endswith(suffix)
+            real_close(fd)
+            if is_it:
+                raise OSError(errno.EIO, "close failed")
+
+        monkeypatch.setattr(os, "close", close)
+
+    FILES = pytest.mark.parametrize("suffix", [".users", "mount-192.0.2.1:%2Ffv1"])
+
+    @FILES
+    def test_a_lock_file_that_fails_to_close_is_an_error_of_ours(
+        self, cloud, monkeypatch, suffix
+    ):
+        mount = cloud.mounts.use(EXPORT, "")
+        self.close_of(monkeypatch, suffix)
+        with pytest.raises(errors.Broken, match="close failed"):
+            mount.close()
+        assert not cloud.mounter.mounted()
+
+    @FILES
+    def test_a_lock_file_that_fails_to_close_keeps_the_earlier_error(
+        self, cloud, monkeypatch, suffix
+    ):
+        cloud.mounter.refuses = True
+        self.close_of(monkeypatch, suffix)
+        with pytest.raises(
+            errors.Broken, match="cannot be mounted: access denied"
+        ) as caught:
+            cloud.mounts.use(EXPORT, "")
+        assert "close failed" in errors.describe(caught.value)
+
+    def test_the_directory_of_the_mount_fails_to_close(self, cloud, monkeypatch):
+        with contextlib.closing(cloud.mounts.use(EXPORT, "")) as mount:
+            with monkeypatch.context() as patched:
+                self.close_of(patched, cloud.mounter.directory(EXPORT))
+                with pytest.raises(FileNotFoundError) as caught:
+                    mount.open("missing", os.O_RDONLY)
+        assert "close failed" in errors.describe(caught.value)
+
+    def test_a_failed_use_unmounts_what_it_mounted(self, cloud, monkeypatch):
+        def broken(*_args):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+        monkeypatch.setattr(cloud.mounter, "open_root", broken)
+        with pytest.raises(errors.Broken, match="Stale file handle"):
+            cloud.mounts.use(EXPORT, "")
+        assert not cloud.mounter.mounted()
+
+
+class TestCleaningUp:
+    OTHER = "192.0.2.1:/fv2"
+
+    @pytest.fixture
+    def left(self, cloud):
+        """A mount that a dead worker left."""
+        cloud.mounter.keeps = True
+        mounts.Mounts(cloud.base, cloud.mounter).use(self.OTHER, "").close()
+        cloud.mounter.keeps = False
+        assert cloud.mounter.mounted()
+
+    def test_making_the_mounts_touches_nothing(self, cloud, left):
+        before = threading.active_count()
+        made = mounts.Mounts(cloud.base, cloud.mounter)
+        assert made.cleaning is None
+        assert threading.active_count() == before
+        assert cloud.mounter.mounted()
+
+    def test_without_left_mounts_there_is_no_thread(self, cloud):
+        cloud.mounts.use(EXPORT, "").close()
+        cloud.mounts.use(self.OTHER, "").close()
+        assert cloud.mounts.cleaning is None
+
+    def test_every_process_cleans_up_at_its_first_use(self, cloud, left):
+        """A server may load the store first and fork its workers then."""
+        with contextlib.closing(cloud.mounts.use(EXPORT, "")):
+            cloud.mounts.cleaning.join()
+        assert not cloud.mounter.mounted()
+        self.leave_again(cloud)
+        cloud.mounts.use(EXPORT, "").close()
+        assert len(cloud.mounter.mounted()) == 1, "this process has cleaned up already"
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                cloud.mounts.use(EXPORT, "").close()
+                cloud.mounts.cleaning.join()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not cloud.mounter.mounted()
+
+    def leave_again(self, cloud):
+        cloud.mounter.keeps = True
+        cloud.mounts.use(self.OTHER, "").close()
+        cloud.mounter.keeps = False
+
+    def test_an_unmount_that_hangs_hinders_no_other_export(
+        self, cloud, left, monkeypatch
+    ):
+        """The server of the left mount is gone, and umount(2) waits for it."""
+        goes_on, hangs = threading.Event(), threading.Event()
+        real = cloud.mounter.unmount
+
+        def unmount(export):
+            if export == self.OTHER:
+                hangs.set()
+                goes_on.wait()
+            real(export)
+
+        monkeypatch.setattr(cloud.mounter, "unmount", unmount)
+        for _time in range(2):
+            with contextlib.closing(cloud.mounts.use(EXPORT, "")):
+                hangs.wait()
+        goes_on.set()
+        cloud.mounts.cleaning.join()
+        assert not cloud.mounter.mounted()
+
+    def test_a_failure_is_only_logged(self, cloud, left, caplog):
+        cloud.mounter.keeps = True
+        cloud.mounts.use(EXPORT, "")
+        cloud.mounts.cleaning.join()
+        assert "target is busy" in caplog.text
 
 
 class TestLockFiles:
@@ -107,20 +345,32 @@ class TestLockFiles:
 
     def test_two_exports_do_not_share_a_lock(self, cloud):
         """``nas:/a_b`` and ``nas:/a/b``: one may be held while the other is used."""
-        names = {mounts._users_name(each) for each in ("nas:/a_b", "nas:/a/b")}
-        assert len(names) == 2
+        files = LockFiles(cloud.base)
+        files.prepare()
+        for export in ("nas:/a_b", "nas:/a/b"):
+            files.users(export).close()
+        assert files.exports() == ["nas:/a/b", "nas:/a_b"]
 
-    def test_nothing_is_mounted_in_the_way_of_the_locks(self, cloud):
-        with_dot = cloud.mounts.use(EXPORT, "")
-        assert os.path.basename(with_dot.path) != ".locks"
-        assert os.listdir(os.path.join(cloud.base, ".locks"))
-        with_dot.close()
+    def test_the_lock_files_are_not_below_a_mount_point(self, cloud):
+        with contextlib.closing(cloud.mounts.use(EXPORT, "")) as mount:
+            assert os.path.basename(mount.path) != ".locks"
+            assert os.listdir(os.path.join(cloud.base, ".locks"))
+
+    def test_a_record_is_replaced_by_a_shorter_one(self, cloud):
+        files = LockFiles(cloud.base)
+        files.prepare()
+        with contextlib.closing(files.users(EXPORT)) as users:
+            for text in ("", "nfs4 192.0.2.1:/fv1 /", "x" * 5000, "\udcff", "nfs /"):
+                users.record(text)
+                assert users.is_recorded(text)
+            assert not users.is_recorded("nfs4 192.0.2.1:/fv1 /")
 
 
 # Another worker, in the middle of its mount until it is told to go on.
 _SLOW_WORKER = """
 import sys
 from glance_ontap_store.attach.nfs import mounts
+from glance_ontap_store.attach.nfs.lockfiles import LockFiles
 from glance_ontap_store.tests.fakes import mounter
 
 class Slow(mounter.FakeMounter):
@@ -137,7 +387,7 @@ mount.close()
 
 
 class TestTwoProcesses:
-    def test_one_mounts_while_the_other_waits(self, cloud):
+    def test_one_process_mounts_while_the_other_waits(self, cloud):
         """Both find nothing mounted; the fake refuses to mount twice."""
         source = _SLOW_WORKER.format(base=cloud.base, root=cloud.root, export=EXPORT)
         got = []

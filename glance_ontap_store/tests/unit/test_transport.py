@@ -98,6 +98,6 @@ class TestNfsTransport:
     def test_unusable_information_is_broken(self, transport):
         with pytest.raises(errors.Broken, match="cannot be mounted"):
             transport.beside({**INFO, "export": "nowhere"}, ONE, OTHER)
-        with pytest.raises(errors.Broken, match="cannot be mounted"):
+        with pytest.raises(errors.Broken, match="cannot be opened"):
             with transport.opened({**INFO, "name": ".."}, "ro"):
                 pass

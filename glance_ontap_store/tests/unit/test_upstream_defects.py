@@ -24,10 +24,10 @@ DEFECTS = {
         "test_upstream_two_stores_of_one_process_use_both_users",
     ],
     "each worker unmounts at start what a sibling may be using": [
-        "test_upstream_worker_start_leaves_what_a_sibling_uses",
+        "test_upstream_the_mount_of_a_sibling_stays",
     ],
     "a left-over directory blocks the mount": [
-        "test_upstream_left_over_directory_does_not_block_the_mount",
+        "test_upstream_left_over_directory_is_mounted_on",
     ],
     "attach at the first next()": [
         "test_upstream_get_attaches_before_the_first_read",

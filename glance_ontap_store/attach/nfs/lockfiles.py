@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lock files of the mounts of a host, in ``.locks`` of their base directory.
+
+Each export has a guard, ``mount-<export>``, and a file ``<export>.users``. Each user
+of a mount holds a shared lock on the latter; it records which file system the store
+mounted for the export.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import fcntl
+import os
+import time
+
+from oslo_concurrency import lockutils
+
+from glance_ontap_store import errors
+from glance_ontap_store import undo
+
+# The record of a mount that has begun; the file system is not known yet.
+MOUNTING = "mounting"
+
+_RECORD_BYTES = 1024
+_POLL_S = 0.02
+_USERS = ".users"
+
+
+class LockFiles:
+    """The lock files below one base. No symbolic link among them is followed."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._directory = os.path.join(base, ".locks")
+
+    def prepare(self) -> None:
+        """Make the base and its directory of lock files.
+
+        :raises errors.Misconfigured: they cannot be made or used
+        """
+        with self._using_base():
+            os.makedirs(self._directory, mode=0o750, exist_ok=True)
+            with self._opened_directory() as directory:
+                os.listdir(directory)
+
+    def exports(self) -> list[str]:
+        """Return every export that a process of this host has used.
+
+        :raises errors.Misconfigured: the directory cannot be used
+        """
+        with self._using_base():
+            try:
+                with self._opened_directory() as directory:
+                    names = sorted(os.listdir(directory))
+            except FileNotFoundError:
+                return []
+        return [_export_of(name) for name in names if name.endswith(_USERS)]
+
+    @contextlib.contextmanager
+    def guarded(self, export: str) -> Iterator[None]:
+        """Let one thread of one process at a time mount or unmount *export*.
+
+        It guards the users' file too. Its reach is every process of the host with
+        this base. The lock is polled, because waiting in flock(2) would stop every
+        green thread of a process under eventlet.
+
+        :raises errors.Misconfigured: the lock file cannot be used
+        """
+        name = f"mount-{_escaped(export)}"
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lockutils.lock(f"{self._base}/{name}"))
+            guard = UsersFile(self._open(name), name)
+            undo.always(stack, f"release the guard of {export}", guard.close)
+            while not guard.is_exclusive():
+                time.sleep(_POLL_S)
+            yield
+
+    def users(self, export: str) -> "UsersFile":
+        """Open the file of the users of *export*.
+
+        :raises errors.Misconfigured: the file cannot be used
+        """
+        name = _users_name(export)
+        return UsersFile(self._open(name), os.path.join(self._directory, name))
+
+    def _open(self, name: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._using_base(), self._opened_directory() as directory:
+            return os.open(name, flags, 0o640, dir_fd=directory)
+
+    @contextlib.contextmanager
+    def _opened_directory(self) -> Iterator[int]:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        directory = os.open(self._directory, flags)
+        with contextlib.ExitStack() as stack:
+            undo.always(stack, f"close {self._directory}", lambda: os.close(directory))
+            yield directory
+
+    @contextlib.contextmanager
+    def _using_base(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "It must be a directory in which Glance's user may create files"
+            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST):
+                hint = (
+                    "It and .locks must be directories, and .locks and the files in it"
+                    " must not be symbolic links. Remove what is in the way"
+                )
+            raise errors.Misconfigured(
+                f"ontap_mount_point_base = {self._base!r} cannot be used: {error}."
+                f" {hint}, or set another one."
+            ) from error
+
+
+class UsersFile:
+    """An open lock file: the lock of one user, and the record of the mount."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self._name = name
+        self._is_open = True
+
+    def is_exclusive(self) -> bool:
+        """Take the lock exclusively if it is free for that; return whether it was."""
+        return self._lock(fcntl.LOCK_EX)
+
+    def share(self) -> None:
+        """Hold the lock as one of the users, until `close`.
+
+        :raises errors.Broken: another program holds the lock
+        """
+        if not self._lock(fcntl.LOCK_SH):
+            raise errors.Broken(
+                f"Another program holds a lock on {self._name}: end it. Only the store"
+                " uses that directory."
+            )
+
+    def _lock(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise errors.Broken(f"{self._name} cannot be locked: {error}") from error
+        return True
+
+    def record(self, text: str) -> None:
+        """Replace the record by *text*."""
+        # Always as long, so that it needs no room on a full disk a second time.
+        data = _encoded(text).ljust(_RECORD_BYTES, b"\0")
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, data)
+        except OSError as error:
+            raise errors.Broken(f"{self._name} cannot be written: {error}") from error
+
+    def is_recorded(self, text: str) -> bool:
+        """Return whether the record is *text*."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return os.read(self._fd, _RECORD_BYTES).rstrip(b"\0") == _encoded(text)
+
+    def close(self) -> None:
+        """Release the lock. Safe to repeat.
+
+        Unlocking counts even where a process that was forked just now has a copy
+        of the descriptor; closing alone would not.
+        """
+        if self._is_open:
+            self._is_open = False
+            with contextlib.ExitStack() as stack:
+                undo.always(stack, f"close {self._name}", lambda: os.close(self._fd))
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")[:_RECORD_BYTES]
+
+
+def _users_name(export: str) -> str:
+    return _escaped(export) + _USERS
+
+
+def _escaped(export: str) -> str:
+    # Exports have slashes, which a file name cannot have.
+    return export.replace("%", "%25").replace("/", "%2F")
+
+
+def _export_of(name: str) -> str:
+    return name.removesuffix(_USERS).replace("%2F", "/").replace("%25", "%")

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""os-brick's client, up to what the helper that runs as root is asked to do."""
+
+import os
+
+from oslo_concurrency import processutils
+import pytest
+
+from glance_ontap_store import errors
+from glance_ontap_store.attach import privilege
+from glance_ontap_store.attach.nfs.mounter import NfsMounter
+
+EXPORT = "192.0.2.1:/fv1"
+
+
+class Helper:
+    """Takes the calls that would go to the helper that runs as root."""
+
+    def __init__(self):
+        self.mounts = []
+        self.unmounts = []
+        self.accepts = lambda options: True
+        self.error = None
+
+    def mount(self, base, export, options):
+        self.mounts.append((base, export, options))
+        if self.error:
+            raise self.error
+        if not self.accepts(options):
+            raise processutils.ProcessExecutionError(stderr="Protocol not supported")
+
+    def unmount(self, base, export):
+        self.unmounts.append((base, export))
+        if self.error:
+            raise self.error
+
+    def change_owner(self, base, export, name, uid):
+        raise self.error
+
+
+@pytest.fixture
+def helper(monkeypatch):
+    found = Helper()
+    for name in ("mount", "unmount", "change_owner"):
+        monkeypatch.setattr(privilege, name, getattr(found, name))
+    return found
+
+
+@pytest.fixture
+def base(tmp_path):
+    return str(tmp_path)
+
+
+@pytest.fixture
+def mounter(base):
+    return NfsMounter(base)
+
+
+class TestMount:
+    def test_the_newest_nfs_is_asked_for_first(self, helper, mounter, base):
+        mounter.mount(EXPORT, "")
+        assert helper.mounts == [(base, EXPORT, "vers=4,minorversion=2")]
+        assert os.path.isdir(mounter.mount_point(EXPORT))
+
+    def test_older_versions_follow(self, helper, mounter):
+        helper.accepts = lambda options: "vers=4" not in options
+        mounter.mount(EXPORT, "")
+        assert [options for _base, _export, options in helper.mounts] == [
+            "vers=4,minorversion=2",
+            "vers=4,minorversion=1",
+            "",
+        ]
+
+    @pytest.mark.parametrize("options", ["vers=3", "nfsvers=4.1", "v3"])
+    def test_a_named_version_is_the_only_one(self, helper, mounter, base, options):
+        mounter.mount(EXPORT, f"{options},lookupcache=pos")
+        assert helper.mounts == [(base, EXPORT, f"{options},lookupcache=pos")]
+
+    def test_a_failed_mount_names_the_export_policy(self, helper, mounter):
+        helper.accepts = lambda options: False
+        with pytest.raises(errors.Broken, match="Check the export policy"):
+            mounter.mount(EXPORT, "")
+
+    def test_a_helper_that_does_not_start_is_reported(self, helper, mounter):
+        helper.error = RuntimeError("sudo: a password is required")
+        with pytest.raises(errors.Broken, match="password is required"):
+            mounter.mount(EXPORT, "")
+
+    @pytest.mark.parametrize("dangling", [True, False])
+    def test_a_symbolic_link_at_the_mount_point_is_refused(
+        self, helper, mounter, tmp_path, dangling
+    ):
+        target = tmp_path / "target"
+        if not dangling:
+            target.mkdir()
+        os.symlink(target, mounter.mount_point(EXPORT))
+        with pytest.raises(errors.Broken, match="perhaps a symbolic link"):
+            mounter.mount(EXPORT, "")
+        assert helper.mounts == []
+
+    def test_a_file_at_the_mount_point_is_refused(self, helper, mounter):
+        with open(mounter.mount_point(EXPORT), "w"):
+            pass
+        with pytest.raises(errors.Broken, match="is not a directory"):
+            mounter.mount(EXPORT, "")
+        assert helper.mounts == []
+
+    def test_a_plain_directory_is_not_a_mount(self, mounter):
+        assert mounter.filesystem(EXPORT) is None
+        os.mkdir(mounter.mount_point(EXPORT))
+        assert mounter.filesystem(EXPORT) is None
+
+
+class TestUnmount:
+    def test_the_helper_is_told_the_export(self, helper, mounter, base):
+        mounter.unmount(EXPORT)
+        assert helper.unmounts == [(base, EXPORT)]
+
+    def test_a_busy_export_is_reported(self, helper, mounter):
+        helper.error = OSError(16, "Device or resource busy")
+        with pytest.raises(errors.Broken, match="resource busy"):
+            mounter.unmount(EXPORT)
+
+
+class TestChangeOwner:
+    @pytest.mark.parametrize(
+        ("raised", "expected"),
+        [
+            (PermissionError(1, "squashed"), PermissionError),
+            (errors.Broken("is a FIFO"), errors.Broken),
+            (RuntimeError("the helper died"), errors.Broken),
+        ],
+    )
+    def test_every_failure_has_its_meaning(self, helper, mounter, raised, expected):
+        helper.error = raised
+        with pytest.raises(expected, match=str(raised.args[-1])):
+            mounter.change_owner(EXPORT, "volume-7", 7)
+
+
+class TestExecute:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("mkdir", "-p", "/etc/x"),
+            ("umount", "/etc"),
+            ("mount", "--bind", "/etc", "/mnt"),
+            ("mount", "-t", "nfs", "-o", "vers=3", EXPORT, "/etc"),
+            ("mount", "-t", "tmpfs", "-o", "", "none", "/mnt"),
+        ],
+    )
+    def test_nothing_but_our_mount_runs_as_root(self, helper, mounter, command):
+        with pytest.raises(AssertionError, match=command[0]):
+            mounter._execute(*command, run_as_root=True, root_helper="sudo")
+        assert helper.mounts == []
+
+    def test_other_commands_run_as_glances_user(self, helper, mounter):
+        out, _err = mounter._execute("id", "-u", root_helper="sudo")
+        assert int(out) == os.geteuid()
+        assert helper.mounts == []
