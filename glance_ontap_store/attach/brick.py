@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This host's connector, as os-brick finds it."""
+"""The connector of this host, as os-brick finds it."""
 
 from collections.abc import Mapping
 import functools
@@ -15,17 +15,17 @@ from glance_ontap_store.attach import privilege
 
 
 class Brick:
-    """What this host is to Cinder; learned once, since it does not change."""
+    """This host, as Cinder knows it. It is asked once, since it does not change."""
 
     def __init__(self, rootwrap_config: str) -> None:
         self._rootwrap_config = rootwrap_config
-        # A second call, by upstream's cinder store say, does no harm.
+        # Upstream's cinder store may call this too; a second call changes nothing.
         os_brick.setup(cfg.CONF)
         privilege.init(rootwrap_config)
 
     @functools.cached_property
     def connector(self) -> Mapping[str, Any]:
-        """The connector of this host for an attachment.
+        """Return the connector of this host for an attachment.
 
         :raises errors.Broken: the helper that runs as root does not start
         """
@@ -35,7 +35,7 @@ class Brick:
             found: Mapping[str, Any] = connector.get_connector_properties(
                 root_helper, _address_of(host), False, False, host=host
             )
-        except Exception as error:  # os-brick and privsep raise what they get
+        except Exception as error:  # os-brick and privsep raise errors of any class
             raise errors.Broken(
                 f"os-brick cannot tell what this host can connect to: {error}. Check"
                 f" {self._rootwrap_config}, its filters and sudo for Glance's user."

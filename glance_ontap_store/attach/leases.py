@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attached image-volume, shared by all who read it in this process."""
+"""Share one attached image-volume among the readers of this process."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ Device = TypeVar("Device")
 
 @dataclasses.dataclass
 class _Shared(Generic[Device]):
-    """What the readers of one image-volume have in common."""
+    """The state that the readers of one image-volume share."""
 
-    # Held while it is opened or closed, so that nobody attaches a volume that is
-    # just being detached; reach: this process.
+    # Held while the device is opened or closed, so that a volume is not attached
+    # while it is being detached. Reach: this process.
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    # Who reads, waits to read, or lets go; guarded by `Leases._lock`.
+    # Threads that read, wait to read, or are closing. Guarded by `Leases._lock`.
     claims: int = 0
     readers: int = 0
     opened: Device | None = None
@@ -31,12 +31,12 @@ class _Shared(Generic[Device]):
 class Leases(Generic[Device]):
     """The image-volumes that this process has open for reading.
 
-    A device takes positional reads of any number of threads, so a slow reader
-    hinders no other.
+    A device takes positional reads from any number of threads, so a slow reader
+    does not delay the others.
     """
 
     def __init__(self) -> None:
-        # Guards the table and the claims; reach: this process.
+        # Guards the table and the claims. Reach: this process.
         self._lock = threading.Lock()
         self._table: dict[str, _Shared[Device]] = {}
 
@@ -46,10 +46,10 @@ class Leases(Generic[Device]):
         volume_id: str,
         open_: Callable[[], contextlib.AbstractContextManager[Device]],
     ) -> Iterator[Device]:
-        """The device of *volume_id*, opened by the first and closed by the last.
+        """Yield the device of *volume_id*; the first opens it, the last closes it.
 
-        An error of *open_* is that of the reader who opened; the next tries for
-        itself. An error of closing is that of the last reader.
+        Only the reader that opened gets an error of *open_*; the next one tries
+        again. Only the last reader gets an error of closing.
         """
         shared = self._claim(volume_id)
         try:

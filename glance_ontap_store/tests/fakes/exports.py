@@ -26,10 +26,10 @@ class Exports:
 
 
 def on_another_file_system(base: pathlib.Path) -> str:
-    """A new directory whose ``st_dev`` is not that of *base*; skips without one.
+    """Return a new directory whose ``st_dev`` differs from that of *base*.
 
-    A mount is told from a plain directory by its ``st_dev``: two file systems
-    are what a test of that needs, and no root.
+    The store tells a mount from a plain directory by ``st_dev``. With a second file
+    system a test of that does not need root; without one the test is skipped.
     """
     here = os.stat(base).st_dev
     for candidate in _CANDIDATES:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This host, without os-brick."""
+"""A host, without os-brick."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class FakeHost:
-    """`attach.session.Host`."""
+    """`attach.attacher.Host`."""
 
     @property
     def connector(self) -> Mapping[str, Any]:

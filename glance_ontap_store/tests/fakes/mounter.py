@@ -9,19 +9,18 @@ from glance_ontap_store.tests.fakes.exports import Exports
 
 
 class FakeMounter:
-    """`attach.nfs.mounts.Mounter`; all that it knows is on disk.
+    """`attach.nfs.mounts.Mounter` with its whole state on disk.
 
-    So it serves several processes, like the kernel's mount table does. It is
-    stricter than mount(8): mounting twice, and unmounting what is not mounted,
-    is an error of whoever asks. As with umount(8), an export with open files is
-    busy.
+    So it serves several processes, as the kernel's mount table does. It is stricter
+    than mount(8): mounting twice, and unmounting what is not mounted, fail the test.
+    As with umount(8), an export with open files is busy.
     """
 
     def __init__(self, base: str, root: str) -> None:
         self._base = base
         self._exports = Exports(root)
         self.options: dict[str, str] = {}
-        # Faults: mount(8) fails; or says that it did what it did not.
+        # Faults: mount(8) fails, reports success without a mount, or umount(8) fails.
         self.refuses = False
         self.lies = False
         self.keeps = False
@@ -38,7 +37,7 @@ class FakeMounter:
         os.makedirs(point, exist_ok=True)
         if self.lies:
             return
-        # What was in the directory is hidden meanwhile, as under a mount.
+        # A mount hides the content of the directory below it.
         os.rename(point, _hidden(point))
         os.symlink(self._exports.directory(export), point)
         self.options[export] = options
@@ -76,7 +75,7 @@ class FakeMounter:
         return {entry.name for entry in base.iterdir() if entry.is_symlink()}
 
     def directory(self, export: str) -> str:
-        """What is mounted, seen from the array."""
+        """Return the export's directory on the array."""
         return self._exports.directory(export)
 
     def _has_open_files(self, export: str) -> bool:

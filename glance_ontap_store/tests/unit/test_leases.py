@@ -8,7 +8,7 @@ from glance_ontap_store.attach.leases import Leases
 
 
 class Volume:
-    """Notices when it is opened while it is open, or used while it is closed."""
+    """Fails if it is opened while it is open, or used while it is closed."""
 
     def __init__(self):
         self.is_open = False
@@ -26,7 +26,7 @@ class Volume:
             self.is_open = False
 
 
-def test_opened_by_the_first_and_closed_by_the_last():
+def test_the_first_reader_opens_and_the_last_closes():
     leases, volume = Leases(), Volume()
     with contextlib.ExitStack() as last:
         with leases.share("v", volume.opened) as first:
@@ -36,13 +36,13 @@ def test_opened_by_the_first_and_closed_by_the_last():
     assert volume.opens == 1
 
 
-def test_volumes_are_apart():
+def test_volumes_are_opened_independently():
     leases, one, two = Leases(), Volume(), Volume()
     with leases.share("1", one.opened), leases.share("2", two.opened) as opened:
         assert opened is two
 
 
-def test_an_error_of_opening_is_the_openers_and_the_next_tries_again():
+def test_after_an_error_of_opening_the_next_reader_tries_again():
     leases, volume = Leases(), Volume()
 
     @contextlib.contextmanager
@@ -56,7 +56,7 @@ def test_an_error_of_opening_is_the_openers_and_the_next_tries_again():
         assert volume.is_open
 
 
-def test_an_error_of_closing_is_the_last_readers():
+def test_the_last_reader_gets_the_error_of_closing():
     leases, volume = Leases(), Volume()
 
     @contextlib.contextmanager
