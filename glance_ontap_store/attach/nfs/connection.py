@@ -30,16 +30,8 @@ def parse(info: Mapping[str, Any]) -> NfsConnection:
     ``driver_volume_type``, ``export``, ``name`` and perhaps ``options``, a
     string of mount arguments such as ``-o vers=4.1,lookupcache=pos``.
 
-    :raises errors.Misconfigured: the volume's protocol is not supported
     :raises errors.Broken: the export, the file name or an option is not accepted
     """
-    protocol = info.get("driver_volume_type")
-    if protocol != "nfs":
-        raise errors.Misconfigured(
-            f"Cinder offers the image-volume over {protocol!r}; this release of the"
-            " store supports nfs. Set ontap_volume_type to a type of a NetApp NFS"
-            " back end."
-        )
     return NfsConnection(
         rules.check_export(info.get("export")),
         rules.check_name(info.get("name")),

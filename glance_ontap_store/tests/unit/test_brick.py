@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 import socket
+import threading
 
 import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.attach import brick
+from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.brick import Brick
 
 
 class TestConnector:
+    def test_making_the_host_starts_nothing(self):
+        """A server may load the store first and fork its workers then."""
+        before = threading.active_count()
+        Brick("/etc/glance/rootwrap.conf")
+        assert threading.active_count() == before
+        assert privilege.context.channel is None
+
     def test_the_connector_is_asked_for_once(self, monkeypatch):
         asked = []
 

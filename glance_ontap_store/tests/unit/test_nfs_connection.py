@@ -59,14 +59,3 @@ class TestParse:
     def test_a_name_that_is_not_a_file_of_the_export_is_refused(self):
         with pytest.raises(errors.Broken, match=r"'\.\./etc/shadow'"):
             connection.parse({**NFS, "name": "../etc/shadow"})
-
-    @pytest.mark.parametrize("protocol", ["iscsi", "fibre_channel", "nvmeof", None])
-    def test_another_protocol_names_the_option_to_change(self, protocol):
-        with pytest.raises(errors.Misconfigured, match="ontap_volume_type") as caught:
-            connection.parse({**NFS, "driver_volume_type": protocol})
-        assert repr(protocol) in str(caught.value)
-
-    def test_secrets_of_another_protocol_stay_out_of_messages(self):
-        with pytest.raises(errors.Misconfigured) as caught:
-            connection.parse({"driver_volume_type": "iscsi", "auth_password": "s3cret"})
-        assert "s3cret" not in str(caught.value)

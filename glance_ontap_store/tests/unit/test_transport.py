@@ -58,6 +58,12 @@ class TestTransports:
             with pytest.raises(errors.Misconfigured, match=r"nfs.*ontap_volume_type"):
                 ask()
 
+    def test_secrets_of_another_protocol_stay_out_of_messages(self):
+        info = {"driver_volume_type": "iscsi", "auth_password": "s3cret"}
+        with pytest.raises(errors.Misconfigured) as caught:
+            Transports({"nfs": Recorder()}).opened(info, "ro")
+        assert "s3cret" not in str(caught.value)
+
     def test_information_without_a_protocol_is_refused(self):
         with pytest.raises(errors.Misconfigured, match="None"):
             Transports({"nfs": Recorder()}).opened({}, "ro")
