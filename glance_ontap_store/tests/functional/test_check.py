@@ -153,7 +153,9 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", GLANCE)
-def test_glance_broken(lab: Any, operator: Operator, admin: Any, case: str) -> None:
+def test_a_mistake_in_glance_conf_is_found(
+    lab: Any, operator: Operator, admin: Any, case: str
+) -> None:
     changes, expected = GLANCE[case]
     known = {
         "{cinder}": lab.facts["urls"]["cinder"].split(":")[2].partition("/")[0],
@@ -176,7 +178,7 @@ def test_glance_broken(lab: Any, operator: Operator, admin: Any, case: str) -> N
     assert all(finding["Remedy"] for finding in found)
 
 
-def test_a_store_id_that_is_a_prefix_of_another(operator: Operator) -> None:
+def test_a_store_id_that_is_a_prefix_of_another_is_found(operator: Operator) -> None:
     text = Path("/etc/glance/glance-api.conf").read_text("utf-8")
     renamed = text.replace("fv3:ontap", "fv10:ontap").replace("[fv3]", "[fv10]")
     with operator.copied(renamed) as config:
@@ -231,7 +233,7 @@ CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", CINDER)
-def test_cinder_broken(operator: Operator, case: str) -> None:
+def test_a_mistake_in_cinder_conf_is_found(operator: Operator, case: str) -> None:
     changes, expected = CINDER[case]
     with operator.changed(changes, "cinder") as cinder_conf:
         code, found = operator.findings("--cinder-conf", cinder_conf)
@@ -239,20 +241,20 @@ def test_cinder_broken(operator: Operator, case: str) -> None:
     assert code == 2
 
 
-def test_a_missing_cinder_conf(operator: Operator) -> None:
+def test_a_missing_cinder_conf_is_an_error(operator: Operator) -> None:
     code, found = operator.findings("--cinder-conf", "/etc/cinder/nowhere.conf")
     assert preflight.wrong(found) == [("error", "cinder-conf-unreadable", "cinder")]
     assert code == 2
 
 
-def test_a_missing_glance_conf(operator: Operator) -> None:
+def test_a_missing_glance_conf_is_an_error(operator: Operator) -> None:
     code, found = operator.findings(config="/etc/glance/nowhere.conf")
     assert preflight.wrong(found) == [("error", "config-unreadable", "glance")]
     assert code == 2
 
 
 @pytest.mark.parametrize("role", ["service", "admin"])
-def test_cinders_user_without_a_role(
+def test_the_remedy_gives_cinders_user_the_missing_role(
     operator: Operator, admin: Any, undo: contextlib.ExitStack, role: str
 ) -> None:
     name, password = user_with(
@@ -279,7 +281,7 @@ def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, s
     return name, password
 
 
-def test_store_user_that_may_only_read(
+def test_the_remedy_gives_the_stores_user_the_missing_role(
     operator: Operator, admin: Any, undo: contextlib.ExitStack
 ) -> None:
     name, password = user_with(admin, undo, "reader")
@@ -292,7 +294,7 @@ def test_store_user_that_may_only_read(
         assert preflight.wrong(found) == []
 
 
-def test_cinder_that_does_not_answer(
+def test_a_cinder_that_does_not_answer_is_found(
     operator: Operator, admin: Any, undo: contextlib.ExitStack
 ) -> None:
     service = admin.identity.create_service(name="elsewhere", type="volume-elsewhere")
@@ -341,7 +343,7 @@ TYPES: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {
 
 
 @pytest.mark.parametrize("code", TYPES)
-def test_volume_type_broken(
+def test_an_unsuitable_volume_type_is_found(
     operator: Operator, admin: Any, undo: contextlib.ExitStack, code: str
 ) -> None:
     made = TYPES[code](admin, undo)
@@ -369,7 +371,7 @@ def test_volume_type_broken(
     ],
     ids=["no volume", "few volumes", "few gigabytes"],
 )
-def test_small_quota(
+def test_a_small_quota_is_found(
     operator: Operator, admin: Any, values: Any, severity: str
 ) -> None:
     project = direct.owner("fv1").current_project_id
@@ -418,7 +420,7 @@ def quotas(admin: Any, project: str) -> dict[str, int]:
     return {k: v for k, v in shown["quota_set"].items() if k != "id"}
 
 
-def test_mount_nfs_is_missing(operator: Operator) -> None:
+def test_a_missing_mount_nfs_is_found(operator: Operator) -> None:
     hidden = preflight.hiding("/usr/sbin/mount.nfs")
     _, found = operator.findings(before=hidden)
     assert preflight.wrong(found) == [("error", "program-missing", "host")]
@@ -427,7 +429,9 @@ def test_mount_nfs_is_missing(operator: Operator) -> None:
     )
 
 
-def test_os_brick_is_missing(operator: Operator, undo: contextlib.ExitStack) -> None:
+def test_a_missing_os_brick_is_found(
+    operator: Operator, undo: contextlib.ExitStack
+) -> None:
     os.makedirs("/var/empty-dir", exist_ok=True)
     undo.callback(os.rmdir, "/var/empty-dir")
     files = importlib.metadata.distribution("os-brick").locate_file("")
@@ -441,7 +445,7 @@ def test_os_brick_is_missing(operator: Operator, undo: contextlib.ExitStack) -> 
     assert preflight.wrong(found) == [("error", "package-missing", "host")]
 
 
-def test_rootwrap_that_does_not_find_the_helper(
+def test_a_rootwrap_that_does_not_find_the_helper_is_reported(
     operator: Operator, undo: contextlib.ExitStack
 ) -> None:
     text = Path("/etc/glance/rootwrap.conf").read_text("utf-8")

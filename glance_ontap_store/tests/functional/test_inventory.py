@@ -44,7 +44,9 @@ def asked(operator: Operator, *arguments: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_list(lab: Any, operator: Operator, user: User, other: User) -> None:
+def test_list_shows_images_with_their_volumes(
+    lab: Any, operator: Operator, user: User, other: User
+) -> None:
     first = user.uploaded(Sized(3 * MIB), store="fv1")
     second = other.uploaded(Sized(GIB + 1), store="fv2")
     rows = {row["Image"]: row for row in asked(operator, "list")}
@@ -138,7 +140,7 @@ def test_images_that_cinder_registered_are_found_by_name_or_id_of_the_type(
     assert images[registered.metadata["image_owner"]] == 1
 
 
-def test_usage_by_project(
+def test_usage_by_project_adds_up_what_the_files_occupy(
     lab: Any, operator: Operator, user: User, other: User
 ) -> None:
     """The files occupy less than the volumes: zeros are not written."""
