@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import subprocess
 
 from lab import databases
@@ -13,6 +12,7 @@ from lab import paste
 from lab import rootwrap
 from lab import uwsgi
 from lab.ini import Value
+from lab.layout import CHECKOUT
 from lab.layout import REGION
 from lab.layout import Layout
 from lab.layout import environment_bin
@@ -23,7 +23,7 @@ CONFIG = "/etc/glance/glance-api.conf"
 WORKERS = 2
 THREADS = 6
 FILE_STORE_SIZE = "16G"
-OUR_FILTERS = Path(__file__).parents[3] / "etc/glance/rootwrap.d"
+OUR_FILTERS = CHECKOUT / "etc/glance/rootwrap.d"
 
 
 def write_config(lab: Layout) -> None:
