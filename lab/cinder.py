@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder: configuration, database, its processes, volume types."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 import secrets
 

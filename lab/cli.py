@@ -5,8 +5,6 @@ The command runs itself again inside private namespaces (:mod:`.namespace`);
 what the inner one is to do travels in one environment variable.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 import json

@@ -6,8 +6,6 @@
 >>> lab.restart("glance")
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -36,7 +34,7 @@ class Lab:
         self._facts_path = facts_path
 
     @classmethod
-    def from_facts(cls) -> Lab:
+    def from_facts(cls) -> "Lab":
         """The lab that this process runs in.
 
         :raises LabError: it runs in none; says how to
@@ -56,7 +54,7 @@ class Lab:
         """Where the FlexVol's file system is mounted."""
         return Path(self.facts["flexvols"][name])
 
-    def cloud(self, name: str = "admin") -> openstack.connection.Connection:
+    def cloud(self, name: str = "admin") -> "openstack.connection.Connection":
         """A new connection as ``admin``, ``alice`` or ``bob``."""
         import openstack
 

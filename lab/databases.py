@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ready-made SQLite databases, so that a lab does not migrate each time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 import contextlib
 import hashlib

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Glance: configuration with all stores, database, process."""
 
-from __future__ import annotations
-
 import subprocess
 
 from lab import databases

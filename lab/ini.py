@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes and edits the services' ini files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

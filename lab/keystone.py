@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keystone: configuration, database, process, and who there is."""
 
-from __future__ import annotations
-
 import base64
 from concurrent.futures import ThreadPoolExecutor
 import os

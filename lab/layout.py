@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directories, ports and passwords of one lab: decided once, passed on."""
 
-from __future__ import annotations
-
 import contextlib
 from dataclasses import dataclass
 from dataclasses import field

@@ -10,8 +10,6 @@ end on a pipe and removes the lab's directory, also after ``kill -9``.
 Inside: :func:`as_first_process` and :func:`cover_system_directories`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence

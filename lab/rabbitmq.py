@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """RabbitMQ for the stock flavour: Debian's program, nothing of its set-up."""
 
-from __future__ import annotations
-
 from pathlib import Path
 import shutil
 import socket

@@ -11,8 +11,6 @@ that several processes share one file: ``time`` (seconds, at the start),
 body that really passed), ``agent``, ``complete`` (false: ended early).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -194,7 +192,7 @@ class _CountedAnswer:
         self._pieces = iter(answer)
         self._entry = entry
 
-    def __iter__(self) -> _CountedAnswer:
+    def __iter__(self) -> "_CountedAnswer":
         return self
 
     def __next__(self) -> bytes:

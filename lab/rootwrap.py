@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real rootwrap, with the filters that the packages ship."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 import re

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One service of the lab: a process, its log, and how to know that it answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -37,7 +35,7 @@ class Service:
     argv: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    ready: Callable[[Service], bool]
+    ready: "Callable[[Service], bool]"
     timeout_s: float = 120
     before_start: Callable[[], None] = lambda: None
     after_start: Callable[[], None] = lambda: None

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ONTAP simulator as a service of the lab."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -15,8 +15,6 @@ Chosen in the databases' URLs (``?plugin=lab_sqlite``); the entry point lies in
 a directory of the lab (:func:`install`), the services stay as they are.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

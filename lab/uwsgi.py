@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the lab runs a WSGI application under uWSGI."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 import sys
 

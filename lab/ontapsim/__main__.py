@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the simulator until SIGTERM or SIGINT."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests about the cluster: itself, nodes, jobs, counters, network, SVMs, EMS."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

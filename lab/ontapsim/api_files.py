@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests about files: list, rename, delete, clone, copy, and the CLI's view."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 import errno

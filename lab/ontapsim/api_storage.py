@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests about storage: aggregates, disks, FlexVols, snapshots, QoS, groups."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 import datetime
 import os

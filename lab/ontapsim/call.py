@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One request as a handler sees it, and what it may answer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate for HTTPS, made for one run of the simulator."""
 
-from __future__ import annotations
-
 from pathlib import Path
 import ssl
 

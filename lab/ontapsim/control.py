@@ -5,8 +5,6 @@
 ``GET, DELETE /_sim/requests``. It asks for no login: it listens on 127.0.0.1.
 """
 
-from __future__ import annotations
-
 from flask import Flask
 from flask import request
 from flask.typing import ResponseReturnValue

@@ -10,8 +10,6 @@ are derived the same way, from FreeBSD's errno, on which ONTAP is built. Clients
 that branch on one of those derived codes should be checked on a real system.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 _FILE_ERROR_BASE = 0x660000

@@ -21,8 +21,6 @@ Several may match one request: their latencies add up, and of the others the old
 strikes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -5,8 +5,6 @@ Page "Storage volumes files". Every path is resolved here, so none leads out of
 its FlexVol, not by ``..`` and not by a symbolic link.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 import datetime
 import errno

@@ -6,8 +6,6 @@ root. :class:`DirectoryFlexVol` is a plain directory for the unit tests: where i
 file system has no FICLONE, a clone is a copy and the space is only counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ Page: "Cluster jobs". A job is queued, running, success or failure; its last sta
 stays readable (ONTAP forgets it after 300 s, this simulator keeps it).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ the project can use it::
         simulator.add_fault(action="job_failed", path="/storage/file/clone")
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager

@@ -8,8 +8,6 @@ A record is a nested dict as ONTAP's JSON has it. A field path has dots
 (``space.snapshot.reserve_percent``); in a list it means "of each element".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -58,7 +56,7 @@ class Query:
     return_records: bool | None = None
     return_timeout_s: int = 0
 
-    def without(self, *names: str) -> tuple[Query, dict[str, str]]:
+    def without(self, *names: str) -> "tuple[Query, dict[str, str]]":
         """Split off parameters that are options of one request, not filters."""
         taken = {k: v for k, v in self.filters.items() if k in names}
         kept = {k: v for k, v in self.filters.items() if k not in names}

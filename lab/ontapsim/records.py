@@ -4,8 +4,6 @@
 Pages: the "Definitions" of each resource in the ONTAP REST API documentation.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from lab.ontapsim.jobs import Job

@@ -6,8 +6,6 @@ host, with its query), ``status`` (null: the connection was reset), ``user``, ``
 (X-Dot-SVM-Name), ``duration_s``. No password, no body.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections import deque

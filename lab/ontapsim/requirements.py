@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What real FlexVols need of the machine; asked by tests before they start one."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 import shutil

@@ -5,8 +5,6 @@ Flask matches the URL. In front of it each path is brought into one shape, since
 clients send ``/api//storage/volumes/`` and ``files/a%2Fb``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
 import functools

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole simulator: FlexVols, applications and the HTTP server, as one value."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -74,7 +72,7 @@ class Simulator:
         self._server: ThreadedWSGIServer
         self._stack = ExitStack()
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> "Simulator":
         with ExitStack() as stack:
             self._start(stack)
             self._stack = stack.pop_all()

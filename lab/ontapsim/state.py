@@ -5,8 +5,6 @@
 not exist or cannot be done is an :class:`~.errors.OntapError`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -206,7 +204,7 @@ class Array:
         self._policies: dict[str, QosPolicy] = {}
         self._groups: dict[str, ConsistencyGroup] = {}
 
-    def __enter__(self) -> Array:
+    def __enter__(self) -> "Array":
         return self
 
     def __exit__(self, *exc_info: object) -> None:

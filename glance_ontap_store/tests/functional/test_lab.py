@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab itself: real services, real file systems, nothing of it outside."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 import os
 from pathlib import Path

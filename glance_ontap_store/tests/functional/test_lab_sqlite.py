@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQLite under several workers: the lab's engine plugin below oslo.db."""
 
-from __future__ import annotations
-
 from pathlib import Path
 import threading
 from typing import Any
