@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder: configuration, database, its processes, volume types."""
+"""The lab's Cinder: configuration, database, processes, volume types."""
 
 from collections.abc import Callable
 import secrets
@@ -62,8 +62,7 @@ def write_config(lab: Layout) -> None:
                 "quota_snapshots": 10000,
                 "quota_gigabytes": 1000000,
                 "use_stderr": True,
-                # The first reports of a backend come at once, not after a
-                # random while.
+                # A backend reports at once, not after a random delay.
                 "periodic_fuzzy_delay": 0,
             },
             "database": {
@@ -77,7 +76,7 @@ def write_config(lab: Layout) -> None:
                 "send_service_user_token": True,
             },
             "oslo_concurrency": {"lock_path": data / "locks"},
-            # So that a test can have a volume type that encrypts.
+            # For tests with a volume type that encrypts.
             "key_manager": {
                 "backend": "cinder.keymgr.conf_key_mgr.ConfKeyManager",
                 "fixed_key": secrets.token_hex(32),
@@ -125,7 +124,7 @@ def write_config(lab: Layout) -> None:
 
 
 def prepare(lab: Layout, environment: dict[str, str]) -> bool:
-    """Database; whether the schema was ready-made."""
+    """Make the database; return whether its schema was ready-made."""
     manage = [str(environment_bin() / "cinder-manage"), "--config-file", CONFIG]
     return databases.prepare(
         "cinder",
@@ -137,7 +136,7 @@ def prepare(lab: Layout, environment: dict[str, str]) -> bool:
 
 
 def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
-    """One process in the embedded flavour, the three of Cinder in the stock one."""
+    """Return Cinder's services: one process in the embedded flavour, else three."""
 
     def api_answers(_: Service) -> bool:
         return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
@@ -171,9 +170,9 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
 
 
 def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -> None:
-    """Returns when the scheduler knows every FlexVol.
+    """Return when the scheduler knows a pool for each FlexVol.
 
-    :raises ServiceFailed: not in time; with the volume service's log
+    :raises ServiceFailed: not in time; shows the end of the volume service's log
     """
     known: set[str] = set()
 
@@ -195,10 +194,10 @@ def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -
 
 
 def _pools(lab: Layout, admin: session.Session) -> set[str]:
-    """The pools that the scheduler knows; empty while it cannot say.
+    """Return the names of the pools that the scheduler knows; empty if it cannot say.
 
-    Asked before the scheduler listens, the question is lost and Cinder's API
-    waits a minute for the answer: so we do not.
+    A question asked before the scheduler listens is lost, and Cinder's API waits a
+    minute for the answer. Hence the short timeout.
     """
     url = f"{lab.url('cinder')}/{admin.get_project_id()}/scheduler-stats/get_pools"
     try:
@@ -209,12 +208,12 @@ def _pools(lab: Layout, admin: session.Session) -> set[str]:
 
 
 def expected_pools() -> set[str]:
-    """One for each FlexVol."""
+    """Return the name of each FlexVol's pool."""
     return {f"lab@{BACKEND}#{HOST}:/{name}" for name in FLEXVOLS}
 
 
 def create_volume_types(lab: Layout, admin: session.Session) -> None:
-    """``ontap``, one type pinned to each FlexVol, and store ``own``'s."""
+    """Create type ``ontap``, one for each FlexVol, and one for store ``own``."""
     url = f"{lab.url('cinder')}/{admin.get_project_id()}/types"
     types: dict[str, dict[str, str]] = {"ontap": {}}
     for name in FLEXVOLS:

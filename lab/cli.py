@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's command line: ``up`` and ``run CMD ARGS...``.
 
-The command runs itself again inside private namespaces (:mod:`.namespace`);
-what the inner one is to do travels in one environment variable.
+The command runs itself again inside private namespaces (:mod:`.namespace`). One
+environment variable tells the inner command its task.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _IN_MEMORY = ("tmpfs", "ramfs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a lab; the exit code of the command run in it, or of the lab."""
+    """Run a lab; return the exit code of the command run in it, or of the lab."""
     inside = os.environ.pop(_INSIDE, None)
     if inside is not None:
         return namespace.as_first_process(lambda: _inside(json.loads(inside)))
@@ -90,7 +90,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if options.command[:1] == ["--"]:
             del options.command[0]
         if not options.command:
-            parser.error("run: which command?")
+            parser.error("run: the command is missing")
     return options
 
 
@@ -107,10 +107,10 @@ def _require_root() -> None:
 
 
 def _outside(options: argparse.Namespace) -> int:
-    """Makes the directories, runs the inner command, has everything removed."""
+    """Make the directories, run the inner command, and have everything removed."""
     root = _root_directory(options.dir)
-    # privsep's sockets must lie below /tmp (the shipped filters), and a socket's
-    # path must be short.
+    # The shipped filters want privsep's sockets below /tmp, and a socket's path
+    # must be short.
     scratch = root / "tmp"
     if not str(scratch).startswith("/tmp/") or len(str(scratch)) > 60:
         scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
@@ -146,8 +146,10 @@ def _root_directory(wanted: Path | None) -> Path:
 
 
 def _temporary_base() -> str:
-    """The user's choice, else /tmp; else /var/tmp where /tmp is memory: a lab
-    may hold many GiB."""
+    """Return the user's TMPDIR, else /tmp, or /var/tmp where /tmp is in memory.
+
+    A lab may hold many GiB.
+    """
     base = tempfile.gettempdir()
     if os.environ.get("TMPDIR"):
         return base
@@ -158,8 +160,8 @@ def _temporary_base() -> str:
 
 
 def _inside(order: dict[str, object]) -> int:
-    """The namespace's work: start the lab, then wait or run the command."""
-    # Not at the top: the outer command needs none of it and starts at once.
+    """Start the lab inside the namespace, then wait or run the command."""
+    # Imported here because the outer command does not need them and starts faster.
     from lab import layout
     from lab import supervisor
     from lab.layout import Layout
@@ -190,11 +192,11 @@ def _inside(order: dict[str, object]) -> int:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    """The command's exit code, as a shell gives it. Ctrl-C goes to the command."""
+    """Run the command; return its exit code as a shell does. It handles ctrl-C."""
     try:
         process = subprocess.Popen(command, env=environment)
     except FileNotFoundError:
-        # Looked up with the lab's PATH, not with ours.
+        # Popen looks it up in the lab's PATH.
         print(f"lab: {command[0]}: command not found", file=sys.stderr)
         return 127
     except PermissionError as exc:

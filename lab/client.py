@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs inside a lab uses this: facts, clouds, request logs, services.
+"""The running lab for a program inside it: facts, clouds, logs, services.
 
 >>> lab = Lab.from_facts()
 >>> lab.cloud("alice").block_storage.create_volume(size=1)
@@ -35,9 +35,9 @@ class Lab:
 
     @classmethod
     def from_facts(cls) -> "Lab":
-        """The lab that this process runs in.
+        """Return the lab that this process runs in.
 
-        :raises LabError: it runs in none; says how to
+        :raises LabError: it runs outside of a lab; says how to get one
         """
         path = os.environ.get("LAB_FACTS")
         if not path:
@@ -46,16 +46,16 @@ class Lab:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts file as it is now: pids change on restarts."""
+        """The current content of the facts file; pids change on restarts."""
         facts: dict[str, Any] = json.loads(self._facts_path.read_text("utf-8"))
         return facts
 
     def flexvol(self, name: str) -> Path:
-        """Where the FlexVol's file system is mounted."""
+        """Return the directory that the FlexVol is mounted on."""
         return Path(self.facts["flexvols"][name])
 
     def cloud(self, name: str = "admin") -> "openstack.connection.Connection":
-        """A new connection as ``admin``, ``alice`` or ``bob``."""
+        """Return a new connection as ``admin``, ``alice`` or ``bob``."""
         import openstack
 
         return openstack.connect(cloud=name)
@@ -65,23 +65,23 @@ class Lab:
     # the last three all mean the one process).
 
     def start(self, service: str) -> None:
-        """Returns when it answers; nothing happens where it runs already."""
+        """Start the service, unless it runs, and return when it answers."""
         self._control("start", service)
 
     def stop(self, service: str) -> None:
-        """Ends it with TERM and waits."""
+        """End the service with SIGTERM and wait for its end."""
         self._control("stop", service)
 
     def kill(self, service: str) -> None:
-        """Ends it and its workers with SIGKILL, as a crash does."""
+        """End the service and its workers with SIGKILL, as in a crash."""
         self._control("kill", service)
 
     def restart(self, service: str) -> None:
-        """Stop and start: how an edited configuration is read."""
+        """Stop and start the service, so that it reads its configuration again."""
         self._control("restart", service)
 
     def pid(self, service: str) -> int | None:
-        """None while it does not run."""
+        """Return the service's pid, or None while it does not run."""
         found: int | None = self.facts["pids"][service]
         return found
 
@@ -107,26 +107,28 @@ class Lab:
         return Path(self.facts["configs"]) / "cinder" / "cinder.conf"
 
     def set_glance_option(self, group: str, name: str, value: Value | None) -> None:
-        """Sets, or for None removes, an option; read at the next restart."""
+        """Set an option, or remove it for None; Glance reads it when restarted."""
         _set_option(self.glance_config, group, name, value)
 
     def set_cinder_option(self, group: str, name: str, value: Value | None) -> None:
-        """Sets, or for None removes, an option; read at the next restart."""
+        """Set an option, or remove it for None; Cinder reads it when restarted."""
         _set_option(self.cinder_config, group, name, value)
 
     # Request logs.
 
     def cinder_requests(self, since: float = 0) -> list[dict[str, Any]]:
-        """Requests that Cinder's API has answered, begun at ``since`` or later
-        (``time.time()``)."""
+        """Return the requests to Cinder's API that have been answered.
+
+        Only those begun at ``since`` (``time.time()``) or later.
+        """
         return self._requests("cinder_requests", since)
 
     def glance_requests(self, since: float = 0) -> list[dict[str, Any]]:
-        """Likewise for Glance, with the bytes of body that passed."""
+        """Return the same for Glance, with the numbers of bytes sent and received."""
         return self._requests("glance_requests", since)
 
     def ontap_requests(self) -> list[dict[str, Any]]:
-        """Requests to the simulator, in its own form."""
+        """Return the requests to the simulator, in the form of its own log."""
         return self._requests("ontap_requests", None)
 
     def _requests(self, log: str, since: float | None) -> list[dict[str, Any]]:
@@ -137,7 +139,7 @@ class Lab:
         return [entry for entry in entries if entry["time"] >= since]
 
     def log(self, service: str) -> str:
-        """The whole log of a service."""
+        """Return the whole log of a service."""
         path = Path(self.facts["logs"]) / f"{service}.log"
         return path.read_text(encoding="utf-8", errors="replace")
 

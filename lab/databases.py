@@ -18,16 +18,16 @@ _SHAPED_BY = ("alembic", "oslo.db", "SQLAlchemy")
 
 
 def url(path: Path) -> str:
-    """The database's URL; a writer waits for another one up to a minute."""
+    """Return the database's URL; a writer waits up to a minute for another writer."""
     return f"sqlite:///{path}?timeout=60&plugin={sqlite_plugin.NAME}"
 
 
 def prepare(project: str, path: Path, migrate: Callable[[], None]) -> bool:
-    """Has ``path`` hold ``project``'s schema; whether it was ready-made.
+    """Make database ``path`` with ``project``'s schema; return if it was ready-made.
 
-    ``migrate`` is called where no ready-made one exists for exactly these
-    versions. Those are kept inside the Python environment (not outside of a
-    virtual one: there nothing is kept).
+    ``migrate`` is called if there is no ready-made database of exactly these
+    versions. Ready-made databases are kept inside a virtual environment; outside of
+    one none are kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     template = _template(project)
@@ -35,7 +35,7 @@ def prepare(project: str, path: Path, migrate: Callable[[], None]) -> bool:
         shutil.copyfile(template, path)
         return True
     migrate()
-    # Readers and one writer at a time, from several processes; stays with the file.
+    # Several processes can read while one writes; the file remembers the mode.
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=WAL").fetchone()
     if template:
@@ -53,7 +53,7 @@ def _template(project: str) -> Path | None:
 
 
 def _publish(path: Path, template: Path) -> None:
-    """Copies to the template at once or not at all: labs may start together."""
+    """Copy to the template in one step, because labs may start together."""
     template.parent.mkdir(exist_ok=True)
     handle, name = tempfile.mkstemp(dir=template.parent)
     os.close(handle)

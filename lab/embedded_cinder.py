@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's API, scheduler and volume service in one process.
 
-For the embedded flavour: with oslo.messaging's in-memory transport no broker
-is needed. The services are Cinder's own; only their launcher is replaced.
+This is the embedded flavour: oslo.messaging's in-memory transport needs no broker.
+The services are Cinder's own; only their launcher is replaced.
 """
 
 from cinder import monkey_patch
@@ -36,11 +36,10 @@ CONF = cfg.CONF
 
 
 class OneOfSeveral(service.Service):
-    """Keeps the heartbeats of several services in one process apart.
+    """One of several services in a process, with a heartbeat of its own.
 
-    Cinder has the service's id in a class attribute, one a process: without
-    this, all would report for the last one started and the others be "down"
-    after a minute.
+    Cinder keeps the service's id in a class attribute. Otherwise all services would
+    report as the last one started, and the others would be "down" after a minute.
     """
 
     def report_state(self) -> None:
@@ -76,12 +75,12 @@ def main() -> None:
     )
     volume.start()
     scheduler = OneOfSeveral.create(binary=constants.SCHEDULER_BINARY)
-    # It waits until a backend has reported.
+    # The scheduler waits until a backend has reported.
     started = eventlet.spawn(scheduler.start)
     api = service.WSGIService("osapi_volume")
     api.start()
     started.wait()
-    # The services' own wait() returns whenever there is nothing to do.
+    # The services' own wait() returns as soon as they are idle.
     event.Event().wait()
 
 

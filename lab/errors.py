@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong before or while a lab starts.
+"""The errors of a lab that cannot start or go on.
 
 LabError
-├── Unusable        this machine or user cannot run a lab: says what to do
-└── ServiceFailed   a service did not come up: carries the tail of its log
+├── Unusable        this machine or user cannot run a lab; says what to do
+└── ServiceFailed   a service did not come up; shows the end of its log
 """
 
 
 class LabError(Exception):
-    """The lab cannot go on; the text is for the user."""
+    """The lab cannot go on. The text is for its user."""
 
 
 class Unusable(LabError):

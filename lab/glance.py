@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance: configuration with all stores, database, process."""
+"""The lab's Glance: configuration with all stores, database, process."""
 
 import subprocess
 
@@ -50,7 +50,7 @@ def write_config(lab: Layout) -> None:
             "config_file": "/etc/glance/glance-api-paste.ini",
         },
         "oslo_concurrency": {"lock_path": data / "locks"},
-        # web-download from a test's own server on any port.
+        # For web-download from a test's own server, which has any port.
         "import_filtering_opts": {
             "allowed_ports": "[]",
             "allowed_hosts": "[127.0.0.1]",
@@ -60,8 +60,8 @@ def write_config(lab: Layout) -> None:
         sections[store] = _store(lab, store)
     directory = lab.configs / "glance"
     ini.write(directory / "glance-api.conf", sections)
-    # Ready to be switched on: image_import_plugins = [image_conversion]. Read
-    # before glance-api.conf, which wins.
+    # image_import_plugins = [image_conversion] in glance-api.conf, which is read
+    # later and wins, switches the conversion on.
     ini.write(
         directory / "glance-image-import.conf",
         {
@@ -85,7 +85,7 @@ def write_config(lab: Layout) -> None:
 
 
 def _store(lab: Layout, store: str) -> dict[str, Value]:
-    """One store's section."""
+    """Return the options of a store's section."""
     data = lab.data / "glance"
     if store == "file":
         return {"filesystem_store_datadir": data / "file"}
@@ -117,8 +117,10 @@ def _store(lab: Layout, store: str) -> dict[str, Value]:
 
 
 def prepare(lab: Layout, environment: dict[str, str]) -> bool:
-    """Database and the file store's file system; whether the schema was
-    ready-made."""
+    """Make the database, and the file store's file system.
+
+    Return whether the database's schema was ready-made.
+    """
     _mount_file_store(lab)
     manage = [str(environment_bin() / "glance-manage"), "--config-file", CONFIG]
     return databases.prepare(
@@ -131,7 +133,7 @@ def prepare(lab: Layout, environment: dict[str, str]) -> bool:
 
 
 def _mount_file_store(lab: Layout) -> None:
-    """The upstream file store on a file system of the FlexVols' kind."""
+    """Give upstream's file store a file system like those of the FlexVols."""
     image = lab.data / "glance-file-store.xfs"
     with image.open("wb"):
         pass

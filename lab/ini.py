@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes and edits the services' ini files."""
+"""The services' ini files: write them, and edit an option."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ Sections = Mapping[str, Mapping[str, Value]]
 
 
 def render(sections: Sections) -> str:
-    """The text of an oslo.config file."""
+    """Return the text of an oslo.config file."""
     lines: list[str] = []
     for section, options in sections.items():
         lines.append(f"[{section}]")
@@ -19,16 +19,16 @@ def render(sections: Sections) -> str:
 
 
 def write(path: Path, sections: Sections) -> None:
-    """Writes the file, readable by its owner only: it may hold passwords."""
+    """Write the file, readable only by its owner because it may hold passwords."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(render(sections), encoding="utf-8")
 
 
 def set_option(text: str, group: str, name: str, value: Value | None) -> str:
-    """``text`` with one option of one group set, or removed for None.
+    """Return ``text`` with one option of a group set, or removed for None.
 
-    Keeps every other line; adds the group at the end where it is missing.
+    All other lines stay. A missing group is added at the end.
     """
     lines = text.splitlines()
     header = f"[{group}]"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone: configuration, database, process, and who there is."""
+"""The lab's Keystone: configuration, database, process, projects and users."""
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def write_config(lab: Layout) -> None:
             "fernet_tokens": {"key_repository": keys / "fernet"},
             "fernet_receipts": {"key_repository": keys / "fernet"},
             "credential": {"key_repository": keys / "credential"},
-            # bcrypt at its default costs 0.25 s for each login.
+            # By default bcrypt takes 0.25 s for a login.
             "identity": {"password_hash_rounds": 4},
         },
     )
@@ -51,8 +51,7 @@ def write_config(lab: Layout) -> None:
 
 
 def _write_keys(directory: Path) -> None:
-    """What ``keystone-manage fernet_setup`` would leave: a staged key and a
-    primary one."""
+    """Write a staged and a primary key, as ``keystone-manage fernet_setup`` does."""
     directory.mkdir(parents=True, mode=0o700)
     for number in ("0", "1"):
         path = directory / number
@@ -61,7 +60,10 @@ def _write_keys(directory: Path) -> None:
 
 
 def prepare(lab: Layout, environment: dict[str, str]) -> bool:
-    """Database with the first administrator; whether the schema was ready-made."""
+    """Make the database with its first administrator.
+
+    Return whether the schema was ready-made.
+    """
     manage = [str(environment_bin() / "keystone-manage"), "--config-file", CONFIG]
     log = lab.log("keystone-setup")
     ready = databases.prepare(
@@ -101,7 +103,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
 
 
 def write_clouds(lab: Layout) -> None:
-    """clouds.yaml with the three people who use the lab."""
+    """Write clouds.yaml with the lab's three users."""
     projects = {"admin": "admin", "alice": "acme", "bob": "globex"}
     clouds = {
         user: {
@@ -136,7 +138,7 @@ def admin_session(lab: Layout) -> session.Session:
 
 
 def create_identities(lab: Layout, admin: session.Session) -> None:
-    """Projects, users, role assignments and the catalogue."""
+    """Create projects, users, role assignments and the catalogue."""
     api = adapter.Adapter(admin, service_type="identity", interface="public")
 
     def create(kind: str, **body: Any) -> str:
@@ -183,7 +185,7 @@ def create_identities(lab: Layout, admin: session.Session) -> None:
 
 
 def authtoken(lab: Layout, user: str) -> dict[str, Value]:
-    """How a service validates the tokens that it is given."""
+    """Return the options by which a service validates tokens."""
     return {
         **credentials(lab, user),
         "www_authenticate_uri": lab.url("keystone"),
@@ -193,7 +195,7 @@ def authtoken(lab: Layout, user: str) -> dict[str, Value]:
 
 
 def credentials(lab: Layout, user: str) -> dict[str, Value]:
-    """Password authentication in a section of keystoneauth's options."""
+    """Return keystoneauth's options for a login with a password."""
     return {
         "auth_type": "password",
         "auth_url": lab.url("keystone"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directories, ports and passwords of one lab: decided once, passed on."""
+"""The directories, ports and passwords of a lab, decided once."""
 
 import contextlib
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ import sys
 HOST = "127.0.0.1"
 REGION = "RegionOne"
 SVM = "svm1"
-# An image of 16 GiB of upstream's store takes 16 GiB of fv1.
+# Upstream's store takes 16 GiB of fv1 for an image of 16 GiB.
 FLEXVOLS = {"fv1": "32GiB", "fv2": "24GiB", "fv3": "3GiB"}
-# ``own`` keeps images in the project of who uploads, on fv2.
+# ``own`` keeps images in the uploading user's project, on fv2.
 STORES = ("fv1", "fv2", "fv3", "own", "peer", "file")
 # Keystone user -> (project, roles)
 USERS = {
     "glance": ("service", ("service",)),
-    # Role service alone is refused nothing, but sees other projects' private
-    # images as missing (404 from the location API), and the volume fails.
+    # With role service alone, the location API answers 404 for private images of
+    # other projects, and the volume fails.
     "cinder": ("service", ("service", "admin")),
     **{
         f"image-{store}": ("service", ("member", "service"))
         for store in ("fv1", "fv2", "fv3", "peer")
     },
-    # For the volumes of all projects; ``service`` so that its token vouches for
-    # users' tokens.
+    # ``admin`` for the volumes of all projects; ``service`` so that the store's
+    # token vouches for users' tokens.
     "image-own": ("service", ("admin", "service")),
     "alice": ("acme", ("member",)),
     "bob": ("globex", ("member",)),
@@ -41,7 +41,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Layout:
-    """One lab. ``root`` is absolute; everything of the lab lies below it.
+    """The places of one lab. All of it lies below ``root``, an absolute path.
 
     ``scratch`` is a directory below ``/tmp`` (inside ``root`` where that lies
     there too): the shipped privsep filters accept sockets only there.
@@ -90,7 +90,7 @@ class Layout:
         return self.logs / f"{service}.log"
 
     def requests(self, service: str) -> Path:
-        """The request log (JSON lines) of ``cinder``, ``glance`` or ``ontap``."""
+        """Return the request log, JSON lines, of ``cinder``, ``glance``, ``ontap``."""
         return self.logs / f"{service}-requests.jsonl"
 
     def url(self, service: str) -> str:
@@ -104,7 +104,7 @@ class Layout:
 
 
 def plan(root: Path, scratch: Path, broker: bool, stores: tuple[str, ...]) -> Layout:
-    """A new lab's layout, with free ports and fresh passwords."""
+    """Return the layout of a new lab, with free ports and fresh passwords."""
     names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS)
     return Layout(
         root=root,
@@ -117,10 +117,9 @@ def plan(root: Path, scratch: Path, broker: bool, stores: tuple[str, ...]) -> La
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below the range of outgoing connections.
+    """Return free ports below the range that outgoing connections take theirs from.
 
-    From within that range any client's connection could take one between now
-    and the service's start.
+    A port in that range could be taken by a connection before the service starts.
     """
     low, high = 20000, 32000
     with contextlib.suppress(OSError, ValueError):
@@ -141,6 +140,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def environment_bin() -> Path:
-    """The directory of this Python environment's programs (not resolved:
-    a venv's python3 is a link)."""
+    """Return the directory of this Python environment's programs.
+
+    It is not resolved, because python3 of a virtual environment is a link.
+    """
     return Path(sys.executable).parent

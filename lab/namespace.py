@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The private mount and process namespace of a lab, and its certain end.
+"""The private mount and process namespaces of a lab, and their certain end.
 
-Outside: :func:`run_in_namespace` starts ``unshare`` and waits. Whatever ends
-the outer process ends the namespace (parent death signal down to process 1,
-and the kernel kills the rest), and with it every process and mount of the
-lab; loop devices follow by autoclear. A small reaper, outside too, notices the
-end on a pipe and removes the lab's directory, also after ``kill -9``.
+Outside, :func:`run_in_namespace` starts ``unshare`` and waits. When the outer
+process ends, for any reason, a parent death signal ends process 1 of the namespace,
+and the kernel kills all other processes and removes the mounts; loop devices are
+freed by autoclear. A small reaper process, also outside, notices the end on a pipe
+and removes the lab's directory, even after ``kill -9``.
 
 Inside: :func:`as_first_process` and :func:`cover_system_directories`.
 """
@@ -47,7 +47,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Reaper:
-    """A process that removes directories once its maker is gone or says so."""
+    """A process that removes directories when its maker has ended or asks for it."""
 
     def __init__(self, always: Sequence[Path], unless_kept: Sequence[Path]) -> None:
         reading, self._writing = os.pipe()
@@ -66,7 +66,7 @@ class Reaper:
         os._exit(0)
 
     def finish(self, keep: bool) -> None:
-        """Has it do its work now, and waits for it."""
+        """Let the reaper remove the directories now, and wait for it."""
         if keep:
             os.write(self._writing, _KEEP)
         os.close(self._writing)
@@ -74,7 +74,7 @@ class Reaper:
 
 
 def _remove(directory: Path, patience_s: float = 60) -> None:
-    """Removes a tree in which dying processes may still be writing."""
+    """Remove a tree in which dying processes may still be writing."""
     deadline = time.monotonic() + patience_s
     while directory.exists() and time.monotonic() < deadline:
         shutil.rmtree(directory, ignore_errors=True)
@@ -89,15 +89,15 @@ def run_in_namespace(
     reaper: Reaper,
     keep: bool,
 ) -> int:
-    """Runs ``argv`` as first process of new namespaces; its exit code.
+    """Run ``argv`` as the first process of new namespaces; return its exit code.
 
     ``pid_file`` gets that process's pid as seen from outside, for nsenter.
 
-    Ctrl-C is the inside's to handle: the terminal tells it too. TERM, HUP, QUIT
-    and an INT from another process end everything at once.
+    The inner process handles ctrl-C, which the terminal sends to it too. SIGTERM,
+    SIGHUP, SIGQUIT, and SIGINT from another process, end everything at once.
     """
-    # If unshare is killed, the namespace's first process becomes our child,
-    # and waiting for it means waiting for the end of all.
+    # If unshare is killed, the namespace's first process becomes our child: its end
+    # is the end of all of them.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
 
@@ -131,7 +131,7 @@ def run_in_namespace(
 
 
 def _note_child_of(process: subprocess.Popen[bytes], pid_file: Path) -> None:
-    """Writes the pid of ``process``'s child once it has one."""
+    """Write the pid of ``process``'s child when it has one."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
         with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ def _note_child_of(process: subprocess.Popen[bytes], pid_file: Path) -> None:
 
 
 def _wait_for_adopted(reaper_pid: int) -> None:
-    """Waits for every child except the reaper."""
+    """Wait for all children except the reaper."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     while True:
         left = [int(p) for p in children.read_text().split() if int(p) != reaper_pid]
@@ -155,7 +155,7 @@ def _wait_for_adopted(reaper_pid: int) -> None:
 
 
 def as_first_process(work: Callable[[], int]) -> int:
-    """Runs ``work`` in a child and collects orphans; the child's exit code.
+    """Run ``work`` in a child and collect orphans; return the child's exit code.
 
     The first process of a PID namespace inherits every orphan (RabbitMQ's
     epmd, privsep daemons). When it returns, the kernel kills all others.
@@ -185,11 +185,12 @@ def as_first_process(work: Callable[[], int]) -> int:
 def cover_system_directories(
     work: Path, configs: Path, exports: Path, services: Sequence[str]
 ) -> None:
-    """Gives this namespace its own ``/etc`` and ``/sbin``.
+    """Give this namespace its own ``/etc`` and ``/sbin``.
 
-    ``/etc/<service>`` become the directories below ``configs`` (the shipped
-    rootwrap and privsep filters accept no other place), and ``mount.nfs`` one
-    that bind-mounts what ``exports`` lists (mount(8) looks only in ``/sbin``).
+    ``/etc/<service>`` become the directories below ``configs``, because the shipped
+    rootwrap and privsep filters accept no other place. ``mount.nfs`` becomes a script
+    that bind-mounts the directories listed in ``exports``; mount(8) looks for it only
+    in ``/sbin``.
     """
     work.mkdir(parents=True)
     _mount("-t", "tmpfs", "-o", "mode=700", "lab", str(work))
@@ -213,10 +214,10 @@ def cover_system_directories(
 
 
 def _cover(directory: Path, work: Path) -> None:
-    """Makes ``directory`` writable here without changing it for anybody else.
+    """Make ``directory`` writable here without changing it for others.
 
-    An overlay; where the kernel refuses that (a container without overlay on
-    overlay), a copy in memory, bound over it.
+    With an overlay, or where the kernel refuses that (in a container that is on an
+    overlay itself), with a copy in memory.
     """
     # In a container resolv.conf and hosts are mounts of their own, which a new
     # mount on /etc hides.

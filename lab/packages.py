@@ -18,13 +18,13 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def search_path() -> str:
-    """PATH with the sbin directories, which an ordinary user's PATH lacks."""
+    """Return PATH with the sbin directories, which a user's PATH lacks."""
     known = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(known + [d for d in SBIN if d not in known])
 
 
 def missing(broker: bool) -> list[str]:
-    """The Debian packages that the lab needs and this machine lacks, sorted.
+    """Return the Debian packages that the lab needs and this machine lacks, sorted.
 
     Empty where there is no dpkg: a missing program then fails the step that needs it.
     """
@@ -35,10 +35,10 @@ def missing(broker: bool) -> list[str]:
 
 
 def needed(bindep: str, profiles: set[str]) -> set[str]:
-    """The Debian packages that a bindep file names for any of *profiles*.
+    """Return the Debian packages that a bindep file names for any of *profiles*.
 
-    Of bindep's format the part that our file uses: one package a line, and in
-    brackets its profiles and perhaps one platform.
+    Understands the part of bindep's format that our file uses: one package a line,
+    followed by its profiles, and perhaps one platform, in brackets.
     """
     found = set()
     for line in bindep.splitlines():
@@ -51,7 +51,7 @@ def needed(bindep: str, profiles: set[str]) -> set[str]:
 
 
 def installed() -> set[str]:
-    """The names of the Debian packages on this machine."""
+    """Return the names of the Debian packages on this machine."""
     known = subprocess.run(
         ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n"],
         capture_output=True,
@@ -81,7 +81,7 @@ def ensure(broker: bool) -> None:
 
 
 def _apt(command: list[str]) -> None:
-    """Runs apt-get; with fresh package lists if the first try fails."""
+    """Run apt-get; if it fails, renew the package lists and try again."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     apt = [command[0], "-q", "-o", "DPkg::Lock::Timeout=300", *command[1:]]
     update = [command[0], "-q", "-o", "DPkg::Lock::Timeout=300", "update"]
@@ -105,9 +105,9 @@ def _apt(command: list[str]) -> None:
 
 @contextlib.contextmanager
 def _no_services_started() -> Iterator[None]:
-    """Debian's own switch against starting services on installation.
+    """Keep Debian from starting services when their packages are installed.
 
-    An administrator's policy that is already there stays as it is.
+    If the administrator has a policy already, it stays as it is.
     """
     try:
         with POLICY.open("x", encoding="utf-8") as policy:
@@ -125,7 +125,7 @@ def _no_services_started() -> Iterator[None]:
 
 
 def _disable_at_boot(units: list[str]) -> None:
-    """Keeps units that we caused to be installed from starting at next boot."""
+    """Keep the units that we have installed from starting at the next boot."""
     if shutil.which("systemctl"):
         for unit in units:
             subprocess.run(

@@ -6,7 +6,7 @@ import re
 
 
 def with_request_log(shipped: Path, log: Path) -> str:
-    """The file's text; pipelines without keystone stay as they are."""
+    """Return the file's text; pipelines without keystone stay as they are."""
     text, changed = re.subn(
         r"(?m)^(keystone\S* = )",
         r"\1requestlog ",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a state that somebody else brings about.
+"""Wait until a condition holds.
 
 The lab, its tests and the benchmarks use it. The product does not: its clock can be
 replaced in tests (`glance_ontap_store.cinder.waiting`).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress lines on stderr: elapsed seconds, who, what."""
+"""Progress lines on stderr: elapsed seconds, subject, message."""
 
 import os
 import sys
@@ -9,16 +9,16 @@ _START = "GLANCE_ONTAP_LAB_STARTED"
 
 
 def started() -> float:
-    """When the outermost lab process began (``time.time()``)."""
+    """Return the start of the outermost lab process (``time.time()``)."""
     return float(os.environ.setdefault(_START, repr(time.time())))
 
 
-def say(who: str, what: str) -> None:
-    """Writes one line at once, so that parallel starts do not mix."""
+def say(subject: str, message: str) -> None:
+    """Write a line in one call, so that lines of parallel starts do not mix."""
     elapsed = time.time() - started()
     if sys.stderr.isatty():
-        line = f"\033[2m{elapsed:6.1f} s\033[0m  \033[1m{who:<17}\033[0m {what}\n"
+        line = f"\033[2m{elapsed:6.1f} s\033[0m  \033[1m{subject:<17}\033[0m {message}\n"
     else:
-        line = f"{elapsed:6.1f} s  {who:<17} {what}\n"
+        line = f"{elapsed:6.1f} s  {subject:<17} {message}\n"
     sys.stderr.write(line)
     sys.stderr.flush()

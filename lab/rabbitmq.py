@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RabbitMQ for the stock flavour: Debian's program, nothing of its set-up."""
+"""RabbitMQ for the stock flavour: Debian's program with our own configuration."""
 
 from pathlib import Path
 import shutil
@@ -57,7 +57,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
 
 
 def _speaks_amqp(port: int) -> bool:
-    """A protocol header is answered: listening alone comes a little early."""
+    """Return whether a protocol header is answered; the port is open earlier."""
     try:
         with socket.create_connection((HOST, port), timeout=5) as connection:
             connection.sendall(b"AMQP\x00\x00\x09\x01")

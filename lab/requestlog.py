@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A WSGI filter that writes one JSON line for each request.
 
-Put first in a service's paste pipeline by the lab's configuration. It learns
-the user from what keystonemiddleware leaves in the environ further in.
+The lab's configuration puts it first in a service's paste pipeline. It takes the
+user from the environ, where keystonemiddleware leaves it.
 
-A line is written when the answer has been sent or given up, in one append, so
-that several processes share one file: ``time`` (seconds, at the start),
+A line is appended in one call when the answer has been sent or given up, so that
+several processes can share a file. Its keys: ``time`` (seconds, at the start),
 ``seconds``, ``method``, ``path``, ``query``, ``status``, ``user``,
 ``project``, ``request_id``, ``request_bytes``, ``response_bytes`` (bytes of
-body that really passed), ``agent``, ``complete`` (false: ended early).
+body sent and received), ``agent``, ``complete`` (false: ended early).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ App = Callable[..., Iterable[bytes]]
 
 
 def filter_factory(_global_conf: dict[str, str], log_file: str) -> Callable[[App], App]:
-    """The paste filter; ``log_file`` is where the lines go."""
+    """Return the paste filter, which appends to ``log_file``."""
 
     def make(app: App) -> App:
         return RequestLog(app, log_file)
@@ -63,14 +63,14 @@ class RequestLog:
 
 
 class _Entry:
-    """One request's line in the making."""
+    """The line of a request, which is written at its end."""
 
     def __init__(self, environ: dict[str, Any], log_file: str) -> None:
         self._environ = environ
         self._log_file = log_file
         self._started = time.time()
         self._written = False
-        # Read now: routing shortens PATH_INFO on the way in.
+        # Read at the start, because routing shortens PATH_INFO later.
         self._path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         self.body: _CountedInput | None = None
         self.status = 0
@@ -79,7 +79,7 @@ class _Entry:
         self.complete = False
 
     def write(self) -> None:
-        """Appends the line, once."""
+        """Append the line, once."""
         if self._written:
             return
         self._written = True
@@ -111,19 +111,19 @@ class _Entry:
 
 
 def _body_of(environ: dict[str, Any]) -> Any:
-    """The request's body as a file, also where uWSGI has it in chunks.
+    """Return the request's body as a file, even if uWSGI has it in chunks.
 
-    Glance reads chunked image data straight from uWSGI, past ``wsgi.input``,
-    where nothing could count it. So that is turned into ordinary, terminated
-    input here, which Glance reads as from any other server. Only for image
-    data: of other requests Glance wants to see the header.
+    Glance reads chunked image data directly from uWSGI instead of ``wsgi.input``, so
+    that its bytes could not be counted. This turns it into ordinary, terminated
+    input, which Glance reads as from any other server. It is done only for image
+    data, because Glance looks at the header of other requests.
     """
     if (
         environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
         and environ.get("CONTENT_TYPE") == "application/octet-stream"
     ):
         try:
-            import uwsgi  # only there inside a uWSGI process
+            import uwsgi  # exists only in a uWSGI process
         except ImportError:
             return environ["wsgi.input"]
         del environ["HTTP_TRANSFER_ENCODING"]
@@ -133,7 +133,7 @@ def _body_of(environ: dict[str, Any]) -> Any:
 
 
 class _ChunkedInput:
-    """uWSGI's chunks as a file: ``read(n)`` gives n bytes except at the end."""
+    """uWSGI's chunks as a file; ``read(n)`` returns fewer than n bytes at the end."""
 
     def __init__(self, next_chunk: Callable[[], bytes]) -> None:
         self._next_chunk = next_chunk
@@ -157,7 +157,7 @@ class _ChunkedInput:
 
 
 class _CountedInput:
-    """Passes everything on to the real input and counts what was read."""
+    """The real input, with the bytes counted that are read from it."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw

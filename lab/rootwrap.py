@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real rootwrap, with the filters that the packages ship."""
+"""Real rootwrap with the filters shipped in the packages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ SHIPPED = Path(sys.prefix) / "etc"
 
 
 def install(shipped: Path, target: Path, extra_filters: Sequence[Path] = ()) -> None:
-    """Copies rootwrap.conf and filters to ``target`` (seen as /etc/...).
+    """Copy rootwrap.conf and filters to ``target``, which services see in /etc.
 
-    The only change: programs are found in the Python environment too, where
-    an operator would have them in /usr/bin.
+    The only change is that programs are looked for in the Python environment too; an
+    operator has them in /usr/bin.
     """
     text = (shipped / "rootwrap.conf").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^exec_dirs=", f"exec_dirs={environment_bin()},", text, count=1)
@@ -29,7 +29,7 @@ def install(shipped: Path, target: Path, extra_filters: Sequence[Path] = ()) -> 
 
 
 def write_sudo(directory: Path) -> None:
-    """A ``sudo`` for services that are root already, on a private PATH."""
+    """Write a ``sudo`` for services that run as root already."""
     shim = directory / "sudo"
     shim.write_text(
         "#!/bin/sh\n"

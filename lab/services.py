@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One service of the lab: a process, its log, and how to know that it answers."""
+"""A service of the lab: its process, its log, and its readiness."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -24,11 +24,12 @@ TAIL_LINES = 30
 
 @dataclass
 class Service:
-    """Started and stopped by one supervisor; ``lock`` guards the process
-    against two control requests at once (reach: this process).
+    """A process that the supervisor starts and stops.
 
-    ``ready`` is asked until it says yes; ``before_start`` clears what would let
-    it say so for an earlier run, ``after_start`` is done once it has.
+    ``ready`` is called until it returns true. ``before_start`` removes the traces of
+    an earlier run that would make it true too early; ``after_start`` runs afterwards.
+    ``lock`` guards the process against two control requests at once (reach: this
+    process).
     """
 
     name: str
@@ -45,15 +46,15 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """None while it does not run."""
+        """The pid, or None while the service does not run."""
         if self.process is None or self.process.poll() is not None:
             return None
         return self.process.pid
 
     def start(self) -> None:
-        """Starts it and waits until it answers.
+        """Start the service and wait until it answers.
 
-        :raises ServiceFailed: it ended, or did not answer in time
+        :raises ServiceFailed: the process ended, or did not answer in time
         """
         with self.lock:
             if self.pid is not None:
@@ -68,7 +69,7 @@ class Service:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd="/",
-                    # Its own group, to be killed as one, and out of ctrl-C's way.
+                    # A group of its own can be killed as one, and gets no ctrl-C.
                     start_new_session=True,
                 )
             self._wait_until_ready(self.process)
@@ -88,13 +89,13 @@ class Service:
             raise self._failure(str(error)) from error
 
     def log_count(self, text: str) -> int:
-        """How often its log says ``text`` since the last start."""
+        """Return how often ``text`` is in the log since the last start."""
         with self.log.open("rb") as log:
             log.seek(self.log_offset)
             return log.read().count(text.encode())
 
     def stop(self, patience_s: float = 30) -> None:
-        """TERM, and KILL for what is left after ``patience_s``."""
+        """Send SIGTERM, and SIGKILL to what is left after ``patience_s``."""
         with self.lock:
             if self.process is None:
                 return
@@ -104,7 +105,7 @@ class Service:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for the process and its workers, as in a crash."""
+        """Send SIGKILL to the process and its workers, as in a crash."""
         with self.lock:
             if self.process is None:
                 return
@@ -118,7 +119,7 @@ class Service:
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The end of a text file; says so where there is none."""
+    """Return the end of a text file, or a note that it cannot be read."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - 64 * 1024))
@@ -129,9 +130,9 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
 
 
 def answers(url: str, statuses: Sequence[int] = (200, 300)) -> bool:
-    """Whether a GET of ``url`` is answered with one of ``statuses``.
+    """Return whether a GET of ``url`` is answered with one of ``statuses``.
 
-    Without a proxy, whatever the user's environment says.
+    A proxy of the user's environment is not used.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
@@ -147,9 +148,9 @@ def answers(url: str, statuses: Sequence[int] = (200, 300)) -> bool:
 def run_step(
     name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> None:
-    """Runs one command of a service's set-up to its end.
+    """Run a command of a service's set-up to its end.
 
-    :raises ServiceFailed: with the end of the log
+    :raises ServiceFailed: the command failed; shows the end of the log
     """
     with log.open("ab") as output:
         done = subprocess.run(

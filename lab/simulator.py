@@ -15,7 +15,7 @@ ADMIN = "cinder"
 
 
 def service(lab: Layout, environment: dict[str, str]) -> Service:
-    """Ready when it has written its facts; those of an earlier run are gone."""
+    """Return the simulator, which is ready when it has written its facts."""
     root = lab.data / "ontap"
     root.mkdir(parents=True, exist_ok=True)
     users = lab.configs / "ontap-users.json"
@@ -58,7 +58,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
 
 
 def facts(lab: Layout) -> dict[str, Any]:
-    """What the simulator says of itself; empty while it has not said it."""
+    """Return the facts that the simulator has written; empty before it has."""
     try:
         text = (lab.data / "ontap" / "ready.json").read_text(encoding="utf-8")
         found: dict[str, Any] = json.loads(text)
@@ -68,7 +68,7 @@ def facts(lab: Layout) -> dict[str, Any]:
 
 
 def write_exports(lab: Layout) -> None:
-    """Tells the lab's mount.nfs where the FlexVols' directories are."""
+    """Write the FlexVols' directories down for the lab's mount.nfs."""
     lines = [
         f"{HOST}:/{name}\t{directory}\n"
         for name, directory in facts(lab)["flexvols"].items()

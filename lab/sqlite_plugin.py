@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A SQLAlchemy engine plugin: SQLite for several writing processes.
 
-oslo.db begins each SQLite transaction with a plain BEGIN. One that reads first
-and then writes must upgrade its read lock, and SQLite refuses that at once
-("database is locked", whatever the timeout) when somebody else has written in
-between: with several workers a login or an upload then fails now and then.
+oslo.db begins each SQLite transaction with a plain BEGIN. A transaction that reads
+first and then writes must upgrade its read lock. If another process has written
+meanwhile, SQLite refuses that at once with "database is locked", whatever the
+timeout: with several workers, some logins and uploads failed.
 
-So here reads take no transaction, and one begins, with the write lock from the
-start and the timeout's patience, right before its first write. A transaction
-sees what others commit before that: READ COMMITTED, as on the databases that
-the services are deployed on.
+With this plugin reads are outside of transactions. A transaction begins right before
+its first write, takes the write lock from the start, and waits for it as long as the
+timeout says. It sees what others commit before that: READ COMMITTED, as on the
+databases that the services are deployed on.
 
-Chosen in the databases' URLs (``?plugin=lab_sqlite``); the entry point lies in
-a directory of the lab (:func:`install`), the services stay as they are.
+The databases' URLs choose the plugin (``?plugin=lab_sqlite``). Its entry point is in
+a directory of the lab (:func:`install`), so that the services stay as they are.
 """
 
 from pathlib import Path
@@ -26,20 +26,20 @@ _READS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH", "BEGIN", "COMMIT", "ROLLBACK")
 
 
 class Plugin(CreateEnginePlugin):
-    """Loaded by SQLAlchemy where the engine's URL names it."""
+    """The plugin, which SQLAlchemy loads if the engine's URL names it."""
 
     def update_url(self, url: Any) -> Any:
-        """The URL has nothing else of ours."""
+        """Return the URL unchanged: it has no other option of ours."""
         return url
 
     def engine_created(self, engine: Any) -> None:
-        # Called before oslo.db adds its listeners: ours comes first.
+        # Called before oslo.db adds its listeners, so that ours come first.
         event.listen(engine, "begin", _skip_begin)
         event.listen(engine, "before_cursor_execute", _begin_before_write)
 
 
 def _skip_begin(connection: Any) -> None:
-    # oslo.db's own mark: its listener then leaves BEGIN out.
+    # The mark that lets oslo.db's listener leave BEGIN out.
     connection.info["in_transaction"] = True
 
 
@@ -50,7 +50,7 @@ def _begin_before_write(connection: Any, cursor: Any, statement: str, *_: Any) -
 
 
 def install(directory: Path) -> None:
-    """Makes ``directory``, put on PYTHONPATH, announce the plugin."""
+    """Write the plugin's entry point into ``directory``, which is on PYTHONPATH."""
     announced = directory / f"{NAME}-0.dist-info"
     announced.mkdir(parents=True, exist_ok=True)
     (announced / "METADATA").write_text(

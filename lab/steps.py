@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of work that need each other, run in parallel as far as they allow."""
+"""Steps of work that depend on each other, run in parallel where possible."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ import graphlib
 
 @dataclass(frozen=True)
 class Step:
-    """A piece of work, and the names of the steps that it needs."""
+    """A piece of work, and the names of the steps that must be done before it."""
 
     work: Callable[[], None]
     needs: tuple[str, ...] = ()
 
 
 def run_in_order(steps: Mapping[str, Step]) -> None:
-    """Run each step when those that it needs are done, at once where it can be.
+    """Run each step as soon as the steps that it needs are done.
 
-    :raises graphlib.CycleError: steps need each other in a circle
-    :raises Exception: the first failure of a step; no other step starts after it
+    :raises graphlib.CycleError: the steps need each other in a circle
+    :raises Exception: the first failure of a step, after which no step starts
     """
     order = graphlib.TopologicalSorter(
         {name: step.needs for name, step in steps.items()}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our store in this process, configured as the running lab's Glance has it.
 
-The only module of the lab that imports the driver. Functional tests and benchmarks
-use it; the lab's services do not.
+Functional tests and benchmarks use it. No other module of the lab imports the driver.
 """
 
 import configparser
@@ -29,7 +28,7 @@ CONFIG = "/etc/glance/glance-api.conf"
 
 
 class Build(Protocol):
-    """Puts the parts of a store together, as `glance_ontap_store.backend.build`."""
+    """A function that makes a store's parts, as `glance_ontap_store.backend.build`."""
 
     def __call__(self, settings: Settings) -> Backend:
         """Return the parts of the store with these settings."""
@@ -63,10 +62,7 @@ def settings(store_id: str) -> Settings:
 
 
 def cinder(store_id: str, requester: Requester | None = None) -> CinderClient:
-    """Return Cinder's client as the store has it.
-
-    With *requester* as it creates the volume of this user's upload.
-    """
+    """Return Cinder's client of a store, or of a store's *requester*."""
     given = settings(store_id)
     return CinderClient(given, session_for(given), requester)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts all services of a lab in order, and serves requests to restart them.
+"""Start all services of a lab in order, and serve requests to restart them.
 
-Runs inside the namespace. Requests come over a unix socket, one JSON object a
-connection: ``{"do": "start" | "stop" | "kill" | "restart", "service": name}``;
+It runs inside the namespace. Requests come over a unix socket, one JSON object for
+each connection: ``{"do": "start" | "stop" | "kill" | "restart", "service": name}``;
 the answer is ``{"pids": ...}`` or ``{"error": text}``.
 """
 
@@ -36,7 +36,7 @@ from lab.steps import Step
 from lab.steps import run_in_order
 
 COVERED = ("keystone", "glance", "cinder")
-# After their start the scheduler has to hear of the pools again.
+# When one of these has started, the scheduler must hear of the pools again.
 SCHEDULING = frozenset({cinder.EMBEDDED, "cinder-scheduler"})
 LOCAL = "127.0.0.1,localhost"
 
@@ -50,10 +50,10 @@ class Supervisor:
         self.services: dict[str, Service] = {}
 
     def start_all(self) -> None:
-        """Returns when everything answers.
+        """Start all services and return when they answer.
 
-        :raises LabError: the first failure; what else was started goes with
-            the namespace
+        :raises LabError: the first failure; services already started end with the
+            namespace
         """
         lab = self._lab
         lab.make_directories()
@@ -82,7 +82,7 @@ class Supervisor:
         self.services = {service.name: service for service in made}
 
     def _steps(self) -> dict[str, Step]:
-        """The steps of the start; each needs no more than it must wait for."""
+        """Return the steps of the start, with the steps that each must wait for."""
         lab, environment = self._lab, self._environment
 
         def start(name: str) -> Callable[[], None]:
@@ -130,10 +130,10 @@ class Supervisor:
         }
 
     def names(self, name: str) -> list[str]:
-        """The services that ``name`` means here.
+        """Return the names of the services that ``name`` stands for.
 
-        ``cinder`` is all of Cinder in both flavours, and in the embedded one
-        so is each of its parts.
+        ``cinder`` stands for all of Cinder in both flavours. In the embedded flavour
+        the names of Cinder's parts do so too.
         """
         if name in self.services:
             return [name]
@@ -144,7 +144,7 @@ class Supervisor:
         raise LabError(f"no service {name!r}; there are {', '.join(self.services)}")
 
     def control(self, do: str, name: str) -> None:
-        """Does what a request asks."""
+        """Carry out a request: start, stop, kill or restart a service."""
         chosen = [self.services[each] for each in self.names(name)]
         if do not in ("start", "stop", "kill", "restart"):
             raise LabError(f"cannot {do!r}")
@@ -162,7 +162,7 @@ class Supervisor:
         self.write_facts()
 
     def casualties(self) -> list[str]:
-        """One text for each service that has ended by itself, with its log's end."""
+        """Return a text for each service that has ended by itself."""
         return [
             str(
                 ServiceFailed(
@@ -176,9 +176,9 @@ class Supervisor:
         ]
 
     def pids(self) -> dict[str, int | None]:
-        """Service name to pid inside the namespace; None: does not run.
+        """Return the pids in the namespace by service; None if it does not run.
 
-        The embedded Cinder also under the names of its three services.
+        The embedded Cinder has the names of its three services too.
         """
         found = {name: service.pid for name, service in self.services.items()}
         if not self._lab.broker:
@@ -186,7 +186,7 @@ class Supervisor:
         return found
 
     def write_facts(self) -> None:
-        """The facts file, whole at any time."""
+        """Replace the facts file in one step, so that it is complete at any time."""
         lab = self._lab
         ontap = simulator.facts(lab)
         facts = {
@@ -247,7 +247,7 @@ def _base_environment() -> dict[str, str]:
 
 
 def service_environment(lab: Layout) -> dict[str, str]:
-    """What services run with: our programs first, then the environment's."""
+    """Return the services' environment variables."""
     path = [str(lab.bin), str(environment_bin()), packages.search_path()]
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
@@ -259,7 +259,7 @@ def service_environment(lab: Layout) -> dict[str, str]:
 
 
 def command_environment(lab: Layout) -> dict[str, str]:
-    """What a command inside the lab runs with."""
+    """Return the environment variables of a command inside the lab."""
     path = [str(environment_bin()), packages.search_path()]
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
@@ -271,7 +271,7 @@ def command_environment(lab: Layout) -> dict[str, str]:
 
 
 def describe_use(lab: Layout) -> str:
-    """How to use a running lab from another terminal."""
+    """Return instructions for using the running lab from another terminal."""
     openstack = environment_bin() / "openstack"
     return "\n".join(
         [
@@ -297,14 +297,14 @@ def describe_use(lab: Layout) -> str:
 
 
 def run(lab: Layout, work: Callable[[Layout, Supervisor], int]) -> int:
-    """Starts the lab and does ``work`` in it; its exit code."""
+    """Start the lab and do ``work`` in it; return the exit code."""
     supervisor = Supervisor(lab)
     try:
         supervisor.start_all()
     except LabError as exc:
         reason = str(exc)
     except Exception as exc:
-        # Mostly a request to a service that has died meanwhile.
+        # Most often a request to a service that has died.
         reason = "\n".join([f"{type(exc).__name__}: {exc}", *supervisor.casualties()])
     else:
         return work(lab, supervisor)

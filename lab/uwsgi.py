@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the lab runs a WSGI application under uWSGI."""
+"""WSGI applications of the lab, run by uWSGI."""
 
 from collections.abc import Callable
 import sys
@@ -11,7 +11,7 @@ from lab.services import answers
 
 
 def command(module: str, port: int, processes: int, threads: int) -> list[str]:
-    """The uWSGI command line for ``module`` (``package.module:callable``)."""
+    """Return the uWSGI command line for ``module`` (``package.module:callable``)."""
     return [
         str(environment_bin() / "uwsgi"),
         "--http-socket", f"{HOST}:{port}",
@@ -23,9 +23,9 @@ def command(module: str, port: int, processes: int, threads: int) -> list[str]:
         "--processes", str(processes),
         "--threads", str(threads), "--enable-threads", "--thunder-lock",
         "--buffer-size", "65535",
-        # Else clients that keep the connection see resets.
+        # Otherwise clients that keep the connection see resets.
         "--add-header", "Connection: close",
-        # Slow senders: the defaults of 4 s drop an upload that pauses.
+        # For slow senders: the defaults of 4 s drop an upload that pauses.
         "--socket-timeout", "600",
         "--chunked-input-timeout", "600",
         "--chunked-input-limit", str(16 * 1024 * 1024),
@@ -36,9 +36,9 @@ def command(module: str, port: int, processes: int, threads: int) -> list[str]:
 def ready(
     url: str, processes: int, statuses: tuple[int, ...]
 ) -> Callable[[Service], bool]:
-    """Asks whether every worker has loaded the application and one answers.
+    """Return a function that tells whether all workers have loaded and one answers.
 
-    The socket is open long before; a worker that fails to load ends the master.
+    The socket is open long before. A worker that fails to load ends the master.
     """
 
     def ask(service: Service) -> bool:

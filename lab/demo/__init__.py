@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store does, shown on real services and measured while it happens."""
+"""A demonstration of the store on real services, with measurements."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a file system says about the blocks of a file."""
+"""The blocks of files, as their file system reports them."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Span = tuple[int, int]
 
 
 def extents(path: str) -> list[Span]:
-    """Where the file lies on its device: (start, end) in bytes, sorted."""
+    """Return the file's places on its device: (start, end) in bytes, sorted."""
     found: list[Span] = []
     with open(path, "rb") as file:
         for physical, length in _mapped(file.fileno()):
@@ -47,7 +47,7 @@ def _mapped(fd: int) -> Iterator[tuple[int, int]]:
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
-    """The same bytes with no overlap, sorted."""
+    """Return the same bytes as sorted spans that do not overlap."""
     merged: list[Span] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -58,20 +58,20 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 
 def total(spans: Iterable[Span]) -> int:
-    """Bytes in *spans*, each counted once."""
+    """Return the number of bytes in *spans*, each counted once."""
     return sum(end - start for start, end in union(spans))
 
 
 def not_in(spans: Iterable[Span], others: Iterable[Span]) -> int:
-    """Bytes of *spans* that lie outside *others*."""
+    """Return the number of bytes of *spans* outside *others*."""
     others = list(others)
     return total([*spans, *others]) - total(others)
 
 
 def first_difference(path: str, image: str, chunk: int = 4 << 20) -> int | None:
-    """Where *path* differs from *image* followed by zeros; None if nowhere.
+    """Return the offset at which *path* differs from *image* and zeros after it.
 
-    Where both files have a hole, they are equal without being read.
+    None if they are equal. Holes in both files are equal without being read.
     """
     with open(path, "rb") as volume, open(image, "rb") as source:
         image_size = os.fstat(source.fileno()).st_size
@@ -90,7 +90,7 @@ def first_difference(path: str, image: str, chunk: int = 4 << 20) -> int | None:
 
 
 def is_hole(fd: int, offset: int, length: int) -> bool:
-    """Whether the file system says that nothing is there."""
+    """Return whether the file has a hole there."""
     try:
         return os.lseek(fd, offset, os.SEEK_DATA) >= offset + length
     except OSError:  # ENXIO: no data from there to the end

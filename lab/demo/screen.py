@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo prints while it works, and the table at its end."""
+"""The demo's output: progress lines, and the table at its end."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def human(count: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as a short text."""
     value = float(count)
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
@@ -22,10 +22,10 @@ def human(count: int) -> str:
 
 
 class Progress:
-    """One line for each thing that is going on, renewed while it goes on.
+    """A line for each step, with its time and state.
 
-    On a terminal the line is redrawn; elsewhere it is printed when it begins
-    and when it ends, so that a log stays readable.
+    On a terminal the line is redrawn while the step runs. Elsewhere a line is printed
+    at its start and at its end, so that a log stays readable.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ _PATHS = {
 
 
 def table(steps: list[dict[str, Any]]) -> str:
-    """The steps as a table with a sentence under each line."""
+    """Return the steps as a table with a sentence under each line."""
     head = ("What", "Path", "Time", "Through hosts", "New on array", "Content")
     rows = [
         (

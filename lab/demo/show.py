@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo itself; runs inside the lab (see `__main__`)."""
+"""The demo itself, which `__main__` runs inside the lab."""
 
 import argparse
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def make_image(path: str, size: int) -> str:
-    """A raw image, a quarter of it random data and the rest holes; its sha512."""
+    """Make a raw image, a quarter random data and the rest holes; return its sha512."""
     piece = 64 * MIB
     with open(path, "wb") as file:
         for offset in range(0, size, 4 * piece):
@@ -55,7 +55,7 @@ def make_image(path: str, size: int) -> str:
 
 
 class Counted:
-    """A file whose reading can be watched, with the length that requests wants."""
+    """A file that counts the bytes read, with the length that requests needs."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "rb")  # noqa: SIM115 - closed in close
@@ -79,7 +79,7 @@ class Counted:
 
 
 class Show:
-    """The steps, each measured on the file systems and in Glance's request log."""
+    """The steps, measured on the file systems and in Glance's request log."""
 
     def __init__(self, facts: dict[str, Any], image: str, digest: str) -> None:
         self._flexvols: dict[str, str] = facts["flexvols"]
@@ -99,7 +99,7 @@ class Show:
         self.volumes(image_id, "A volume on fv2", "fv2", 1, [])
 
     def upload(self) -> tuple[str, str]:
-        """Upload the image to store fv1; its id and the image-volume's file."""
+        """Upload the image to fv1; return its id and the image-volume's file."""
         cloud = self._cloud
         image = cloud.image.create_image(
             name="demo",
@@ -181,7 +181,7 @@ class Show:
     def _measured(
         self, name: str, state: Callable[[], str]
     ) -> Iterator[dict[str, Any]]:
-        """Time a step; `_finish` adds the rest."""
+        """Measure the time of a step; `_finish` adds the rest."""
         step: dict[str, Any] = {"name": name, "seconds": 0, "path": ""}
         self._sent_before = self._image_data_through_glance()
         began = time.monotonic()
@@ -195,9 +195,9 @@ class Show:
         files: list[str],
         source: list[Span],
     ) -> None:
-        """Add what the file systems say of the step's *files*, and Glance's log.
+        """Add the step's figures from the file systems and Glance's log.
 
-        Glance logs a request a moment after it has answered: the log is read last.
+        The log is read last, because Glance writes a line after its answer.
         """
         compared = 0
         with self._progress.doing(
@@ -233,7 +233,7 @@ class Show:
                 yield json.loads(line)
 
     def _image_data_through_glance(self) -> int:
-        """Bytes of image data in and out of Glance's API so far, by its log."""
+        """Return the bytes of image data that Glance's API has sent and received."""
         return sum(
             request["request_bytes"] + request["response_bytes"]
             for request in self._glance_requests()
