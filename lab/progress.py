@@ -17,8 +17,8 @@ def say(subject: str, message: str) -> None:
     """Write a line in one call, so that lines of parallel starts do not mix."""
     elapsed = time.time() - started()
     if sys.stderr.isatty():
-        line = f"\033[2m{elapsed:6.1f} s\033[0m  \033[1m{subject:<17}\033[0m {message}\n"
+        text = f"\033[2m{elapsed:6.1f} s\033[0m  \033[1m{subject:<17}\033[0m {message}"
     else:
-        line = f"{elapsed:6.1f} s  {subject:<17} {message}\n"
-    sys.stderr.write(line)
+        text = f"{elapsed:6.1f} s  {subject:<17} {message}"
+    sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

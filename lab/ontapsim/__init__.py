@@ -7,15 +7,15 @@ refuses it, and a FlexVol without room is a file system without room. File copy
 is a job that really reads and writes.
 
 Each thing that is imitated names its page of NetApp's "ONTAP REST API"
-documentation ("page:" in the docstrings). Two clients that nobody here wrote
-hold it to that: Cinder's NetApp NFS driver, and the ``netapp-ontap`` library.
+documentation ("page:" in the docstrings). Two clients of other authors check it in
+tests: Cinder's NetApp NFS driver, and the ``netapp-ontap`` library.
 
-It neither imports the driver of this project nor is imported by it, else both
-would share one misunderstanding. A test holds this.
+The simulator and this project's driver do not import each other, so that they cannot
+share a misunderstanding of ONTAP. A test checks this.
 
 **Not modelled**
 
-* the NFS protocol: a FlexVol is a directory, and whoever mounts it shares the
+* the NFS protocol: a FlexVol is a directory, and all who mount it share the
   page cache with the "array" (no close-to-open, root squash, stale handles,
   export policies);
 * SAN and NVMe (LUNs and namespaces are empty collections), FlexGroups,
@@ -28,15 +28,15 @@ would share one misunderstanding. A test holds this.
 * snapshots are reflink copies of a FlexVol's files, one after the other: not one
   instant for a file that is written meanwhile;
 * clone splits, clone tokens, throttling, QoS enforcement (policies are only kept);
-* the moment at which ONTAP reports an error: here what names an unknown volume
-  fails at once, what concerns a file's path fails the job;
+* the moment at which ONTAP reports an error: here an unknown volume fails the
+  request, an error of a file's path fails the job;
 * error codes of file clone and file copy, which NetApp does not publish. Where no
   source is known, ``errors.py`` says how the code was derived;
 * HTTP/1.1 keep-alive (each request is one connection), client certificates,
   OAuth, roles other than ``admin``, ``readonly``, ``vsadmin`` and ``none``.
 
 Anything else under ``/api`` is answered 501 with an error of ONTAP's shape, and
-logged at ERROR: a test that needs it should fail, and name it.
+logged at ERROR, so that a test that needs it fails with the name of the request.
 
 Run it with ``python -m lab.ontapsim --help``; from Python
 use :mod:`~lab.ontapsim.process`.

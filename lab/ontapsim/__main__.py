@@ -39,7 +39,7 @@ def parse_listen(text: str) -> tuple[str, int]:
 def read_users(path: Path) -> tuple[User, ...]:
     """Return the users of a file ``[{"name", "password", "role"}]``.
 
-    :raises ValueError: it says something else
+    :raises ValueError: the content has another form
     """
     users = []
     for entry in json.loads(path.read_text()):
@@ -51,7 +51,7 @@ def read_users(path: Path) -> tuple[User, ...]:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return what the command line says."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m lab.ontapsim", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="everything is here")
     parser.add_argument("--svm", default="svm1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request as a handler sees it, and what it may answer."""
+"""A request as a handler gets it, and its possible answers."""
 
 from dataclasses import dataclass
 from dataclasses import field
@@ -23,7 +23,7 @@ QUICK_JOB_GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class JobFault:
-    """What a switched-on fault does to the job of a request."""
+    """The effect of a fault on the job of a request."""
 
     kind: str  # "stuck" or "failed"
     code: int = 0
@@ -75,7 +75,7 @@ class Call:
     def required(self, *path: str) -> Any:
         """Return a value of the body.
 
-        :raises OntapError: 400, it is not there
+        :raises OntapError: 400, the value is missing
         """
         value: Any = self.body
         for name in path:
@@ -91,7 +91,7 @@ class Call:
         grace_s: float = QUICK_JOB_GRACE_S,
         created: str | None = None,
     ) -> Reply:
-        """Start a job and answer 202, or what it came to if it is soon done.
+        """Start a job and answer 202, or with the job's result if it ends soon.
 
         Page: "Synchronous and asynchronous operations". With ``return_timeout`` in
         the query the answer waits that long, and is 200 or 201 if the job has
@@ -116,7 +116,7 @@ class Call:
 
 
 def is_true(text: str | None) -> bool:
-    """Tell what an option of a query says; clients write "true" and "True"."""
+    """Return whether an option of a query is on; clients write "true" and "True"."""
     return (text or "false").lower() == "true"
 
 

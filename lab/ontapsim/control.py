@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control plane of the simulator, ``/_sim``: nothing of it exists in ONTAP.
+"""The control plane of the simulator, ``/_sim``, which ONTAP does not have.
 
 ``GET, POST, DELETE /_sim/faults``, ``DELETE /_sim/faults/ID``,
 ``GET, DELETE /_sim/requests``. It asks for no login: it listens on 127.0.0.1.

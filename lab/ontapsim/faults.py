@@ -65,7 +65,7 @@ class Fault:
     hits: int = 0
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether it strikes this request."""
+        """Return whether the fault strikes this request."""
         if self.count is not None and self.hits >= self.count:
             return False
         return bool(re.search(self.path, path) and re.search(self.method, method))

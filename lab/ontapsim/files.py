@@ -43,7 +43,7 @@ def resolve(volume: Volume, path: str) -> Path:
 def existing(volume: Volume, path: str) -> Path:
     """Return the absolute path of a file.
 
-    :raises OntapError: 404, code 6684674, there is none
+    :raises OntapError: 404, code 6684674, the file does not exist
     """
     target = resolve(volume, path)
     if not os.path.lexists(target):

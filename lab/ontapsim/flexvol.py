@@ -30,7 +30,7 @@ FIEMAP_EXTENT_LAST = 0x1
 FIEMAP_EXTENT_UNKNOWN = 0x2
 FIEMAP_EXTENT_SHARED = 0x2000
 
-# What ONTAP counts its blocks in, and XFS too by default.
+# The size of a block in ONTAP, and by default in XFS.
 BLOCK_BYTES = 4096
 # mkfs.xfs refuses less (xfsprogs 5.19 and later).
 MIN_LOOP_BYTES = 300 << 20
@@ -58,10 +58,10 @@ class BlockRange:
 
 
 class FlexVol(Protocol):
-    """What the simulator asks of the file system of one FlexVol.
+    """The file system of a FlexVol, as the simulator needs it.
 
-    Calls block until done and raise OSError as the file system says it. Paths
-    are absolute and lie in ``directory``; checking this is the caller's part.
+    Calls block until they are done, and raise the file system's OSError. Paths are
+    absolute and lie in ``directory``; the caller checks this.
     """
 
     directory: Path
@@ -401,7 +401,7 @@ def copy_data(
 
 
 def data_extents(fd: int, length: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of what is no hole."""
+    """Yield (start, end) of each extent that is not a hole."""
     offset = 0
     while offset < length:
         try:

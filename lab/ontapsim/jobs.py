@@ -28,7 +28,7 @@ _BROKEN_CODE = 262250
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of a job at one moment."""
+    """The state of a job at one moment."""
 
     uuid: str
     description: str
@@ -42,12 +42,12 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether it will not change any more."""
+        """Return whether the job has ended."""
         return self.state in FINAL
 
 
 class JobControl:
-    """What a running job may do: report, and notice that it should stop."""
+    """A running job's connection to the table: progress, and the request to stop."""
 
     def __init__(self, report: Callable[[str], None], stop: threading.Event) -> None:
         self.report = report
@@ -153,7 +153,7 @@ class JobTable:
     def get(self, uuid: str) -> Job:
         """Return a job as it is now.
 
-        :raises OntapError: there is none of this uuid
+        :raises OntapError: 404, no job has this uuid
         """
         with self._lock:
             if uuid not in self._jobs:

@@ -28,7 +28,7 @@ Record = dict[str, Any]
 MAX_RECORDS_LIMIT = 10000
 _MAX_RETURN_TIMEOUT_S = 120
 
-# Query parameters that are no filters. "start.offset" is this simulator's own
+# Query parameters that are not filters. "start.offset" is this simulator's own
 # page token: clients must follow _links.next without looking into it.
 _CONTROL = frozenset(
     {

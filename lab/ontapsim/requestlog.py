@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A log of requests: JSON lines in a file, the last ones in memory as well.
+"""A log of requests: JSON lines in a file, and the last ones in memory.
 
 Each line: ``time`` (UTC, when it came), ``method``, ``path`` (the raw URL after the
 host, with its query), ``status`` (null: the connection was reset), ``user``, ``svm``
@@ -23,7 +23,7 @@ Wsgi = Callable[..., Iterable[bytes]]
 
 
 class RequestLog:
-    """Where requests are noted. The lock guards both places, in this process."""
+    """The requests, in a file and in memory. The lock guards both, in this process."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What real FlexVols need of the machine; asked by tests before they start one."""
+"""Checks that the machine can have real FlexVols, for tests that start one."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which request is answered by which handler, and what every request goes through.
+"""The handlers of the requests, and the steps that all requests go through.
 
 Flask matches the URL. In front of it each path is brought into one shape, since
 clients send ``/api//storage/volumes/`` and ``files/a%2Fb``.
@@ -108,7 +108,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/private/cli/volume/file/show-disk-usage", api_files.show_disk_usage),
 )
 
-# What a login of one SVM ("vsadmin") is not shown.
+# Not shown to the login of an SVM ("vsadmin").
 _CLUSTER_ONLY = (
     "/cluster/nodes",
     "/cluster/counter",
@@ -182,7 +182,7 @@ def _body() -> dict[str, Any]:
     return body
 
 
-# Who asks --------------------------------------------------------------------
+# Authentication --------------------------------------------------------------
 
 
 def authenticate(array: Array) -> User:
@@ -233,7 +233,7 @@ def _answer_error(error: OntapError) -> Response:
 
 
 def _answer_unknown(error: HTTPException) -> Response:
-    """Nobody here knows the URL, or the method of it: say so, loudly."""
+    """Answer 501 for an unknown URL or method, and log it at ERROR."""
     if error.code not in (404, 405):
         LOG.error("%s %s: %s", request.method, request.url, error)
         return _response(Reply(OntapError(400, 3, str(error)).body(), 400))

@@ -40,7 +40,7 @@ _SHUTDOWN_POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Settings:
-    """What a simulator is made of. ``flexvols``: name and size in bytes.
+    """The settings of a simulator. ``flexvols``: name and size in bytes.
 
     Each is exported as ``ADDRESS:/NAME``. Port 0 takes a free one.
     """
@@ -59,8 +59,8 @@ class Settings:
 class Simulator:
     """A running simulator. Use it in a ``with``; leaving unmounts everything.
 
-    What it holds is released last in, first out: the server stops answering, jobs
-    end, FlexVols are unmounted, the lock on ``root`` goes last.
+    Everything is released in reverse order: the server stops answering, jobs end,
+    FlexVols are unmounted, and the lock on ``root`` is released.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -122,7 +122,7 @@ class Simulator:
             request_handler=_QuietHandler,
         )
         assert isinstance(server, ThreadedWSGIServer)
-        # Else closing waits for requests that are held up by a latency fault.
+        # Otherwise closing waits for requests that a latency fault holds up.
         server.daemon_threads = True
         if settings.tls:
             self.ca_file = settings.root / "ca.pem"
@@ -165,7 +165,7 @@ def _path_of(environ: dict[str, Any]) -> str:
 def _use_tls(server: ThreadedWSGIServer, context: ssl.SSLContext) -> None:
     """Speak TLS; the handshake runs in the connection's thread.
 
-    werkzeug's own way does it while accepting, where one silent client stops all.
+    werkzeug does it while accepting, where a silent client would stop all others.
     """
     server.ssl_context = context
     server.socket = context.wrap_socket(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulated array consists of: frozen values, and the one place they change.
+"""The simulated array: frozen values, and the one class that changes them.
 
-:class:`Array` is the only thing with state. It answers in ONTAP's words: what does
-not exist or cannot be done is an :class:`~.errors.OntapError`.
+:class:`Array` is the only thing with state. Its errors are
+:class:`~.errors.OntapError`, with ONTAP's codes.
 """
 
 from collections.abc import Callable
@@ -145,7 +145,7 @@ class Volume:
 
     @property
     def directory(self) -> Path:
-        """Where its files lie."""
+        """The directory of its files."""
         return self.files.directory
 
 
@@ -176,8 +176,8 @@ class Array:
     """The state of one simulated cluster with one SVM or more.
 
     ``_lock`` guards the dicts and the set, in this process. It is held for look-ups and
-    replacements only, never while a file system works, so a long copy stops
-    nobody.
+    replacements only, never while a file system works, so that a long copy blocks
+    no other request.
 
     Leaving a ``with`` ends the jobs and unmounts the FlexVols.
     """
@@ -232,7 +232,7 @@ class Array:
     def volume(self, uuid: str, svm: str | None = None) -> Volume:
         """Return one FlexVol.
 
-        :raises OntapError: 404, there is none, or not in this SVM
+        :raises OntapError: 404, the FlexVol does not exist, or not in this SVM
         """
         with self._lock:
             volume = self._volumes.get(uuid)
@@ -245,7 +245,7 @@ class Array:
     ) -> Volume:
         """Make a FlexVol and mount it. Blocks while the file system is made.
 
-        :raises OntapError: no such SVM, or the name is taken in it
+        :raises OntapError: the SVM does not exist, or has a FlexVol of this name
         :raises OSError: the file system could not be made
         """
         if svm not in self.svms:
@@ -314,7 +314,7 @@ class Array:
     def put_policy(self, policy: QosPolicy) -> None:
         """Add or replace a QoS policy.
 
-        :raises OntapError: another one has its name
+        :raises OntapError: another policy has its name
         """
         with self._lock:
             for other in self._policies.values():
