@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user of the cloud does with images and volumes, and cleans up again."""
+"""A user of the cloud, with images and volumes, and their removal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from lab.polling import wait_until
 
 
 class User:
-    """One user's images and volumes; `clean` removes what was made, last first."""
+    """A user's images and volumes; `clean` removes those made here, last first."""
 
     def __init__(self, cloud: connection.Connection) -> None:
         self.cloud = cloud
         self._made: list[Callable[[], None]] = []
 
     def image(self, **properties: Any) -> Any:
-        """A queued image, raw and bare unless said otherwise."""
+        """Create a queued image; it is raw and bare by default."""
         image = self.cloud.image.create_image(
             allow_duplicates=True,
             **{
@@ -35,7 +35,7 @@ class User:
         return image
 
     def put(self, image: Any, data: Any, store: str) -> Any:
-        """Glance's answer to the upload of *data*, whatever it is."""
+        """Upload *data*; return Glance's answer, also if it refuses."""
         return self.cloud.image.put(
             f"/images/{image.id}/file",
             data=data,
@@ -46,25 +46,25 @@ class User:
         )
 
     def uploaded(self, data: Pattern, store: str = "fv1", **properties: Any) -> Any:
-        """An active image with the bytes of *data*."""
+        """Create an active image with the bytes of *data*."""
         image = self.image(**properties)
         answer = self.put(image, data, store)
         assert answer.status_code == 204, answer.text
         return self.cloud.image.get_image(image.id)
 
     def download(self, image_id: str, **headers: str) -> Any:
-        """Glance's streaming answer for the image's data."""
+        """Return Glance's streaming answer with the image's data."""
         return self.cloud.image.get(
             f"/images/{image_id}/file", headers=headers, stream=True
         )
 
     def stores(self, image_id: str) -> list[str]:
-        """The stores that have the image."""
+        """Return the stores that have the image."""
         answer = self.cloud.image.get(f"/images/{image_id}").json()
         return [store for store in answer["stores"].split(",") if store]
 
     def volume(self, wait: bool = True, **arguments: Any) -> Any:
-        """A volume, available unless *wait* is false."""
+        """Create a volume, and wait until it is available if *wait* is true."""
         volume = self.cloud.block_storage.create_volume(
             **{"name": "functional", "size": 1, **arguments}
         )
@@ -95,7 +95,7 @@ class User:
         wait_until(gone, f"volume {volume_id} is deleted")
 
     def clean(self) -> None:
-        """Everything made, last first; the first failure is raised at the end."""
+        """Remove all that was made, last first; raise the first failure at the end."""
         failures: list[Exception] = []
         while self._made:
             try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab that the session runs in, and its users.
 
-Run with ``tox -e functional``: one lab for all tests.
+``tox -e functional`` runs all tests in one lab.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    """The lab; without one the test fails with how to start it."""
+    """The lab; outside of a lab the error says how to start one."""
     return Lab.from_facts()
 
 
@@ -46,7 +46,7 @@ def bob(lab: Lab) -> connection.Connection:
 
 @pytest.fixture
 def user(alice: connection.Connection) -> Iterator[User]:
-    """Alice, with what the test lets her make removed at its end."""
+    """Alice; all that the test makes as her is removed at its end."""
     user = User(alice)
     yield user
     user.clean()

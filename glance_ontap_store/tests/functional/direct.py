@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store in the test's own process, over the lab's Cinder, Keystone and array."""
+"""The lab's cloud for tests with a store in their own process."""
 
 from collections.abc import Iterator
 import contextlib
@@ -23,7 +23,7 @@ from lab import stores
 
 
 def context(user: str, token: str | None = None) -> Context:
-    """What Glance makes of a request of *user*, with *token* or its own."""
+    """Return the context of a request of *user*, with *token* or the user's own."""
     cloud = cloud_of(user)
     return Context(
         project_id=cloud.current_project_id,
@@ -48,21 +48,21 @@ def context(user: str, token: str | None = None) -> Context:
 
 
 def requesters_volumes(user: str) -> CinderClient:
-    """Cinder's client of store ``own`` with the token of *user*."""
+    """Return Cinder's client of store ``own`` with the token of *user*."""
     return stores.cinder("own", Requester.from_context(context(user)))
 
 
 @functools.cache
 def cloud_of(user: str) -> connection.Connection:
-    """The cloud as ``admin``, ``alice`` or ``bob``: one for all tests, as `owner`."""
+    """Return the cloud as ``admin``, ``alice`` or ``bob``, one for all tests."""
     return openstack.connect(cloud=user)
 
 
 @functools.cache
 def owner(store_id: str) -> connection.Connection:
-    """The cloud as the user of the store, who owns its image-volumes.
+    """Return the cloud as the store's user, who owns its image-volumes.
 
-    One for all tests: each keeps a connection, and Cinder's API has 100 in all.
+    One for all tests, because each keeps a connection, and Cinder's API has only 100.
     """
 
     def ask(name: str) -> str:
@@ -83,14 +83,14 @@ def owner(store_id: str) -> connection.Connection:
 
 @contextlib.contextmanager
 def snapshot(store_id: str, volume_id: str) -> Iterator[None]:
-    """While it is held, the store's volume has a snapshot."""
+    """Give the store's volume a snapshot until the block ends."""
     with snapshot_as(owner(store_id), volume_id):
         yield
 
 
 @contextlib.contextmanager
 def snapshot_as(cloud: Any, volume_id: str) -> Iterator[None]:
-    """While it is held, the user's volume has a snapshot."""
+    """Give the user's volume a snapshot until the block ends."""
     storage = cloud.block_storage
     made = storage.create_snapshot(volume_id=volume_id, name="functional")
     storage.wait_for_status(made, status="available")
@@ -102,7 +102,7 @@ def snapshot_as(cloud: Any, volume_id: str) -> Iterator[None]:
 
 
 def used_gib(admin: Any, project_id: str) -> int:
-    """What the project's quota of gigabytes counts now."""
+    """Return the gigabytes that the project's quota counts now."""
     shown = admin.block_storage.get(f"/os-quota-sets/{project_id}?usage=True").json()
     used = shown["quota_set"]["gigabytes"]
     return int(used["in_use"] + used["reserved"])
@@ -110,7 +110,7 @@ def used_gib(admin: Any, project_id: str) -> int:
 
 @contextlib.contextmanager
 def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
-    """Cinder's quota of the project, changed for a while."""
+    """Change Cinder's quota of the project until the block ends."""
 
     def put(new: dict[str, int]) -> None:
         answer = admin.block_storage.put(
@@ -128,7 +128,7 @@ def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[None]:
-    """Cinder's volume service with *options* by group, until the block ends."""
+    """Give Cinder's volume service *options* by group until the block ends."""
 
     def put(is_set: bool) -> None:
         for group, values in options.items():
@@ -144,7 +144,7 @@ def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[Non
 
 
 def at(store_id: str, volume_id: str) -> location.Location:
-    """The location that Glance would hand to the store."""
+    """Return the location that Glance would hand to the store."""
     return location.Location(
         "cinder",
         StoreLocation,
@@ -159,7 +159,7 @@ def located(store_id: str, url: str) -> location.Location:
 
 
 class Leftovers:
-    """What an upload may leave behind, compared before and after."""
+    """The possible remains of an upload, compared before and after it."""
 
     def __init__(self, lab: Any, admin: Any, base: str, flexvol: str = "fv1") -> None:
         self._admin = admin
@@ -168,9 +168,9 @@ class Leftovers:
         self.before = self.now()
 
     def new(self) -> dict[str, set[str]]:
-        """What is there now and was not before; {} if nothing is.
+        """Return what has been added, by kind; {} if nothing was.
 
-        What an earlier test had begun to delete may be gone by now.
+        Deletions that earlier tests have begun do not count.
         """
         now = self.now()
         added = {kind: now[kind] - self.before[kind] for kind in now}
@@ -190,14 +190,14 @@ class Leftovers:
 
 
 def mounted_below(base: str) -> set[str]:
-    """Mount points below *base*, as the kernel lists them."""
+    """Return the mount points below *base*, as the kernel lists them."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         points = {line.split()[4] for line in file}
     return {point for point in points if point.startswith(os.path.join(base, ""))}
 
 
 class Announcing(Pattern):
-    """A pattern that says when something has been read of it."""
+    """A pattern that calls *on_read* before each read."""
 
     def __init__(self, size: int, on_read: Any) -> None:
         super().__init__(size)

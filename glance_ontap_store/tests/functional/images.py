@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images as the functional tests look at them: their volumes and files."""
+"""The volumes and files of images, for the functional tests."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,7 +12,7 @@ from glance_ontap_store.tests.functional.pattern import Pattern
 
 
 def image_volumes(admin: Any, image_id: str) -> list[Any]:
-    """The image-volumes of an image, whoever's they are."""
+    """Return the image-volumes of an image, in all projects."""
     found = admin.block_storage.volumes(all_projects=True, name=f"image-{image_id}")
     return list(found)
 
@@ -23,13 +23,13 @@ def image_volume(admin: Any, image_id: str) -> Any:
 
 
 def backing_file(lab: Any, volume: Any) -> Path:
-    """Where the volume's bytes lie, by its host attribute ``host@backend#pool``."""
+    """Return the volume's file, by its host attribute ``host@backend#pool``."""
     flexvol = volume.host.rpartition("/")[2]
     return Path(lab.flexvol(flexvol)) / f"volume-{volume.id}"
 
 
 def assert_stored(lab: Any, admin: Any, image: Any, data: Pattern) -> None:
-    """The image is what *data* was, in Glance, in Cinder and on the FlexVol."""
+    """Assert that Glance, Cinder and the FlexVol have the image as *data* was."""
     assert image.status == "active"
     assert image.size == data.size
     assert image.checksum == data.md5.hexdigest()
@@ -46,7 +46,7 @@ def assert_stored(lab: Any, admin: Any, image: Any, data: Pattern) -> None:
 
 
 def data_reads(lab: Any, image_id: str) -> list[int]:
-    """Bytes of each download of the image that Glance has answered."""
+    """Return the bytes of each download of the image that Glance has answered."""
     return [
         request["response_bytes"]
         for request in lab.glance_requests()
@@ -64,7 +64,7 @@ def start_import(cloud: Any, image_id: str, method: str, store: str) -> None:
 
 @contextlib.contextmanager
 def reserved(admin: Any, volume_id: str) -> Iterator[None]:
-    """While it is held, somebody else has the volume."""
+    """Reserve the volume for another client until the block ends."""
     attachment = admin.block_storage.post(
         "/attachments",
         json={

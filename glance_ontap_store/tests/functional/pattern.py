@@ -42,12 +42,12 @@ class Sized(Pattern):
 
 
 def at(offset: int, length: int) -> bytes:
-    """Bytes [offset, offset + length) of every pattern."""
+    """Return the bytes [offset, offset + length) of every pattern."""
     return _ENDLESS.at(offset, length)
 
 
 def first_difference(path: str | os.PathLike[str], size: int) -> int | None:
-    """Where the file differs from a pattern of *size* and zeros; None if nowhere."""
+    """Return where the file differs from a pattern of *size* and zeros, or None."""
     with open(path, "rb") as file:
         end = os.fstat(file.fileno()).st_size
         if end < size:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real adapters keep the contracts that the fakes keep."""
+"""The contracts of the fakes, run by the real adapters."""
 
 from collections.abc import Iterator
 import contextlib
@@ -37,7 +37,7 @@ from lab.polling import wait_until
 
 @pytest.fixture
 def base() -> str:
-    """A base of mounts that no other test uses."""
+    """A base of mounts for this test alone."""
     return stores.new_base()
 
 
@@ -87,7 +87,7 @@ class TestCinder(VolumeServiceContract):
 
 
 class TestCinderAsRequester(TestCinder):
-    """With a user's token, and the store's beside it."""
+    """With a user's token beside the store's."""
 
     @pytest.fixture
     def volumes(self) -> CinderClient:
@@ -107,7 +107,7 @@ class TestCinderAsRequester(TestCinder):
 
 
 class TestCinderForRequesters(TestCinderAsRequester):
-    """What alice creates, the store handles: it has every right over it."""
+    """Alice creates the volumes, and the store has every right over them."""
 
     @pytest.fixture
     def volumes(self) -> Any:
@@ -135,7 +135,7 @@ class TestFileDevice(DeviceContract):
 
 
 class _Exports:
-    """The lab's exports, mounted by os-brick and the helper that runs as root."""
+    """The lab's exports, mounted by os-brick and the privileged helper."""
 
     @pytest.fixture
     def base(self) -> str:
@@ -213,7 +213,7 @@ class Rig:
         return self._volumes.get(volume_id)
 
     def settle(self) -> None:
-        """Deletions are what Cinder still has to do when the store returns."""
+        """Wait for deletions, which Cinder does after the store has returned."""
 
         def is_settled() -> bool:
             return not any(

@@ -181,7 +181,7 @@ def test_an_image_whose_volume_is_gone_can_be_deleted(
 
 
 @pytest.mark.exclusive
-def test_what_cinder_uploads_itself_is_served_and_deleted(
+def test_an_image_uploaded_by_cinder_is_served_and_deleted(
     lab: Any, admin: Any, user: User
 ) -> None:
     """``image_upload_use_cinder_backend``: Cinder clones and registers the URL.
@@ -279,6 +279,6 @@ def test_stores_are_listed(admin: Any) -> None:
 
 
 def test_stores_detail_fails_for_types_outside_glance(admin: Any) -> None:
-    """Pins what Glance does; doc/patches has what it should do."""
+    """Shows what Glance does; doc/patches has a correction."""
     answer = admin.image.get("/info/stores/detail")
     assert answer.status_code == 500

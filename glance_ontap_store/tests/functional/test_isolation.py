@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bob against alice: what he tries with her images and volumes, and learns."""
+"""Bob's attempts at alice's images and volumes, and what they tell him."""
 
 from collections.abc import Iterator
 import contextlib
@@ -53,7 +53,7 @@ def test_a_private_image(
 
 
 class Targets:
-    """Volumes of alice's, of the service project's, and none."""
+    """Volumes of alice and of the service project, and missing ones."""
 
     def __init__(self, admin: Any, user: User) -> None:
         self._admin = admin
@@ -66,7 +66,7 @@ class Targets:
         # Upstream's store (``peer``) takes every volume of its type for an image's.
         self.services = services.create_volume(size=1, volume_type="ontap-fv2")
         services.wait_for_status(self.services, status="available")
-        # What it is -> the store that is asked for it, and its URL.
+        # Description -> the store to ask, and the URL.
         self.urls = {
             "her image-volume": ("fv1", f"cinder://fv1/{hers}"),
             "hers, in the other form": ("fv1", f"cinder://{hers}"),
@@ -98,7 +98,7 @@ def targets(admin: Any, user: User) -> Iterator[dict[str, tuple[str, str]]]:
 
 
 def patch(cloud: Any, image_id: str, store: str, url: str) -> Any:
-    """Glance's answer to one more location."""
+    """Add a location; return Glance's answer."""
     location = {"url": url, "metadata": {"store": store}}
     return cloud.image.patch(
         f"/images/{image_id}",
@@ -112,7 +112,7 @@ def post(cloud: Any, image_id: str, url: str) -> Any:
 
 
 def said(answer: Any, url: str) -> tuple[int, str]:
-    """Code and words, without what differs by itself."""
+    """Return code and text, without the URL."""
     return answer.status_code, answer.text.replace(url, "URL")
 
 
@@ -124,7 +124,7 @@ class TestLocationsShown:
         with glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
             yield
 
-    def test_a_location_that_is_not_his(
+    def test_a_foreign_location_is_refused(
         self, bob: Any, other: User, targets: dict[str, tuple[str, str]]
     ) -> None:
         image = other.image()
@@ -154,8 +154,10 @@ class TestLocationsShown:
         assert other.stores(image.id) == ["fv2"]
         assert other.download(image.id).content == pattern.at(0, MIB)
 
-    def test_what_remains_two_images_of_one_owner(self, admin: Any, user: User) -> None:
-        """Nobody tells the store for which image it is asked."""
+    def test_known_limit_two_images_of_an_owner_share_a_volume(
+        self, admin: Any, user: User
+    ) -> None:
+        """Glance does not tell the store which image a request is for."""
         first = user.uploaded(Sized(MIB))
         volume = images.image_volume(admin, first.id)
         second = user.image()
@@ -170,7 +172,7 @@ class TestLocationsShown:
     def test_the_documented_policy_closes_locations_to_users(
         self, lab: Any, admin: Any, user: User
     ) -> None:
-        """Even of what is the user's own."""
+        """Also to locations of the user's own images."""
         first = user.uploaded(Sized(MIB))
         url = f"cinder://fv1/{images.image_volume(admin, first.id).id}"
         second = user.image()
@@ -183,7 +185,7 @@ class TestLocationsShown:
             path.unlink()
             lab.restart("glance")
 
-    def test_a_location_that_got_in_does_not_take_the_volume_along(
+    def test_deleting_a_foreign_location_keeps_the_volume(
         self, admin: Any, bob: Any, user: User, other: User
     ) -> None:
         """An administrator's mistake: bob's image has alice's volume."""
@@ -213,7 +215,7 @@ def test_the_location_api_is_for_services(
     targets: dict[str, tuple[str, str]],
     rules: str | None,
 ) -> None:
-    """With Glance's default policy, and opened to everybody."""
+    """With Glance's default policy, and with one that permits all users."""
     path = policy(lab, "glance")
     if rules:
         path.write_text(f"{rules}\n", "utf-8")
@@ -243,7 +245,7 @@ def act(cloud: Any, volume_id: str, **action: Any) -> int:
 
 
 def attach(cloud: Any, volume_id: str, mode: str) -> int:
-    """As a host would, which is not the one that nova would name."""
+    """Attach the volume as a host that does not belong to nova."""
     answer = cloud.block_storage.post(
         "/attachments",
         json={
@@ -267,7 +269,7 @@ def attachments(admin: Any, volume_id: str) -> list[Any]:
 
 @pytest.fixture
 def owned(admin: Any, user: User) -> Any:
-    """Image and image-volume of alice's."""
+    """An image of alice and its image-volume."""
     image = user.uploaded(Sized(MIB), "own")
     return image, images.image_volume(admin, image.id).id
 
@@ -301,10 +303,10 @@ def test_the_owner_cannot_attach_a_sealed_volume_for_writing(
 
 
 @pytest.mark.shared
-def test_what_remains_the_owner_may_delete_its_volume(
+def test_known_limit_the_owner_may_delete_its_volume(
     admin: Any, user: User, owned: Any
 ) -> None:
-    """By Cinder's default policies; Glance then says so, and deletes the image."""
+    """With Cinder's default policies; Glance can still delete the image."""
     image, volume_id = owned
     assert user.cloud.block_storage.delete(f"/volumes/{volume_id}").status_code == 202
     wait_until(lambda: not images.image_volumes(admin, image.id), "the volume is gone")
@@ -312,7 +314,7 @@ def test_what_remains_the_owner_may_delete_its_volume(
 
 
 def documented_policy(rule: str) -> str:
-    """The policy file with *rule* in the operators' documentation."""
+    """Return the policy file with *rule* from the documentation for operators."""
     page = Path(__file__).parents[3] / "doc/source/admin/isolation.rst"
     for block in page.read_text("utf-8").split(".. code-block:: yaml\n\n")[1:]:
         lines = itertools.takewhile(

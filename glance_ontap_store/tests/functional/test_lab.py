@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab itself: real services, real file systems, nothing of it outside."""
+"""The lab itself: real services and file systems, in namespaces of its own."""
 
 from collections.abc import Iterator
 import os
@@ -24,7 +24,7 @@ CONTENT = os.urandom(3 * 1024 * 1024 + 1)
 
 
 def upload(user: User, store: str, data: Any = CONTENT) -> str:
-    """The id of a new active image of ``CONTENT``."""
+    """Upload an image of ``CONTENT``; return its id."""
     image = user.image()
     answer = user.put(image, data, store)
     assert answer.status_code == 204, answer.text
@@ -32,7 +32,7 @@ def upload(user: User, store: str, data: Any = CONTENT) -> str:
 
 
 def in_pieces() -> Iterator[bytes]:
-    """``CONTENT`` without its size being known."""
+    """Yield ``CONTENT`` in pieces, so that its size is unknown."""
     step = 70_000
     for start in range(0, len(CONTENT), step):
         yield CONTENT[start : start + step]
@@ -65,7 +65,7 @@ def test_facts_name_what_exists(lab: Lab) -> None:
     assert ("rabbitmq" in facts["pids"]) == (facts["flavour"] == "stock")
 
 
-def test_python3_is_the_environments() -> None:
+def test_python3_is_of_the_environment() -> None:
     found = subprocess.check_output(
         ["python3", "-c", "import sys; print(sys.prefix)"], text=True
     )
@@ -95,7 +95,7 @@ def test_each_store_takes_and_gives_an_image(user: User, store: str, size: str) 
     assert user.download(image).content == CONTENT
 
 
-def test_each_volume_type_puts_volumes_where_it_says(
+def test_each_volume_type_puts_volumes_on_its_flexvol(
     admin: connection.Connection, user: User
 ) -> None:
     for flexvol in ("fv1", "fv2", "fv3"):
@@ -104,7 +104,7 @@ def test_each_volume_type_puts_volumes_where_it_says(
         assert host == f"lab@ontap#127.0.0.1:/{flexvol}"
 
 
-def test_request_logs_say_who_and_how_much(lab: Lab, user: User) -> None:
+def test_request_logs_have_users_and_sizes(lab: Lab, user: User) -> None:
     since = time.time()
     image = upload(user, "file", in_pieces())
     assert user.download(image).content == CONTENT
@@ -158,7 +158,7 @@ def mount(export: str, target: Path, *options: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def mount_point(tmp_path: Path) -> Iterator[Path]:
-    """A directory; whatever was mounted on it is not at the end."""
+    """A directory; mounts on it are removed at the end."""
     yield tmp_path
     while tmp_path.is_mount():
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -171,7 +171,7 @@ def test_an_export_is_mounted_once(lab: Lab, mount_point: Path) -> None:
     assert (again.returncode, "already mounted" in again.stderr) == (32, True)
 
 
-def test_an_export_mounted_read_only_is(mount_point: Path) -> None:
+def test_a_read_only_mount_refuses_writing(mount_point: Path) -> None:
     assert mount("127.0.0.1:/fv1", mount_point, "-o", "ro,vers=3").returncode == 0
     with pytest.raises(OSError, match="Read-only"):
         (mount_point / "new").touch()
@@ -236,7 +236,7 @@ def test_an_unknown_service_is_named(lab: Lab) -> None:
         lab.restart("nova")
 
 
-def test_outside_of_a_lab_it_says_how_to_get_one(
+def test_outside_of_a_lab_the_error_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("LAB_FACTS")

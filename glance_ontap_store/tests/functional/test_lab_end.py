@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""However a lab ends, nothing of it is left: the namespace without services.
+"""A lab leaves nothing behind, however it ends: the namespace without services.
 
 A miniature of the lab: the same namespace and reaper around a script that
 mounts a loop file and leaves a daemon behind.
@@ -52,7 +52,7 @@ sys.exit(
 
 
 class Miniature:
-    """A namespace in a process of its own, and what can be seen of it here."""
+    """A namespace in a process of its own, and its traces outside."""
 
     def __init__(self, root: Path, then: str) -> None:
         self.root = root
@@ -66,7 +66,7 @@ class Miniature:
         )
 
     def left(self) -> list[str]:
-        """What there is of it outside of the namespace."""
+        """Return the traces of the namespace outside of it."""
         found = []
         if self.root.exists():
             found.append(f"directory {self.root}")

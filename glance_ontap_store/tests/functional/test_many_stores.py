@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fifty stores cost a request to Glance no more than one."""
+"""A request to Glance costs no more with fifty stores than with one."""
 
 from collections.abc import Iterator
 import configparser
@@ -30,7 +30,7 @@ USER = "image-fv1"
 
 @pytest.fixture(scope="module", autouse=True)
 def stores(lab: Any) -> Iterator[float]:
-    """When Glance was started with fifty stores, beside what the lab has."""
+    """Glance with fifty more stores; the time of its start."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(CONFIG)
     names = [f"s{number}" for number in range(COUNT)]
@@ -44,7 +44,7 @@ def stores(lab: Any) -> Iterator[float]:
 
 
 def asked_of_cinder(lab: Any, since: float) -> list[str]:
-    """The stores' requests, in order; one that is repeated until it is so, once."""
+    """Return the stores' requests in order; repeated ones count once."""
     found: list[str] = []
     for each in lab.cinder_requests(since):
         if each["user"] != USER:
@@ -64,7 +64,7 @@ def test_nothing_is_asked_at_the_start(lab: Any, admin: Any, stores: float) -> N
 def image_operations(
     lab: Any, admin: Any, user: User, store: str
 ) -> dict[str, list[str]]:
-    """What Cinder is asked for each."""
+    """Return the requests to Cinder for each operation on an image."""
     asked = {}
     since = time.time()
     image = user.uploaded(Sized(MIB), store)
@@ -113,7 +113,7 @@ def test_requests_per_image_are_those_of_one_store(
 
 
 def connections_to(port: int) -> int:
-    """How many TCP connections this process has to a server on the machine."""
+    """Return the number of this process's TCP connections to a local server."""
     sockets = set()
     for each in Path("/proc/self/fd").iterdir():
         try:
@@ -131,7 +131,7 @@ def connections_to(port: int) -> int:
 def test_stores_of_a_process_share_connections(
     lab: Any, admin: Any, user: User
 ) -> None:
-    """Idle ones count: Cinder's API answers nobody else when 100 are open."""
+    """Idle ones count: with 100 open, Cinder's API answers no other client."""
     volume = images.image_volume(admin, user.uploaded(Sized(MIB), "fv1").id)
     made = [make_store(lab, f"s{number}") for number in range(COUNT)]
     port = int(lab.facts["urls"]["cinder"].rpartition(":")[2].partition("/")[0])
@@ -144,6 +144,6 @@ def test_stores_of_a_process_share_connections(
         for each in lab.cinder_requests(since)
         if each["path"].endswith(volume.id) and each["status"] == 200
     ]
-    # Had one not been answered, it would not have been its store's either.
+    # A request without an answer would look like a volume of another store.
     assert len(asked) == COUNT
     assert connections_to(port) <= before + 1

@@ -106,7 +106,7 @@ def write(path, size):
 # Start and statistics
 
 
-def test_what_the_driver_asks_when_it_starts(client):
+def test_the_requests_of_the_drivers_start(client):
     assert client.check_api_permissions() == []
     assert client.get_operational_lif_addresses() == ["127.0.0.1"]
     flexvol = client.get_flexvol(flexvol_path="/fv1")
@@ -129,7 +129,7 @@ def test_what_the_driver_asks_when_it_starts(client):
     assert client.get_volume_state(name="fv1") == "online"
 
 
-def test_what_the_driver_asks_for_its_statistics(client, fv1):
+def test_the_requests_of_the_drivers_statistics(client, fv1):
     capacity = client.get_flexvol_capacity(flexvol_path="/fv1")
     found = os.statvfs(fv1)
     assert capacity["size-available"] == found.f_bavail * found.f_frsize
@@ -193,7 +193,7 @@ def test_a_snapshot_is_a_clone_and_is_deleted(client, fv1):
     assert not (fv1 / "snapshot-1").exists()
 
 
-def test_a_clone_over_an_existing_file_needs_to_be_told(client, fv1):
+def test_a_clone_over_an_existing_file_needs_the_option(client, fv1):
     (fv1 / "img-cache-1").write_bytes(b"image")
     (fv1 / "volume-over").write_bytes(b"empty volume")
     with pytest.raises(api.NaApiError) as caught:
@@ -203,7 +203,7 @@ def test_a_clone_over_an_existing_file_needs_to_be_told(client, fv1):
     assert (fv1 / "volume-over").read_bytes() == b"image"
 
 
-def test_deleting_what_is_gone_has_the_code_that_it_tests_for(client):
+def test_deleting_a_missing_file_has_the_expected_code(client):
     with pytest.raises(api.NaApiError) as caught:
         client.delete_file("/vol/fv1/volume-none")
     assert caught.value.code == api.REST_NO_SUCH_FILE
@@ -219,7 +219,7 @@ def test_reverting_to_a_snapshot_swaps_names(client, fv1):
     assert not (fv1 / "tmp-volume-r").exists()
 
 
-def test_the_image_cache_learns_what_a_file_alone_uses(client, fv1):
+def test_the_image_cache_learns_the_bytes_of_a_file_alone(client, fv1):
     write(fv1 / "img-cache-2", 4 * MIB)
     assert int(client.get_file_usage("/vol/fv1/img-cache-2", SVM)) == 4 * MIB
     client.clone_file("fv1", "img-cache-2", "volume-cached", SVM)
@@ -311,7 +311,7 @@ def test_a_stuck_copy_is_cancelled(client, simulator, fv1):
 # Rights and faults
 
 
-def test_a_reader_is_refused_by_the_code_that_it_tests_for(simulator, fv1):
+def test_a_readonly_login_is_refused_with_the_expected_code(simulator, fv1):
     reader = connect(simulator, "viewer")
     assert reader.check_api_permissions() == []
     (fv1 / "volume-ro").touch()
@@ -383,7 +383,7 @@ def test_a_reset_of_a_clone_is_an_error(client, simulator, fv1):
 # HTTPS
 
 
-def test_https_with_the_certificate_that_it_is_told(tls_simulator, monkeypatch):
+def test_https_with_a_given_certificate(tls_simulator, monkeypatch):
     # requests lets these two win over what the driver is configured with.
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)

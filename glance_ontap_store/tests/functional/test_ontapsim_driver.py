@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's whole NetApp NFS driver against the simulator, as the lab runs both.
 
-Cinder hides most failures of the array behind a slower way: so each operation is
-checked by its result and by what the simulator logged.
+Cinder replaces most operations that fail on the array by slower ones, so each is
+checked by its result and by the simulator's log.
 """
 
 import json
@@ -33,7 +33,7 @@ def owner(admin):
 
 @pytest.fixture
 def posts(lab):
-    """Return a function: which of clone and copy was asked for since the start."""
+    """Return a function that returns the clones and copies requested since then."""
     before = len(requests_of(lab))
 
     def since():
@@ -115,7 +115,7 @@ def test_a_volume_migrates_inside_the_array(lab, owner, posts):
 
 
 def test_no_request_of_the_driver_was_unknown(lab):
-    """Over all that this session has asked Cinder so far, its start included."""
+    """In all requests so far, those of the lab's start included."""
     statuses = {entry["status"] for entry in requests_of(lab)}
     assert 200 in statuses
     assert 501 not in statuses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FlexVols as XFS on loop files: blocks are really shared, full is really full."""
+"""FlexVols as XFS on loop files, which share blocks and can be full."""
 
 from concurrent.futures import ThreadPoolExecutor
 import errno
@@ -67,7 +67,7 @@ def test_a_clone_takes_no_room_and_shares_every_block(volume):
     assert clone.stat().st_blocks == source.stat().st_blocks
 
 
-def test_writing_into_a_clone_unshares_what_is_written_only(volume):
+def test_writing_into_a_clone_unshares_only_the_written_blocks(volume):
     source, clone = volume.directory / "a", volume.directory / "b"
     write(source, 16 * MIB)
     volume.clone(source, clone)

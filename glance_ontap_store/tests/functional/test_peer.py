@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What upstream's cinder store does in the same lab: known differences.
+"""Upstream's cinder store in the same lab: known differences.
 
-Each case that the store gets right has its own test elsewhere. These pin what an
-operator who has both kinds of stores will see, and fail when upstream mends it.
+The same cases with our store have tests elsewhere. These show what an operator with
+both kinds of stores will see, and fail when upstream fixes it.
 """
 
 from typing import Any

@@ -70,7 +70,7 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: User) -> None:
 
 
 def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
-    """Leaves a volume that says what it is; a restart takes the mount away."""
+    """The volume left behind says so; a restart removes the mount."""
     image = user.image()
     under_way = threading.Event()
     killed = threading.Event()
@@ -101,7 +101,7 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
     lab.start("glance")
     wait_until(lambda: not mounts(), "the mount left behind is gone")
 
-    # A half-written volume is not an image, even for who knows its id.
+    # A half-written volume is not an image, even if its id is known.
     store = stores.make_store(lab)
     assert store.is_image_associated_with_store(None, volume.id)
     try:

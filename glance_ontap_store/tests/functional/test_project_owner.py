@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image-volumes that belong to who uploads: store ``own`` of the lab."""
+"""Image-volumes in the uploading user's project: store ``own`` of the lab."""
 
 from collections.abc import Iterator
 import contextlib
@@ -45,7 +45,7 @@ def base() -> str:
 
 @pytest.fixture
 def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
-    """Fails the test if anything is there afterwards that was not before."""
+    """Fail the test if it leaves anything behind."""
     watch = Leftovers(lab, admin, base, flexvol="fv2")
     yield watch
     with contextlib.suppress(AssertionError):
@@ -65,7 +65,7 @@ def visible(cloud: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
-def test_the_volume_is_the_uploaders(
+def test_the_volume_belongs_to_the_uploader(
     lab: Any, admin: Any, alice: Any, bob: Any, user: User, is_known: bool
 ) -> None:
     used = direct.used_gib(admin, alice.current_project_id)
@@ -118,7 +118,7 @@ def test_upstream_cannot_read_what_another_project_owns(
 
 @pytest.mark.shared
 def test_readers_of_two_processes(lab: Any, admin: Any, user: User, base: str) -> None:
-    """While the one has it attached, the other reads a clone of the store's own."""
+    """While one has the volume attached, the other reads a clone of the store."""
     image = user.uploaded(Sized(9 * MIB), "own")
     volume_id = images.image_volume(admin, image.id).id
     reader = stores.make_store(lab, "own", mount_point_base=base)
@@ -141,7 +141,7 @@ def test_an_administrator_deletes(lab: Any, admin: Any, user: User) -> None:
 def test_an_administrator_uploads_for_a_user(
     lab: Any, admin: Any, user: User, operator: User
 ) -> None:
-    """The volume is the administrator's, the image is alice's: so is the right."""
+    """The volume belongs to the administrator; alice may use it with her image."""
     image = user.image()
     assert operator.put(image, Sized(MIB), "own").status_code == 204
     volume = images.image_volume(admin, image.id)
@@ -222,7 +222,7 @@ def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -
 
 @contextlib.contextmanager
 def short_tokens(lab: Any, seconds: int) -> Iterator[None]:
-    """While it is held, Keystone issues tokens for *seconds*."""
+    """Let Keystone issue tokens for *seconds* until the block ends."""
     path = Path(lab.facts["configs"]) / "keystone" / "keystone.conf"
     before = path.read_text("utf-8")
     path.write_text(ini.set_option(before, "token", "expiration", seconds), "utf-8")
@@ -249,7 +249,7 @@ def revoke(lab: Any, token: str) -> None:
 def test_a_token_that_expired_before_the_upload(
     lab: Any, admin: Any, base: str, leftovers: Any
 ) -> None:
-    """The store's token beside it vouches that it was good when the work began."""
+    """The store's own token vouches that it was valid when the request began."""
     with short_tokens(lab, 2):
         token = lab.cloud("alice").session.get_token()
     wait_until(lambda: not is_good(lab, token), "the token expires")

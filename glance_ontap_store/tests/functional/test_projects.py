@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores for projects, through the lab's Glance: who may write, and whose it is."""
+"""Stores and projects through the lab's Glance: permission to write, and owners."""
 
 from collections.abc import Iterator
 from concurrent import futures
@@ -22,7 +22,7 @@ from lab.polling import wait_until
 
 @contextlib.contextmanager
 def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Glance with *options* by group, until the block ends."""
+    """Give Glance *options* by group until the block ends."""
 
     before = lab.glance_config.read_text("utf-8")
     for group, values in options.items():
@@ -38,7 +38,7 @@ def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[Non
 
 @pytest.fixture
 def other(bob: Any) -> Iterator[User]:
-    """Bob, with what the test lets him make removed at its end."""
+    """Bob; all that the test makes as him is removed at its end."""
     user = User(bob)
     yield user
     user.clean()
@@ -46,7 +46,7 @@ def other(bob: Any) -> Iterator[User]:
 
 @pytest.fixture
 def operator(admin: Any) -> Iterator[User]:
-    """The administrator, likewise."""
+    """The administrator, with the same clean-up."""
     user = User(admin)
     yield user
     user.clean()
@@ -74,7 +74,7 @@ class TestAllowedProjects:
         assert bob.image.get_image(image.id).status == "queued"
         assert other.put(image, Sized(MIB), "fv1").status_code == 204
 
-    def test_an_administrator_s_own_image_is_refused(self, operator: User) -> None:
+    def test_an_administrators_own_image_is_refused(self, operator: User) -> None:
         refused = operator.put(operator.image(), Sized(MIB), "fv2")
         assert refused.status_code == 403, refused.text
         assert operator.cloud.current_project_id in refused.text
@@ -101,7 +101,7 @@ class TestAllowedProjects:
             "glance"
         )
 
-    def test_who_may_write_does_and_others_read_and_clone(
+    def test_the_allowed_project_writes_and_others_read_and_clone(
         self, lab: Any, user: User, other: User
     ) -> None:
         image = user.uploaded(Sized(MIB), "fv2", visibility="community")
@@ -136,12 +136,12 @@ def served(size: int) -> Iterator[str]:
 
 @pytest.mark.shared
 class TestOwnerOfTheImage:
-    """Not who uploads: an administrator may upload for others, and copy."""
+    """It is the image's owner, even if an administrator uploads or copies it."""
 
     def assert_owned_and_cloned(
         self, lab: Any, admin: Any, user: User, image: Any, reader: User
     ) -> None:
-        """In every store; *reader*'s volumes are clones."""
+        """Assert it in every store, and that *reader*'s volumes are clones."""
         for volume in images.image_volumes(admin, image.id):
             assert volume.metadata["image_owner"] == user.cloud.current_project_id
             reads = images.data_reads(lab, image.id)
@@ -207,7 +207,7 @@ class TestOwnerOfTheImage:
     def test_an_upload_on_glances_last_thread_ends(
         self, lab: Any, admin: Any, user: User, operator: User
     ) -> None:
-        """It asks Glance, which has no thread left to answer."""
+        """The store asks Glance, which has no free thread to answer."""
         others = glance.WORKERS * glance.THREADS - 1
         queued = [user.image() for _number in range(others)]
         own = operator.image()
@@ -233,7 +233,7 @@ class TestOwnerOfTheImage:
 
 
 def stalled(cloud: Any, image: Any, go_on: threading.Event) -> Any:
-    """Glance's answer to an upload whose data comes when *go_on* is set."""
+    """Upload data that comes when *go_on* is set; return Glance's answer."""
 
     def data() -> Iterator[bytes]:
         yield b"first"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No password and no token in anything that a run writes, at DEBUG."""
+"""Logs, files and command lines of a run at DEBUG have no password and no token."""
 
 from collections.abc import Iterator
 import contextlib
@@ -26,19 +26,19 @@ TOKEN = re.compile(rb"gAAAAA[\w-]{60,}")
 # By default the libraries below are kept at WARNING even then.
 DEBUG = {"debug": "true", "default_log_levels": "sqlalchemy=WARN"}
 STORES = ("fv1", "fv2", "fv3", "own")
-# Configuration holds what the operator wrote there, databases what Keystone keeps.
+# The operator writes the configuration; Keystone keeps secrets in databases.
 NOT_WRITTEN_BY_A_RUN = ("configs", "private", "clouds.yaml", "keystone", "plugins")
 
 
 def passwords() -> dict[str, bytes]:
-    """Of every store's user."""
+    """Return the passwords of the stores' users."""
     return {
         store: stores.option(store, "ontap_store_password").encode() for store in STORES
     }
 
 
 def secrets(lab: Any) -> dict[str, bytes]:
-    """All that the lab made, of users, services, the array and the broker."""
+    """Return the lab's secrets: of users, services, the array and the broker."""
     root = Path(lab.facts["root"])
     files = [*(root / "configs").rglob("*"), root / "clouds.yaml"]
     return {
@@ -54,7 +54,7 @@ def secrets(lab: Any) -> dict[str, bytes]:
 
 
 def use(lab: Any, user: User) -> None:
-    """What is usual, and what fails."""
+    """Do usual operations, and some that fail."""
     for store in ("fv1", "own"):
         image = user.uploaded(Sized(MIB), store)
         assert user.download(image.id).content == pattern.at(0, MIB)
@@ -64,7 +64,7 @@ def use(lab: Any, user: User) -> None:
 
 
 def written(lab: Any) -> Iterator[tuple[str, bytes]]:
-    """Every small file that the lab's services have written, and command lines."""
+    """Yield each small file that the lab's services have written, and command lines."""
     root = Path(lab.facts["root"])
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
@@ -80,7 +80,7 @@ def written(lab: Any) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.exclusive
-def test_none_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
+def test_no_secret_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
     # Other tests of this lab configure a password where a name belongs, and
     # Keystone logs names that it does not know.
     before = dict(written(lab))
@@ -104,7 +104,7 @@ def test_none_in_logs_states_and_command_lines(lab: Any, user: User) -> None:
     assert TOKEN.findall(found["logs/glance.log"]) == []
 
 
-def test_none_in_the_text_of_an_error(lab: Any, caplog: Any) -> None:
+def test_no_secret_in_the_text_of_an_error(lab: Any, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     context = direct.context("alice")
     for options in (
@@ -130,7 +130,7 @@ def test_none_in_the_text_of_an_error(lab: Any, caplog: Any) -> None:
         assert not TOKEN.search("\n".join(texts).encode())
 
 
-def test_what_is_looked_for_would_be_found(lab: Any) -> None:
+def test_the_search_would_find_a_secret(lab: Any) -> None:
     token = direct.context("alice").auth_token
     assert TOKEN.fullmatch(token.encode())
     known = set(secrets(lab).values())

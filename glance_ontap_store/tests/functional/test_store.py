@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store itself over the lab's real Cinder and array: what goes wrong, and how.
+"""The store itself over the lab's real Cinder and array: its failures.
 
-Each failure before the seal must leave no volume, no attachment, no mount and no
-file, and say what to change.
+A failure before the seal must leave no volume, no attachment, no mount and no file,
+and say what to change.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ ACME = Context(project_id="acme")
 
 @pytest.fixture
 def base(lab: Any) -> str:
-    """A base of mounts that Glance's own workers do not use."""
+    """A base of mounts that Glance's workers do not use."""
     return stores.new_base()
 
 
@@ -56,7 +56,7 @@ def make(lab: Any, base: str) -> Any:
 
 @pytest.fixture
 def leftovers(lab: Any, admin: Any, base: str) -> Iterator[Leftovers]:
-    """Fails the test if anything is there afterwards that was not before."""
+    """Fail the test if it leaves anything behind."""
     watch = Leftovers(lab, admin, base)
     yield watch
     with contextlib.suppress(AssertionError):
@@ -70,7 +70,7 @@ def add(store: Any, reader: Any, size: int, algo: str = "sha512", **kw: Any) -> 
 
 @contextlib.contextmanager
 def added(store: Any, size: int) -> Iterator[str]:
-    """An image of the pattern in *store*; its URL."""
+    """Add an image of the pattern to *store* until the block ends; yield its URL."""
     url = add(store, Pattern(size), size)[0]
     try:
         yield url
@@ -324,7 +324,7 @@ def test_readers_of_one_process_share_an_attachment(
 def test_another_process_reads_from_a_temporary_clone(
     admin: Any, make: Any, leftovers: Any
 ) -> None:
-    """Each store object has readers of its own, as another process has."""
+    """Each store object has its own readers, like another process."""
     store, other = make(), make()
     with added(store, 9 * MIB) as url:
         first, _ = store.get(direct.located("fv1", url))
@@ -335,7 +335,7 @@ def test_another_process_reads_from_a_temporary_clone(
         assert b"".join(first) == pattern.at(0, 9 * MIB)
 
 
-def test_where_the_quota_is_full_the_other_process_is_waited_for(
+def test_with_a_full_quota_a_reader_waits_for_the_other_process(
     admin: Any, make: Any, leftovers: Any
 ) -> None:
     store, other = make(), make()
@@ -354,7 +354,7 @@ def test_where_the_quota_is_full_the_other_process_is_waited_for(
         assert b"".join(got) == pattern.at(0, 9 * MIB)
 
 
-def test_a_reader_that_may_not_wait_is_told(
+def test_a_reader_that_may_not_wait_gets_an_error(
     admin: Any, make: Any, leftovers: Any
 ) -> None:
     store, hasty = make(), make(attach_wait=0)
@@ -367,7 +367,9 @@ def test_a_reader_that_may_not_wait_is_told(
                 hasty.get(direct.located("fv1", url))
 
 
-def test_upstream_took_gone_for_broken(make: Any, leftovers: Any) -> None:
+def test_upstream_reported_a_missing_volume_as_broken(
+    make: Any, leftovers: Any
+) -> None:
     store = make()
     gone = direct.at("fv1", str(uuid.uuid4()))
     for action in (store.get, store.get_size, store.delete):
@@ -376,7 +378,7 @@ def test_upstream_took_gone_for_broken(make: Any, leftovers: Any) -> None:
 
 
 def test_foreign_volumes_are_left_alone(user: Any, make: Any) -> None:
-    """Another store's image-volume, and a volume that is no image's."""
+    """Another store's image-volume, and a volume that is not an image-volume."""
     store, other = make("fv1"), make("fv2")
     plain = user.volume(volume_type="ontap-fv1")
     with added(other, MIB) as url:

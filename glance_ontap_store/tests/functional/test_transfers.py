@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How bytes travel: thin, in few requests, past the page cache, none in another's way.
+"""Transfers: thin volumes, few requests, little page cache, independent readers.
 
-Speed is not held here: that is what ``tox -e bench`` is for.
+``tox -e bench`` measures their speed.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ SIZE = 2 * GIB - 4 * MIB - 5
 
 
 def holed(offset: int, length: int) -> bytes:
-    """Bytes of an image that is the pattern in RUNS and zeros elsewhere."""
+    """Return bytes of an image that has the pattern in RUNS and zeros elsewhere."""
     found = bytearray(max(0, min(length, SIZE - offset)))
     for start, size in RUNS:
         first, last = max(start, offset), min(start + size, offset + len(found))
@@ -48,7 +48,7 @@ def holed(offset: int, length: int) -> bytes:
 
 
 class Holed(Pattern):
-    """One pass over it, of unknown size."""
+    """One pass over the image with holes, of unknown size."""
 
     def __init__(self) -> None:
         super().__init__(SIZE)
@@ -198,14 +198,14 @@ class TestRequests:
 
 
 class Requests:
-    """Cinder's requests since it was made or last asked, as words."""
+    """The requests to Cinder since its creation or the last question, as words."""
 
     def __init__(self, lab: Any) -> None:
         self._lab = lab
         self._since = time.time()
 
     def new(self, last: str) -> list[str]:
-        """Up to *last* at the least: the log has a request after its answer."""
+        """Return them when *last* is logged, which happens after its answer."""
         found: list[str] = wait_until(
             lambda: words if last in (words := self._words()) else None,
             f"there is a request to {last}",
@@ -224,7 +224,7 @@ def _is_of_a_store(request: dict[str, Any]) -> bool:
 
 
 def _word(request: dict[str, Any]) -> str:
-    """What a request is for; the log does not tell which action on a volume."""
+    """Return a word for the request; the log does not show the action on a volume."""
     method, parts = request["method"], request["path"].strip("/").split("/")
     kind = tuple("<id>" if len(part) >= 32 else part for part in parts[1:])
     if kind[:1] == ("<id>",):  # the project, in upstream's URLs
@@ -244,7 +244,7 @@ def _word(request: dict[str, Any]) -> str:
 
 @pytest.mark.shared
 class TestReaders:
-    def test_a_slow_reader_is_in_nobodys_way(self, lab: Any, user: User) -> None:
+    def test_a_slow_reader_does_not_delay_others(self, lab: Any, user: User) -> None:
         image = user.uploaded(Sized(64 * MIB))
         with user.download(image.id) as slow:
             pieces = slow.iter_content(MIB)

@@ -57,7 +57,7 @@ class FlexVolContract:
         assert clone.read_bytes() == b"new"
         assert clone.stat().st_ino == inode
 
-    def test_cloning_what_is_missing_leaves_nothing(self, volume):
+    def test_cloning_a_missing_file_leaves_nothing(self, volume):
         with pytest.raises(FileNotFoundError):
             volume.clone(volume.directory / "none", volume.directory / "b")
         assert not (volume.directory / "b").exists()
@@ -68,7 +68,7 @@ class FlexVolContract:
             volume.clone(volume.directory / "a", volume.directory / "b")
         assert caught.value.errno == errno.ELOOP
 
-    def test_a_range_goes_where_it_should(self, volume):
+    def test_a_range_is_cloned_to_its_offset(self, volume):
         source, target = volume.directory / "a", volume.directory / "b"
         blocks = [bytes([n]) * BLOCK_BYTES for n in range(8)]
         source.write_bytes(b"".join(blocks))

@@ -147,7 +147,7 @@ class LibraryContract:
         assert made.stat().st_mode & 0o777 == 0o750
         made.rmdir()
 
-    def test_a_clone_and_what_refuses_it(self, simulator, fv1):
+    def test_a_clone_and_its_refusals(self, simulator, fv1):
         directory = simulator.flexvols["fv1"]
         data = os.urandom(MIB)
         (directory / "c1").write_bytes(data)

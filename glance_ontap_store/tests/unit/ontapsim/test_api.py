@@ -33,7 +33,7 @@ def test_no_login(api):
     assert error_of(api._client.get("/api/cluster")) == (401, "6691623")
 
 
-def test_a_reader_may_read_and_nothing_else(api):
+def test_a_readonly_login_may_only_read(api):
     assert api("GET", VOLUMES, user="viewer").status_code == 200
     path = f"{VOLUMES}/{api.uuid('fv1')}/files/a"
     assert error_of(api("DELETE", path, user="viewer")) == (403, "6")
@@ -75,9 +75,7 @@ def test_the_svm_header_limits_to_that_svm(api):
         ("GET", "/", None),
     ],
 )
-def test_an_unknown_request_is_answered_501_and_logged_loudly(
-    api, caplog, method, path, body
-):
+def test_an_unknown_request_is_answered_501_and_logged(api, caplog, method, path, body):
     with caplog.at_level(logging.ERROR):
         assert error_of(api(method, path, body)) == (501, "3")
     assert method in caplog.text
@@ -106,7 +104,7 @@ def test_known_requests_log_no_error(api, caplog):
         "/api/cluster/counter/tables/none",
     ],
 )
-def test_what_does_not_exist(api, path):
+def test_missing_objects_are_reported(api, path):
     assert error_of(api("GET", path)) == (404, "4")
 
 
@@ -123,7 +121,7 @@ def test_slashes_do_not_matter(api, path):
     assert api.get(path)["records"][0]["name"] == "fv1"
 
 
-def test_a_body_that_is_no_json(api):
+def test_a_body_that_is_not_json(api):
     answer = api._client.post(
         "/api/storage/file/clone", data="{", auth=("cinder", "pw-cinder")
     )
@@ -362,7 +360,7 @@ def test_a_uuid_and_a_name_of_two_volumes_are_refused(api):
 
 
 @pytest.mark.parametrize("name", ["volume", "source_path", "destination_path"])
-def test_what_a_clone_needs(api, name):
+def test_a_clone_needs_volume_source_and_destination(api, name):
     body = {"volume": {"name": "fv1"}, "source_path": "a", "destination_path": "b"}
     del body[name]
     answer = api("POST", "/api/storage/file/clone", body)
@@ -427,7 +425,7 @@ def test_a_copy_into_a_directory_keeps_the_name(api):
     assert (api.directory("fv2") / "d" / "a").read_text() == "x"
 
 
-def test_a_copy_of_what_is_missing_fails(api):
+def test_a_copy_of_a_missing_file_fails(api):
     job = copy(api, source="fv1/none")
     assert (job["state"], job["error"]["code"]) == ("failure", "6684674")
 
@@ -454,7 +452,7 @@ def test_a_copy_can_be_cancelled_as_cinder_does_it(api):
 # Snapshots and consistency groups
 
 
-def test_a_snapshot_keeps_what_was_there(api):
+def test_a_snapshot_keeps_the_old_data(api):
     (api.directory("fv1") / "a").write_text("then")
     path = f"{VOLUMES}/{api.uuid('fv1')}/snapshots"
     assert api.job("POST", path, {"name": "s1"})["state"] == "success"
@@ -512,7 +510,7 @@ def test_a_policy_is_made_assigned_renamed_and_swept(api):
     assert api.get(path)["num_records"] == 0
 
 
-def test_sweeping_policies_where_there_are_none_is_no_error(api):
+def test_sweeping_no_policies_is_not_an_error(api):
     answer = api("DELETE", "/api//storage/qos/policies?name=deleted_cinder_*")
     assert answer.status_code == 200
 
@@ -550,7 +548,7 @@ def test_a_reset_has_no_status_in_the_log(api):
     assert [entry["status"] for entry in api.log.recent()] == [None]
 
 
-def test_the_log_tells_who_asked_what_and_never_a_password(api):
+def test_the_log_has_user_and_request_but_no_password(api):
     api("GET", "/api//cluster/?fields=version", user="viewer", svm="svm1")
     api("GET", "/api/cluster", user="cinder", password="wrong-secret")
     first, second = api.log.recent()

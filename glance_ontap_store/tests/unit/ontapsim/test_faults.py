@@ -15,7 +15,7 @@ def table():
     return FaultTable()
 
 
-def test_a_fault_strikes_as_often_as_it_says(table):
+def test_a_fault_strikes_as_often_as_its_count(table):
     table.add({"action": "error", "path": "^/api/cluster$", "count": 2})
     struck = [table.strike("GET", "/api/cluster")[1] is not None for _ in range(4)]
     assert struck == [True, True, False, False]
@@ -62,7 +62,7 @@ def test_latencies_add_up_and_the_oldest_of_the_others_strikes(table):
         {"action": "latency", "latency_s": "long"},
     ],
 )
-def test_a_fault_that_is_not_understood_is_refused(table, body):
+def test_an_invalid_fault_is_refused(table, body):
     with pytest.raises(BadFault):
         table.add(body)
     assert not table.list()
@@ -78,7 +78,7 @@ def test_a_reset_connection_is_seen_as_reset_not_as_an_end():
                     client.recv(1)
 
 
-def test_latency_goes_through_the_clock_that_it_is_given(table):
+def test_latency_uses_the_given_sleep(table):
     slept = []
     app = faults.with_faults(
         lambda environ, start: [b"ok"],

@@ -47,7 +47,7 @@ def test_a_job_is_running_until_its_work_is_done(jobs):
         (ZeroDivisionError("bug"), 262250),
     ],
 )
-def test_what_the_work_raises_is_the_failure(jobs, error, code):
+def test_an_error_of_the_work_is_the_failure(jobs, error, code):
     def work(control):
         raise error
 
@@ -76,7 +76,7 @@ def test_work_sees_that_it_is_cancelled(jobs):
     assert jobs.wait(job.uuid, LONG_S).message == "The job was cancelled."
 
 
-def test_cancelling_what_has_ended_changes_nothing(jobs):
+def test_cancelling_an_ended_job_changes_nothing(jobs):
     job = jobs.start("x", None, lambda control: None)
     done = jobs.wait(job.uuid, LONG_S)
     jobs.cancel(job.uuid)
@@ -89,7 +89,7 @@ def test_an_unknown_job_is_no_entry(jobs):
     assert (caught.value.status, caught.value.code) == (404, "4")
 
 
-def test_closing_ends_what_runs_and_takes_nothing_more(jobs):
+def test_closing_ends_running_jobs_and_accepts_no_more(jobs):
     job = jobs.start("x", None, lambda control: None, hold=True)
     jobs.close()
     assert jobs.get(job.uuid).state == "failure"

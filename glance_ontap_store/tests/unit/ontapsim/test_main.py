@@ -11,7 +11,7 @@ from lab.ontapsim import __main__
 COMMON = ["--root", "r", "--users-file", "u.json"]
 
 
-def test_what_the_lab_calls():
+def test_the_arguments_of_the_lab():
     found = __main__.parse_arguments(
         [
             *COMMON,
@@ -35,7 +35,7 @@ def test_what_the_lab_calls():
         ["--password", "secret"],
     ],
 )
-def test_what_it_does_not_take(wrong, capsys):
+def test_invalid_arguments_are_refused(wrong, capsys):
     with pytest.raises(SystemExit):
         __main__.parse_arguments([*COMMON, *wrong])
     assert wrong[0] in capsys.readouterr().err

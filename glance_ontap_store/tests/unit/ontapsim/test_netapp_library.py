@@ -78,7 +78,7 @@ def test_a_reset_reaches_the_client_as_a_lost_connection(simulator):
     assert ask(simulator).status_code == 200
 
 
-def test_a_client_that_says_nothing_holds_nobody_up(simulator):
+def test_a_silent_client_does_not_block_others(simulator):
     with socket.create_connection(("127.0.0.1", simulator.port)):
         assert ask(simulator).status_code == 200
 
@@ -97,7 +97,7 @@ def test_only_one_simulator_uses_a_directory(simulator, tmp_path):
             pass
 
 
-def test_the_ca_file_is_written_where_it_says(simulator, tmp_path):
+def test_the_ca_file_is_written_to_its_path(simulator, tmp_path):
     if simulator.ca_file is None:
         assert simulator.url.startswith("http://127.0.0.1:")
     else:

@@ -129,14 +129,14 @@ def test_the_pages_together_are_the_collection(page_size):
         ("return_timeout=121", "262197"),
     ],
 )
-def test_what_is_not_understood_is_refused(text, code):
+def test_an_invalid_query_is_refused(text, code):
     with pytest.raises(OntapError) as caught:
         query.answer(VOLUMES, query.parse(text))
     assert caught.value.code == code
     assert caught.value.status == 400
 
 
-def test_options_of_one_request_are_no_filters():
+def test_options_of_one_request_are_not_filters():
     kept, taken = query.parse("recurse=true&name=fv1").without("recurse")
     assert taken == {"recurse": "true"}
     assert kept.filters == {"name": "fv1"}

@@ -151,7 +151,7 @@ def test_an_unknown_counter_value_of_the_driver_grows(api):
     assert all(b >= a for a, b in zip(first, second, strict=True))
 
 
-def test_what_a_file_alone_uses_is_told_as_the_cli_tells_it(api):
+def test_the_bytes_of_a_file_alone_are_shown_as_by_the_cli(api):
     (api.directory("fv1") / "img-cache-1").write_bytes(b"x" * 8192)
     path = "/api//private/cli/volume/file/show-disk-usage?vserver=svm1&path=/vol/fv1/"
     assert api.get(f"{path}img-cache-1")["unique_bytes"].endswith("KB")
