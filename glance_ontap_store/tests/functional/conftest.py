@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from openstack import connection
 import pytest
 
+from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.clouds import User
 from lab.client import Lab
 
@@ -19,6 +20,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "exclusive: must run alone, in a module or class that is shared"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note the test's part before its fixtures are set up."""
+    marks = {mark.name for mark in item.iter_markers()}
+    direct.Part.is_shared = "shared" in marks and "exclusive" not in marks
 
 
 @pytest.fixture(scope="session")

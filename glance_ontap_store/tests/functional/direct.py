@@ -22,6 +22,17 @@ from lab import layout
 from lab import stores
 
 
+class Part:
+    """The part of the tests that the running test belongs to (see `__main__`)."""
+
+    is_shared = False
+
+
+def must_be_alone() -> None:
+    """Refuse a change that other tests of the shared part would notice."""
+    assert not Part.is_shared, "this test changes the lab: mark it `exclusive`"
+
+
 def context(user: str, token: str | None = None) -> Context:
     """Return the context of a request of *user*, with *token* or the user's own."""
     cloud = cloud_of(user)
@@ -112,6 +123,8 @@ def used_gib(admin: Any, project_id: str) -> int:
 def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
     """Change Cinder's quota of the project until the block ends."""
 
+    must_be_alone()
+
     def put(new: dict[str, int]) -> None:
         answer = admin.block_storage.put(
             f"/os-quota-sets/{project_id}", json={"quota_set": new}
@@ -129,6 +142,8 @@ def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
 @contextlib.contextmanager
 def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[None]:
     """Give Cinder's volume service *options* by group until the block ends."""
+
+    must_be_alone()
 
     def put(is_set: bool) -> None:
         for group, values in options.items():

@@ -392,6 +392,7 @@ def used_of(admin: Any, project: str) -> dict[str, int]:
     }
 
 
+@pytest.mark.exclusive
 @pytest.mark.parametrize("volume_type", ["ontap-fv1", "its id"])
 @pytest.mark.parametrize("name", ["gigabytes_ontap-fv1", "volumes"])
 def test_the_remedy_of_a_full_quota_raises_that_quota_alone(

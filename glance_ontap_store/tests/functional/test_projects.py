@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -23,7 +24,7 @@ from lab.polling import wait_until
 @contextlib.contextmanager
 def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[None]:
     """Give Glance *options* by group until the block ends."""
-
+    direct.must_be_alone()
     before = lab.glance_config.read_text("utf-8")
     for group, values in options.items():
         for name, value in values.items():

@@ -140,6 +140,7 @@ def test_the_search_would_find_a_secret(lab: Any) -> None:
     assert len(known) >= len(STORES) + len(users) + 3
 
 
+@pytest.mark.exclusive
 def test_no_secret_of_an_application_credential(lab: Any, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     owner = direct.owner("fv1")
