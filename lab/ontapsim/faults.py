@@ -207,11 +207,13 @@ def _answer(fault: Fault, start_response: Any) -> Iterable[bytes]:
 def reset(connection: socket.socket | None) -> None:
     """Close a connection at once: lingering for 0 s makes the kernel send RST.
 
-    The descriptor is taken out of the socket object first, since files made of it
-    would keep it open.
+    The descriptor's number stays in use, for /dev/null, until the socket object is
+    closed. Otherwise the next connection gets the number, and the TLS layer of this
+    one would still read from it.
     """
     if connection is None:
         return
     linger = struct.pack("ii", 1, 0)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    os.close(connection.detach())
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), connection.fileno(), inheritable=False)

@@ -72,10 +72,14 @@ def test_a_reset_connection_is_seen_as_reset_not_as_an_end():
     with socket.create_server(("127.0.0.1", 0)) as server:
         with socket.create_connection(server.getsockname()) as client:
             accepted, _ = server.accept()
-            with accepted.makefile("rb"):
+            number = accepted.fileno()
+            with accepted, accepted.makefile("rb"):
                 faults.reset(accepted)
                 with pytest.raises(ConnectionResetError):
                     client.recv(1)
+                # The TLS layer may still use the number: no other file has it.
+                with open(__file__, "rb") as other:
+                    assert other.fileno() != number
 
 
 def test_latency_uses_the_given_sleep(table):
