@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values and objects that several test modules need."""
 
+from typing import Any
+
 from glance_ontap_store import identity
 from glance_ontap_store import opts
 from glance_ontap_store.cinder.client import CinderClient
-from glance_ontap_store.images.lifecycle import Upload
+from glance_ontap_store.images.filling import Upload
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.tests.fakes.cloud import FakeCloud
+from glance_ontap_store.tests.fakes.glance import Content
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
@@ -34,8 +38,8 @@ VOLUME = {
 }
 
 
-def make_settings(**changes):
-    values = {option.name: option.default for option in opts.OPTIONS}
+def make_settings(**changes: Any) -> Settings:
+    values: dict[str, Any] = {option.name: option.default for option in opts.OPTIONS}
     values.update(
         ontap_store_auth_address=AUTH_URL,
         ontap_store_user_name="glance",
@@ -46,7 +50,7 @@ def make_settings(**changes):
     return Settings.from_options({**values, **changes}, "fv1")
 
 
-def make_client(**changes):
+def make_client(**changes: Any) -> CinderClient:
     given = make_settings(**changes)
     return CinderClient(given, identity.session_for(given))
 
@@ -55,11 +59,11 @@ def make_client(**changes):
 SIZE = 5000
 
 
-def upload(content=SIZE, announced=0, **changes):
+def upload(content: Content | int = SIZE, announced: int = 0, **changes: Any) -> Upload:
     """An upload of *content*, or of that many bytes; *announced* 0 for unknown."""
     if isinstance(content, int):
         content = Pattern(content)
-    wanted = {
+    wanted: dict[str, Any] = {
         "image_id": "image-1",
         "owner": "acme",
         "reader": OnePass(content),
@@ -69,7 +73,7 @@ def upload(content=SIZE, announced=0, **changes):
     return Upload(**{**wanted, **changes})
 
 
-def assert_nothing_is_left(cloud):
+def assert_nothing_is_left(cloud: FakeCloud) -> None:
     cloud.clock.sleep(3600)
     assert cloud.holdings() == set()
     assert not list(cloud.cinder.find("image-image-1"))

@@ -2,6 +2,7 @@
 """Fixtures of pytest for the fakes; a conftest.py imports them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from glance_ontap_store.tests.fakes.cloud import FakeCloud
 
 
 @pytest.fixture
-def cloud(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
     """A Cinder, a host and stores over them, made by glance_store itself."""
     root = exports.on_another_file_system(tmp_path)
     yield FakeCloud(tmp_path, root, monkeypatch)

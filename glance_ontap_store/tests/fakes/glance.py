@@ -20,7 +20,9 @@ _BLOCK = random.Random(20260101).randbytes(_PERIOD)
 class Content(Protocol):
     """An image's bytes, made when asked for."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
 
     def at(self, offset: int, length: int) -> bytes:
         """At most *length* bytes from *offset*; fewer at the end."""
