@@ -112,11 +112,11 @@ class Attacher:
         """The connection of *volume_id*, by what Cinder says of its neighbour."""
         for attachment_id in self._volumes.service.attachments(neighbour_id):
             info = self._volumes.service.connection_info(attachment_id)
-            # An attachment that is only reserved has none.
-            if info and (
-                found := self._transport.beside(info, neighbour_id, volume_id)
-            ):
-                return found
+            # Of an attachment that is only reserved Cinder tells the format at most.
+            if "driver_volume_type" in info:
+                found = self._transport.beside(info, neighbour_id, volume_id)
+                if found is not None:
+                    return found
         raise errors.NotConnected(
             f"No attachment of volume {neighbour_id} tells where volume {volume_id}"
             " lies."

@@ -251,9 +251,11 @@ class VolumeService(Protocol):
         """
 
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
-        """How an attached volume is reached; empty while it is only reserved.
+        """How an attached volume is reached.
 
-        For a volume on NFS ``format`` is ``raw`` or ``qcow2`` where Cinder knows it.
+        While it is only reserved, ``driver_volume_type`` and what belongs to it are
+        missing. For a volume on NFS ``format`` is ``raw`` or ``qcow2`` where Cinder
+        knows it.
         """
 
     def complete(self, attachment_id: str) -> None:

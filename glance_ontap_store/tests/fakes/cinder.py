@@ -293,9 +293,10 @@ class FakeCinder:
             volume = self._attached(attachment_id)
             if volume is None:
                 raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+            found = self._connection(volume)
             if attachment_id not in volume.connected:
-                return {}
-            return self._connection(volume)
+                return {"format": found["format"]}
+            return found
 
     # What a test looks at, and does behind the store's back.
 

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of every disk format through Glance, which inspects them on the way in."""
 
+from collections.abc import Iterator
+import contextlib
 import hashlib
 from pathlib import Path
 import subprocess
 from typing import Any
 
+from glance_store import exceptions
 import pytest
 
 from glance_ontap_store.tests import disk_formats
 from glance_ontap_store.tests.disk_formats import DiskImage
+from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional.clouds import User
+from lab.polling import wait_until
+from lab.stores import make_store
 
 IMAGES = disk_formats.every_image()
 ALLOWED = [image for image in IMAGES if image.is_allowed]
@@ -66,3 +72,81 @@ def test_the_images_are_genuine(tmp_path: Path, image: DiskImage) -> None:
         check=True,
         capture_output=True,
     )
+
+
+@contextlib.contextmanager
+def read_here(lab: Any, base: Path, volume_id: str) -> Iterator[Any]:
+    """A stream of an image-volume of fv1 that this process has attached."""
+    store = make_store(lab, mount_point_base=str(base / "mnt"))
+    stream, _size = store.get(direct.at("fv1", volume_id))
+    with contextlib.closing(stream):
+        yield stream
+
+
+@pytest.mark.parametrize("image", ALLOWED, ids=_name)
+def test_two_processes_read_an_image_of_each_disk_format_at_once(
+    lab: Any, admin: Any, user: User, tmp_path: Path, image: DiskImage
+) -> None:
+    """Cinder's NFS driver guesses the format of clones, and refuses most of these.
+
+    The first reader is this process, so that the second one is another for sure.
+    """
+    stored = user.image(disk_format=image.disk_format)
+    assert user.put(stored, image.data, "fv1").status_code == 204
+    volume = images.image_volume(admin, stored.id)
+    with read_here(lab, tmp_path, volume.id) as first:
+        answer = user.download(stored.id)
+        assert answer.content == image.data
+        assert b"".join(first) == image.data
+    wait_until(
+        lambda: (
+            admin.block_storage.get_volume(volume.id).status == "available"
+            and not list(
+                admin.block_storage.volumes(
+                    details=False, all_projects=True, name=f"reading-{volume.id}"
+                )
+            )
+        ),
+        "both readers have let go",
+    )
+
+
+@pytest.fixture
+def by_cloning(user: User) -> Iterator[Any]:
+    """Makes the volume that ``image_upload_use_cinder_backend`` makes of an image."""
+    storage = direct.owner("fv1").block_storage
+    made = []
+
+    def make(source_id: str) -> Any:
+        owner = {"image_owner": user.cloud.current_project_id}
+        clone = storage.create_volume(
+            name="by-cinder", size=1, source_volume_id=source_id, metadata=owner
+        )
+        made.append(clone)
+        return storage.wait_for_status(clone, "available", failures=["error"])
+
+    yield make
+    for clone in made:
+        wait_until(
+            lambda clone=clone: storage.get_volume(clone.id).status == "available",
+            "the clone is detached",
+        )
+        storage.delete_volume(clone.id)
+
+
+@pytest.mark.parametrize("image", ALLOWED, ids=_name)
+def test_an_image_that_cinder_made_by_cloning_is_read(
+    lab: Any, admin: Any, user: User, tmp_path: Path, by_cloning: Any, image: DiskImage
+) -> None:
+    stored = user.image(disk_format=image.disk_format)
+    assert user.put(stored, image.data, "fv1").status_code == 204
+    clone = by_cloning(images.image_volume(admin, stored.id).id)
+    if image.disk_format == "qcow2":
+        # Cinder guesses that the file is qcow2, and nothing tells the contrary.
+        with pytest.raises(exceptions.BackendException, match="is a qcow2 file"):
+            with read_here(lab, tmp_path, clone.id):
+                pass
+        return
+    with read_here(lab, tmp_path, clone.id) as stream:
+        piece = next(iter(stream))
+        assert piece == image.data[: len(piece)].ljust(len(piece), b"\0")
