@@ -18,6 +18,7 @@ from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional.clouds import User
 from lab.polling import wait_until
 from lab.stores import make_store
+from lab.stores import new_base
 
 IMAGES = disk_formats.every_image()
 ALLOWED = [image for image in IMAGES if image.is_allowed]
@@ -75,9 +76,9 @@ def test_the_images_are_genuine(tmp_path: Path, image: DiskImage) -> None:
 
 
 @contextlib.contextmanager
-def read_here(lab: Any, base: Path, volume_id: str) -> Iterator[Any]:
+def read_here(lab: Any, volume_id: str) -> Iterator[Any]:
     """A stream of an image-volume of fv1 that this process has attached."""
-    store = make_store(lab, mount_point_base=str(base / "mnt"))
+    store = make_store(lab, mount_point_base=new_base())
     stream, _size = store.get(direct.at("fv1", volume_id))
     with contextlib.closing(stream):
         yield stream
@@ -85,7 +86,7 @@ def read_here(lab: Any, base: Path, volume_id: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize("image", ALLOWED, ids=_name)
 def test_two_processes_read_an_image_of_each_disk_format_at_once(
-    lab: Any, admin: Any, user: User, tmp_path: Path, image: DiskImage
+    lab: Any, admin: Any, user: User, image: DiskImage
 ) -> None:
     """Cinder's NFS driver guesses the format of clones, and refuses most of these.
 
@@ -94,7 +95,7 @@ def test_two_processes_read_an_image_of_each_disk_format_at_once(
     stored = user.image(disk_format=image.disk_format)
     assert user.put(stored, image.data, "fv1").status_code == 204
     volume = images.image_volume(admin, stored.id)
-    with read_here(lab, tmp_path, volume.id) as first:
+    with read_here(lab, volume.id) as first:
         answer = user.download(stored.id)
         assert answer.content == image.data
         assert b"".join(first) == image.data
@@ -136,7 +137,7 @@ def by_cloning(user: User) -> Iterator[Any]:
 
 @pytest.mark.parametrize("image", ALLOWED, ids=_name)
 def test_an_image_that_cinder_made_by_cloning_is_read(
-    lab: Any, admin: Any, user: User, tmp_path: Path, by_cloning: Any, image: DiskImage
+    lab: Any, admin: Any, user: User, by_cloning: Any, image: DiskImage
 ) -> None:
     stored = user.image(disk_format=image.disk_format)
     assert user.put(stored, image.data, "fv1").status_code == 204
@@ -144,9 +145,9 @@ def test_an_image_that_cinder_made_by_cloning_is_read(
     if image.disk_format == "qcow2":
         # Cinder guesses that the file is qcow2, and nothing tells the contrary.
         with pytest.raises(exceptions.BackendException, match="is a qcow2 file"):
-            with read_here(lab, tmp_path, clone.id):
+            with read_here(lab, clone.id):
                 pass
         return
-    with read_here(lab, tmp_path, clone.id) as stream:
+    with read_here(lab, clone.id) as stream:
         piece = next(iter(stream))
         assert piece == image.data[: len(piece)].ljust(len(piece), b"\0")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers of one host: killed, restarted, and sharing mounts with each other."""
 
+import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -127,3 +130,68 @@ def test_all_is_readable_after_a_restart(lab: Any, user: User) -> None:
     lab.restart("glance")
     for store, image in images.items():
         assert user.download(image.id).content == data, store
+
+
+# A worker that is killed while it reads: its mount stays.
+_KILLED = """
+import os, signal, sys
+from glance_ontap_store.tests.functional import direct
+from lab.client import Lab
+from lab.stores import make_store
+
+store = make_store(Lab.from_facts(), mount_point_base=sys.argv[1])
+stream, _size = store.get(direct.at("fv1", sys.argv[2]))
+next(stream)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+# A server that loads Glance first and then forks, as uWSGI without lazy-apps and
+# glance-api before 2025.2 do. Each child uploads an image and reads it back.
+_FORKING = """
+import io, os, sys, uuid
+from glance_ontap_store.tests.functional import direct
+from lab.client import Lab
+from lab.stores import make_store
+
+store = make_store(Lab.from_facts(), mount_point_base=sys.argv[1])
+children = []
+for _number in range(2):
+    child = os.fork()
+    if child:
+        children.append(child)
+        continue
+    try:
+        data = os.urandom(5_000_000)
+        image_id = str(uuid.uuid4())
+        url = store.add(image_id, io.BytesIO(data), len(data), "sha256")[0]
+        stream, _size = store.get(direct.located("fv1", url))
+        assert b"".join(stream) == data
+        store.delete(direct.located("fv1", url))
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+def test_children_of_a_server_that_loaded_first_transfer_after_a_crash(
+    lab: Any, admin: Any, user: User
+) -> None:
+    base = stores.new_base()
+    image = user.uploaded(Sized(5 * MIB), "fv1")
+    volume = images.image_volume(admin, image.id)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, base, volume.id])
+    assert killed.returncode == -signal.SIGKILL
+    assert direct.mounted_below(base)
+    served = subprocess.run(
+        [sys.executable, "-c", _FORKING, base],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert served.returncode == 0, served.stdout + served.stderr
+    wait_until(lambda: not direct.mounted_below(base), "the mounts are gone")
+    owner = direct.owner("fv1").block_storage
+    for attachment in owner.get_volume(volume.id).attachments:
+        owner.delete(f"/attachments/{attachment['attachment_id']}", microversion="3.54")
