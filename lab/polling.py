@@ -6,12 +6,11 @@ replaced in tests (`glance_ontap_store.cinder.waiting`).
 """
 
 from collections.abc import Callable
+import sys
 import time
 from typing import TypeVar
 
 import tenacity
-
-from lab import progress
 
 POLL_S = 0.1
 NEWS_S = 10
@@ -43,8 +42,8 @@ def wait_until(
         nonlocal told
         if time.monotonic() - told >= NEWS_S:
             told = time.monotonic()
-            waited = f"{told - began:.0f} s of at most {timeout_s:g} s"
-            progress.say("waiting", f"{waited}: {what}{now()}")
+            waited = f"waiting, {told - began:.0f} s of at most {timeout_s:g} s"
+            print(f"{waited}: {what}{now()}", file=sys.stderr, flush=True)
 
     def fail(_: tenacity.RetryCallState) -> T:
         raise TimeoutError(f"not within {timeout_s:g} s: {what}{now()}")
