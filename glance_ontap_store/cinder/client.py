@@ -210,7 +210,9 @@ class CinderClient:
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
         with self._request("show attachment", attachment_id):
             shown = self._repeating.attachments.show(attachment_id)
-            return dict(shown.connection_info or {})
+            info = dict(shown.connection_info or {})
+            # Of a reserved volume Cinder shows the format, but no connection.
+            return info if "driver_volume_type" in info else {}
 
     def complete(self, attachment_id: str) -> None:
         with self._request("complete attachment", attachment_id):

@@ -624,11 +624,12 @@ class TestWhatIsSaid:
         )
         assert volumes.connection_info(ATTACHMENT_ID) == info
 
-    def test_a_reserved_attachment_has_no_connection(self, http, volumes):
+    @pytest.mark.parametrize("info", [{}, {"format": "raw"}, None])
+    def test_a_reserved_attachment_has_no_connection(self, http, volumes, info):
         http.answer(
             "GET",
             f"/attachments/{ATTACHMENT_ID}",
-            json={"attachment": {"id": ATTACHMENT_ID, "connection_info": {}}},
+            json={"attachment": {"id": ATTACHMENT_ID, "connection_info": info}},
         )
         assert volumes.connection_info(ATTACHMENT_ID) == {}
 
