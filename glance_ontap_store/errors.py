@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, and which exception of glance_store says so to Glance.
+"""The errors of this package, and the exceptions that Glance gets for them.
 
 ::
 
@@ -7,22 +7,22 @@
      +-- BadLocation            the URL is not one of this store's
      +-- Misconfigured          the operator must change a setting
      +-- ImageVolumeGone        there is no such image-volume (any more)
-     +-- ImageVolumeInUse       attached or busy: worth another try later
+     +-- ImageVolumeInUse       attached or busy: a later try may succeed
      +-- ImageVolumeStuck       in a state that does not end by itself
-     +-- ImageVolumeHasSnapshot a snapshot keeps it
-     +-- Refused                somebody may not do this, or must not
+     +-- ImageVolumeHasSnapshot it cannot be deleted before its snapshots
+     +-- Refused                the user or the store may not do this
           +-- NotAuthenticated  Cinder does not accept the token
      +-- NoSpace                FlexVol full, no pool with room, quota full
      +-- WriteDenied            the host may not write the backing file
      +-- WrongLength            fewer or more bytes than announced
      +-- UnknownHash            hashlib cannot make the multihash asked for
-     +-- Broken                 a service or device did not do its part
+     +-- Broken                 a service or a device failed
           +-- CinderUnreachable no answer from Cinder or Keystone
           +-- NotConnected      Cinder's driver does not connect the volume
           +-- ShortRead         the device ended before the image did
 
-Gone, refused, busy and broken are different classes because the next step
-differs. Messages name the cause and what to change: operators read them.
+Each class stands for a different next step. Operators read the messages, so they
+name the cause and what to change.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,13 @@ import webob.exc
 
 LOG = logging.getLogger(__name__)
 
+_LOOK_AT_THE_SERVER = (
+    "Check the FlexVol, its NFS server, and the log of this host's kernel."
+)
+
 
 class Reason(enum.Enum):
-    """Why a service gave no answer. The next step depends on it."""
+    """The reason why a question has no answer. The next step depends on it."""
 
     UNREACHABLE = "no answer came"
     UNAUTHORIZED = "the credentials were refused"
@@ -47,91 +51,90 @@ class Reason(enum.Enum):
     MISSING = "it does not exist"
     NO_ENDPOINT = "the catalog has no such endpoint"
     CERTIFICATE = "a certificate was refused"
-    BROKEN = "the answer made no sense"
+    BROKEN = "the answer could not be understood"
     UNREADABLE = "it cannot be read"
-    NOT_GIVEN = "nobody said where to ask"
-    EARLIER = "an earlier question has no answer"
+    NOT_GIVEN = "a file or credentials were not given"
+    EARLIER = "an earlier question was not answered"
 
 
 class StoreError(Exception):
     """Base of every error that this package raises on purpose.
 
-    *reason* is set where a service was asked and gave no answer.
+    *reason* is set if a service was asked and gave no answer.
     """
 
     reason: Reason | None = None
 
 
 class BadLocation(StoreError):
-    pass
+    """The URL, the volume id or the byte range is not a valid one."""
 
 
 class Misconfigured(StoreError):
-    pass
+    """The operator must change a setting."""
 
 
 class ImageVolumeGone(StoreError):
-    pass
+    """The image-volume does not exist, or not any more."""
 
 
 class ImageVolumeInUse(StoreError):
-    pass
+    """The image-volume is attached or busy; a later try may succeed."""
 
 
 class ImageVolumeStuck(StoreError):
-    pass
+    """The image-volume is in a state that does not end by itself."""
 
 
 class ImageVolumeHasSnapshot(StoreError):
-    pass
+    """The image-volume cannot be deleted before its snapshots."""
 
 
 class Refused(StoreError):
-    pass
+    """The user or the store is not permitted to do this."""
 
 
 class NotAuthenticated(Refused):
-    pass
+    """Cinder does not accept the token."""
 
 
 class NoSpace(StoreError):
-    pass
+    """The FlexVol or a quota is full, or no pool has room."""
 
 
 class WriteDenied(StoreError):
-    pass
+    """This host is not permitted to write the volume's file."""
 
 
 class WrongLength(StoreError):
-    pass
+    """Glance's stream had fewer or more bytes than it announced."""
 
 
 class UnknownHash(StoreError):
-    pass
+    """hashlib on this host cannot compute the multihash."""
 
 
 class Broken(StoreError):
-    pass
+    """A service or a device failed."""
 
 
 class CinderUnreachable(Broken):
-    pass
+    """Cinder or Keystone did not answer."""
 
 
 class NotConnected(Broken):
-    pass
+    """Cinder's driver does not connect the volume to this host."""
 
 
 class ShortRead(Broken):
-    pass
+    """The volume ended before the image did."""
 
 
 class Forbidden(exceptions.Forbidden, webob.exc.HTTPForbidden):
-    """Forbidden for all of Glance.
+    """An exception for which every request to Glance answers 403.
 
-    Its deletion knows glance_store's exception. Its upload and its locations do
-    not, and would answer 500; but they pass on what is an HTTP error, with its
-    text.
+    A deletion answers 403 for glance_store's exception. An upload, or the addition
+    of a location, would answer 500 for it, but passes an HTTP error on.
     """
 
 
@@ -156,7 +159,10 @@ _TO_GLANCE_STORE: dict[type[StoreError], Callable[[str], Exception]] = {
 
 
 def to_glance_store(error: StoreError) -> Exception:
-    """The glance_store exception that tells Glance what *error* means."""
+    """Return the glance_store exception that tells Glance what *error* means.
+
+    :raises TypeError: the class of *error* has no such exception
+    """
     for cls in type(error).__mro__:
         if cls in _TO_GLANCE_STORE:
             return _TO_GLANCE_STORE[cls](describe(error))
@@ -165,7 +171,7 @@ def to_glance_store(error: StoreError) -> Exception:
 
 @contextlib.contextmanager
 def as_glance_store() -> Iterator[None]:
-    """Let a StoreError leave as its glance_store exception, chained."""
+    """Raise the glance_store exception of a StoreError from it."""
     try:
         yield
     except StoreError as error:
@@ -174,7 +180,12 @@ def as_glance_store() -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Translate the operating system's errors while writing *what*."""
+    """Raise errors of ours for an OSError while *what* is written.
+
+    :raises NoSpace: the file system is full
+    :raises WriteDenied: this host may not write
+    :raises Broken: any other error of the operating system
+    """
     try:
         yield
     except OSError as error:
@@ -183,30 +194,40 @@ def writing(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Translate the operating system's errors while reading *what*."""
+    """Raise an error of ours for an OSError while *what* is read.
+
+    :raises Broken: the operating system reported an error
+    """
     try:
         yield
     except OSError as error:
-        raise Broken(f"Reading {what} failed: {error}") from error
+        raise Broken(
+            f"Reading {what} failed: {error}. {_LOOK_AT_THE_SERVER}"
+        ) from error
 
 
 def _write_error(what: str, error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(
-            f"No room while writing {what}: {error.strerror}. The FlexVol is full"
-            " or its quota is: free space, grow it, or use a store on another one."
+            f"There is no room to write {what}: {error.strerror}. The FlexVol is"
+            " full, or its quota is used up: free space, grow the FlexVol, or use a"
+            " store on another one."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WriteDenied(
             f"Writing {what} was denied: {error.strerror}. Check the export policy"
-            " of the FlexVol for this host, and Cinder's nas_secure_file_permissions"
-            " and nas_secure_file_operations (false, or Glance in Cinder's group)."
+            " of the FlexVol for this host. Set Cinder's nas_secure_file_permissions"
+            " and nas_secure_file_operations to false, or add Glance's user to Cinder's"
+            " group."
         )
-    return Broken(f"Writing {what} failed: {error}")
+    return Broken(f"Writing {what} failed: {error}. {_LOOK_AT_THE_SERVER}")
 
 
 def note(error: BaseException | None, text: str) -> None:
-    """Log *text*, and attach it to *error*: a failed clean-up is not the cause."""
+    """Log *text*, and attach it to *error*, which stays the error that is raised.
+
+    A failed clean-up is reported this way. Without an *error* it is only logged.
+    """
     LOG.warning("%s", text)
     # What add_note of Python 3.11 does, for 3.10 as well.
     if error is not None:
@@ -214,5 +235,5 @@ def note(error: BaseException | None, text: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """The message of *error* with its notes, in one line."""
+    """Return the message of *error* with its notes, in one line."""
     return " ".join([str(error), *getattr(error, "__notes__", ())])
