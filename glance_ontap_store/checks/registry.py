@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registers judges with the facts that they need.
+"""Register judges with the facts that they need.
 
-A judge is called only if all of its facts are known. It gets them unwrapped, so
-that it never looks at an `Unknown` unless it is about one.
+A judge is called only if all of its facts are known, and receives their values. So a
+judge handles an `Unknown` only if it reports one.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,9 @@ _Judge = Callable[..., Iterator[Finding]]
 class Judges:
     """The judges of one area, in the order in which they are registered.
 
-    Facts are named by their paths in `Facts` (``cinder``, ``admin.pools``) or, for
-    a judge of stores, in `StoreFacts` (``settings``, ``login``) or below
-    ``facts.``. A fact that is None or `Unknown` is not known.
+    Facts are named by their paths: in `Facts` (``cinder``, ``admin.pools``), or for
+    a judge of stores in `StoreFacts` (``settings``, ``login``), where ``facts.``
+    leads to `Facts`. A fact that is None or `Unknown` is not known.
     """
 
     def __init__(self) -> None:
@@ -29,27 +30,21 @@ class Judges:
 
     def once(self, *needs: str) -> Callable[[_Judge], _Judge]:
         """Register a judge that is called once, as ``judge(facts, *values)``."""
-
-        def register(judge: _Judge) -> _Judge:
-            def ask(facts: Facts) -> Iterator[Finding]:
-                values = _known(needs, facts, facts)
-                if values is not None:
-                    yield from judge(facts, *values)
-
-            self._judges.append(ask)
-            return judge
-
-        return register
+        return self._registering(lambda facts: [facts], needs)
 
     def per_store(self, *needs: str) -> Callable[[_Judge], _Judge]:
         """Register a judge that is called for each store: ``judge(store, *values)``."""
+        return self._registering(lambda facts: facts.stores, needs)
 
+    def _registering(
+        self, subjects: Callable[[Facts], Iterable[object]], needs: tuple[str, ...]
+    ) -> Callable[[_Judge], _Judge]:
         def register(judge: _Judge) -> _Judge:
             def ask(facts: Facts) -> Iterator[Finding]:
-                for store in facts.stores:
-                    values = _known(needs, store, facts)
+                for subject in subjects(facts):
+                    values = _known(needs, subject, facts)
                     if values is not None:
-                        yield from judge(store, *values)
+                        yield from judge(subject, *values)
 
             self._judges.append(ask)
             return judge
@@ -57,13 +52,13 @@ class Judges:
         return register
 
     def findings(self, facts: Facts) -> Iterator[Finding]:
-        """All findings of these judges."""
+        """Return all findings of these judges."""
         for ask in self._judges:
             yield from ask(facts)
 
 
 def _known(needs: tuple[str, ...], root: object, facts: Facts) -> list[Any] | None:
-    """The values of the facts that are needed; None unless all are known."""
+    """Return the values of the facts that are needed; None unless all are known."""
     values = []
     for need in needs:
         value: Any = root
