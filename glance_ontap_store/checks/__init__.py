@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges the facts that a survey found."""
+"""Judge the facts that a survey found."""

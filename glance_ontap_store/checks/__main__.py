@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the table of codes for doc/source/admin/commands.rst."""
+"""Print the table of codes for doc/source/admin/commands.rst."""
 
 from glance_ontap_store.checks import codes
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges Cinder's answers to the stores: its version, and the projects' quotas."""
+"""Judge Cinder's answers to the stores: its version, and the projects' quotas."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import Quota
 from glance_ontap_store.survey.facts import StoreFacts
 
-# Operators want to know below this, before users notice.
+# A quota with less room than this is reported before users notice.
 ROOM = {"gigabytes": 100, "volumes": 10}
 _UNITS = {"gigabytes": "GiB", "volumes": "volumes"}
 _OLDEST = (3, 54)
@@ -26,6 +26,7 @@ judges = Judges()
 
 @judges.per_store("endpoint")
 def cinder_answers(store: StoreFacts, endpoint: str) -> Iterator[Finding]:
+    """Report a Cinder that does not answer."""
     if isinstance(store.volume_types, Unknown):
         yield codes.CINDER_UNREACHABLE(
             store.id,
@@ -39,6 +40,7 @@ def cinder_answers(store: StoreFacts, endpoint: str) -> Iterator[Finding]:
 def cinder_tells_its_version(
     store: StoreFacts, _types: tuple[VolumeType, ...]
 ) -> Iterator[Finding]:
+    """Report that the version of Cinder is unknown."""
     if isinstance(store.microversion, Unknown):
         yield codes.not_asked(
             store.id,
@@ -52,6 +54,7 @@ def cinder_tells_its_version(
 def cinder_is_new_enough(
     store: StoreFacts, newest: tuple[int, int]
 ) -> Iterator[Finding]:
+    """Report a Cinder older than the store needs."""
     if newest < _OLDEST:
         yield codes.CINDER_TOO_OLD(
             store.id,
@@ -63,6 +66,7 @@ def cinder_is_new_enough(
 
 @judges.per_store("login")
 def quota_is_known(store: StoreFacts, login: Login) -> Iterator[Finding]:
+    """Report that the quota is unknown, unless an earlier finding says why."""
     quota = store.quota
     if isinstance(quota, Unknown) and quota.reason is not Reason.EARLIER:
         yield codes.not_asked(
@@ -75,7 +79,7 @@ def quota_is_known(store: StoreFacts, login: Login) -> Iterator[Finding]:
 
 @judges.once("quotas")
 def quotas_have_room(_facts: Facts, quotas: tuple[Quota, ...]) -> Iterator[Finding]:
-    """An error if not even a volume of 1 GiB fits, a warning below `ROOM`."""
+    """Report an error if a volume of 1 GiB does not fit, a warning below `ROOM`."""
     for quota in quotas:
         room, wanted = quota.room, ROOM[quota.name]
         if room.left >= wanted:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges cinder.conf: whether Cinder can clone images, and keeps raw files."""
+"""Judge cinder.conf: can Cinder clone images, and does it make raw files?"""
 
 from collections.abc import Iterator
 
@@ -30,6 +30,7 @@ judges = Judges()
 
 @judges.once()
 def cinder_conf_is_readable(facts: Facts) -> Iterator[Finding]:
+    """Report a cinder.conf that was not given or cannot be read."""
     config = facts.cinder
     if not isinstance(config, Unknown):
         return
@@ -50,11 +51,12 @@ def cinder_conf_is_readable(facts: Facts) -> Iterator[Finding]:
 
 @judges.once("cinder")
 def cinder_clones(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    """Report a Cinder that is configured to download every image."""
     if "cinder" not in config.allowed_direct_url_schemes:
         yield codes.DIRECT_URL_SCHEMES(
             "cinder",
             "allowed_direct_url_schemes in cinder.conf does not contain cinder: Cinder"
-            " never clones an image, every volume is a download.",
+            " never clones an image, but downloads it for every volume.",
             "Set allowed_direct_url_schemes = cinder in [DEFAULT] and restart"
             " cinder-volume.",
         )
@@ -62,6 +64,7 @@ def cinder_clones(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
 
 @judges.once("cinder")
 def cinder_reads_locations(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    """Report a Cinder that cannot learn where images are stored."""
     shown = facts.glance.show_image_direct_url or facts.glance.show_multiple_locations
     login = config.glance_user
     if login is None and not shown:
@@ -76,13 +79,14 @@ def cinder_reads_locations(facts: Facts, config: CinderConfig) -> Iterator[Findi
         yield codes.GLANCE_USER(
             "cinder",
             f"The user of [glance] in cinder.conf cannot log in: {login.text}",
-            "Correct auth_url, username, password, project_name and the domains there:"
-            " otherwise Cinder cannot read any image.",
+            "Correct auth_url, username, password, project_name and the domains in"
+            " [glance]: otherwise Cinder cannot read any image.",
         )
 
 
 @judges.once("cinder.glance_user")
 def cinders_user_has_its_roles(_facts: Facts, login: Login) -> Iterator[Finding]:
+    """Report the roles that Cinder's user in Glance lacks."""
     for role, consequence in _LACKING_ROLE.items():
         if role not in login.roles:
             given = remedies.add_role_to_ids(login.user_id, login.project_id, role)
@@ -101,6 +105,7 @@ def volume_type_leads_to_ontap(
     admin: AdminFacts,
     types: tuple[VolumeType, ...],
 ) -> Iterator[Finding]:
+    """Report a volume type whose back end is not ONTAP over NFS."""
     kind = volume_types.full_type(store, admin, types)
     wanted = kind and kind.extra_specs.get("volume_backend_name")
     if kind is None or wanted is None:
@@ -118,7 +123,11 @@ def volume_type_leads_to_ontap(
 
 @judges.once("cinder")
 def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
-    """Only if the volume types' properties are not known, which say more."""
+    """Report that no back end is ONTAP over NFS.
+
+    If the properties of the volume types are known, `volume_type_leads_to_ontap`
+    judges instead, for each store.
+    """
     if not isinstance(facts.admin.volume_types, Unknown):
         return
     if not any(_is_ontap(backend) for backend in config.backends):
@@ -133,6 +142,7 @@ def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
 
 @judges.once("cinder")
 def files_are_raw(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    """Report back ends that make qcow2 files."""
     for backend in config.backends:
         if backend.qcow2 and _is_ontap(backend):
             yield codes.QCOW2_VOLUMES(

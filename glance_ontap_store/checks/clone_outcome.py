@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges how Cinder made a volume from an image: by a clone or by a download."""
+"""Judge how Cinder made a volume from an image: by a clone or by a download."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def judge(outcome: Outcome, cinder: Answer[CinderConfig]) -> Finding:
-    """The finding about the volume: wrong data, cloned, or downloaded."""
+    """Return the finding about the volume: wrong data, cloned, or downloaded."""
     kind = outcome.volume_type or "(Cinder's default)"
     if not outcome.is_same:
         return codes.DEEP_WRONG_DATA(
@@ -56,9 +56,9 @@ def judge(outcome: Outcome, cinder: Answer[CinderConfig]) -> Finding:
 
 
 def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
-    """The reason why Cinder did not clone a raw image, and the remedy."""
+    """Return the remedy for a raw image that Cinder did not clone."""
     if outcome.is_encrypted:
-        return "Use a volume type without encryption: Cinder clones no others."
+        return "Use a volume type without encryption: Cinder clones for no other type."
     if not isinstance(cinder, Unknown):
         if "cinder" not in cinder.allowed_direct_url_schemes:
             return "Set allowed_direct_url_schemes = cinder in cinder.conf."

@@ -18,7 +18,7 @@ _INFO = Severity.INFO
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """A code, and the only way to make a finding with it.
+    """A code. Calling it is the only way to make a finding with it.
 
     *severities* are those that its findings may have, the usual one first.
     """
@@ -34,7 +34,7 @@ class Code:
         remedy: str,
         severity: Severity | None = None,
     ) -> Finding:
-        """A finding with this code, of the usual severity unless one is given.
+        """Return a finding with this code, of the usual severity unless one is given.
 
         :raises ValueError: the code is not registered with that severity
         """
@@ -59,7 +59,7 @@ def _error(name: str, summary: str) -> Code:
 
 
 def registered() -> Iterator[Code]:
-    """All codes, in the order of the documentation."""
+    """Return all codes, in the order of the documentation."""
     yield from _codes.values()
 
 
@@ -71,7 +71,10 @@ NOT_ASKED = _code(
 
 
 def not_asked(subject: str, what: str, why: str, remedy: str) -> Finding:
-    """A note that *what* was not checked: an unanswered question is never "OK"."""
+    """Return a note that *what* was not checked.
+
+    An unanswered question is never treated as "OK".
+    """
     return NOT_ASKED(subject, f"Not checked: {what}: {why}", remedy)
 
 
@@ -240,7 +243,7 @@ DEEP_LEFT_BEHIND = _error(
 
 
 def table() -> str:
-    """The table of all codes, in reStructuredText."""
+    """Return the table of all codes, in reStructuredText."""
     lines = [
         ".. list-table::",
         "   :header-rows: 1",

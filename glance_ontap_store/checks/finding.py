@@ -7,7 +7,7 @@ import enum
 
 
 class Severity(enum.IntEnum):
-    """The exit code of `check` is the severity of its worst finding."""
+    """The severity of a finding. The worst one is the exit code of `check`."""
 
     # Worth knowing; nothing has to be repaired.
     INFO = 0
@@ -34,10 +34,10 @@ class Finding:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 if there are no findings or only notes, 1 for warnings, 2 for errors."""
+    """Return 0 if there are no findings or only notes, 1 for warnings, 2 for errors."""
     return max((int(finding.severity) for finding in findings), default=0)
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, the worst first, otherwise in the order given."""
+    """Return the findings, the worst first, otherwise in the order given."""
     return sorted(findings, key=lambda finding: -finding.severity)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges glance-api.conf."""
+"""Judge glance-api.conf."""
 
 from collections.abc import Iterator
 import itertools
@@ -15,7 +15,7 @@ judges = Judges()
 
 
 def unreadable(error: errors.Misconfigured) -> Finding:
-    """The only finding if glance-api.conf cannot be read."""
+    """Return the only finding if glance-api.conf cannot be read."""
     return codes.CONFIG_UNREADABLE(
         "glance",
         f"Glance's configuration cannot be read: {error}",
@@ -26,6 +26,7 @@ def unreadable(error: errors.Misconfigured) -> Finding:
 
 @judges.once()
 def stores_are_enabled(facts: Facts) -> Iterator[Finding]:
+    """Report a Glance without a store of type ``ontap``."""
     if not facts.glance.stores:
         yield codes.NO_STORE(
             "glance",
@@ -38,6 +39,7 @@ def stores_are_enabled(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def options_are_right(facts: Facts) -> Iterator[Finding]:
+    """Report each mistake in the options of each store."""
     for store in facts.glance.stores:
         for mistake in store.mistakes:
             yield codes.BAD_OPTIONS(
@@ -50,6 +52,7 @@ def options_are_right(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def lock_path_is_usable(facts: Facts) -> Iterator[Finding]:
+    """Report a ``lock_path`` that is missing or cannot be used."""
     path = facts.glance.lock_path
     if path is None:
         yield codes.LOCK_PATH_UNSET(
@@ -68,6 +71,7 @@ def lock_path_is_usable(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def locations_are_hidden(facts: Facts) -> Iterator[Finding]:
+    """Report options that show the locations of images to users."""
     dangers = {
         "show_multiple_locations": (
             facts.glance.show_multiple_locations,
@@ -92,6 +96,7 @@ def locations_are_hidden(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def store_ids_are_distinct(facts: Facts) -> Iterator[Finding]:
+    """Report store ids of which one is a prefix of another."""
     own = {store.id for store in facts.glance.stores}
     others = {store.id for store in facts.glance.cinder_stores}
     for short, long in itertools.permutations(sorted(own | others), 2):
@@ -106,6 +111,7 @@ def store_ids_are_distinct(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def volume_types_are_distinct(facts: Facts) -> Iterator[Finding]:
+    """Report volume types that two stores share."""
     names = facts.names_of_types
     types = [
         (store.id, names.get(wanted, wanted))
@@ -138,6 +144,7 @@ def volume_types_are_distinct(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def mount_points_are_usable(facts: Facts) -> Iterator[Finding]:
+    """Report mount point bases that are unusable, shared or different."""
     bases: dict[str, list[str]] = {}
     for store in facts.glance.stores:
         if store.settings:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges this host: its programs, packages, and the way to root."""
+"""Judge this host: its programs and packages, and how commands become root."""
 
 from collections.abc import Iterator
 
@@ -22,6 +22,7 @@ judges = Judges()
 
 @judges.once()
 def programs_are_installed(facts: Facts) -> Iterator[Finding]:
+    """Report programs that are missing on this host."""
     for name, path in facts.host.programs.items():
         if path is None:
             yield codes.PROGRAM_MISSING(
@@ -33,6 +34,7 @@ def programs_are_installed(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def packages_are_installed(facts: Facts) -> Iterator[Finding]:
+    """Report Python packages that are missing in this environment."""
     for name, version in facts.host.packages.items():
         if version is None:
             yield codes.PACKAGE_MISSING(
@@ -45,6 +47,7 @@ def packages_are_installed(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def rootwrap_starts_the_helper(facts: Facts) -> Iterator[Finding]:
+    """Report a glance-rootwrap that does not start the helper."""
     if facts.glance.helper_command is not None:
         yield codes.not_asked(
             "host",
@@ -74,6 +77,7 @@ def rootwrap_starts_the_helper(facts: Facts) -> Iterator[Finding]:
 
 @judges.once()
 def sudo_is_allowed(facts: Facts) -> Iterator[Finding]:
+    """Report a missing rule of sudo for glance-rootwrap."""
     if facts.glance.helper_command is not None or not facts.host.rootwrap:
         return
     allowed = facts.host.sudo

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges facts: asks all judges of all areas."""
+"""Judge facts with the judges of all areas."""
 
 from glance_ontap_store.checks import cinder
 from glance_ontap_store.checks import cinder_conf
@@ -23,7 +23,7 @@ _AREAS = (
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """All findings about *facts*, the worst first."""
+    """Return all findings about *facts*, the worst first."""
     return finding.ordered(
         found for judges in _AREAS for found in judges.findings(facts)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges Keystone's answers to the stores."""
+"""Judge Keystone's answers to the stores."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreFacts
 
-# One of these creates volumes, with Cinder's default policies.
+# Cinder's default policies let a user with one of these roles create volumes.
 _CREATES_VOLUMES = frozenset({"member", "manager", "admin"})
 
 judges = Judges()
@@ -23,6 +23,7 @@ judges = Judges()
 
 @judges.per_store("settings")
 def store_logs_in(store: StoreFacts, settings: Settings) -> Iterator[Finding]:
+    """Report the reason why the store cannot log in."""
     login, credential = store.login, settings.credential
     if not isinstance(login, Unknown):
         return
@@ -65,6 +66,7 @@ def store_logs_in(store: StoreFacts, settings: Settings) -> Iterator[Finding]:
 def store_may_create_volumes(
     store: StoreFacts, settings: Settings, login: Login
 ) -> Iterator[Finding]:
+    """Report the roles that the store's user lacks."""
     if not login.roles & _CREATES_VOLUMES:
         roles = ", ".join(sorted(login.roles)) or "none"
         yield codes.ROLE_MISSING(
@@ -80,7 +82,7 @@ def store_may_create_volumes(
 def _acts_for_projects(
     store_id: str, settings: Settings, login: Login
 ) -> Iterator[Finding]:
-    """``ontap_image_volume_owner = project`` needs two more roles."""
+    """Report the roles that ``ontap_image_volume_owner = project`` needs as well."""
     name = settings.describe_identity()
     if "admin" not in login.roles:
         yield codes.ROLE_MISSING(
@@ -114,6 +116,7 @@ def _grant(settings: Settings, login: Login, role: str) -> str:
 def catalog_has_cinder(
     store: StoreFacts, _settings: Settings, _login: Login
 ) -> Iterator[Finding]:
+    """Report a catalog without the endpoint of Cinder."""
     if isinstance(store.endpoint, Unknown):
         yield codes.CINDER_ENDPOINT(
             store.id,

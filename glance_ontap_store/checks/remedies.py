@@ -10,22 +10,22 @@ _DEFAULT_DOMAIN = "default"
 
 
 def run(*words: str) -> str:
-    """A remedy that consists of one command."""
+    """Return a remedy that consists of one command."""
     return f"Run: {command(*words)}"
 
 
 def command(*words: str) -> str:
-    """The command, quoted for a shell."""
+    """Return the command of openstack with these arguments, quoted for a shell."""
     return shlex.join(("openstack", *words))
 
 
 def add_role_to_ids(user_id: str, project_id: str, role: str) -> str:
-    """The command that gives the user a role in the project."""
+    """Return the command that gives the user a role in the project."""
     return command("role", "add", "--user", user_id, "--project", project_id, role)
 
 
 def add_role_to_names(login: Password, role: str) -> str:
-    """The same for a user that only the configuration names."""
+    """Return the same command for a user and project that are known by name."""
     return command(
         *("role", "add", "--user", login.user_name),
         *_domain("--user-domain", login.user_domain_name),
@@ -40,7 +40,7 @@ def _domain(option: str, name: str) -> Iterable[str]:
 
 
 def set_quota(project_id: str, name: str, limit: int, volume_type: str | None) -> str:
-    """The command that sets a quota of the project.
+    """Return the command that sets a quota of the project.
 
     *name* is ``volumes`` or ``gigabytes``; with *volume_type* (a name, never an
     id) it is the quota of that type.
@@ -50,12 +50,12 @@ def set_quota(project_id: str, name: str, limit: int, volume_type: str | None) -
 
 
 def pin(volume_type: str, pool_name: str) -> str:
-    """The command that pins the volume type to a pool."""
+    """Return the command that pins the volume type to a pool."""
     return command(
         *("volume", "type", "set", "--property", f"pool_name={pool_name}", volume_type)
     )
 
 
 def give_access(volume_type: str, project_id: str) -> str:
-    """The command that lets the project use a private volume type."""
+    """Return the command that lets the project use a private volume type."""
     return command("volume", "type", "set", "--project", project_id, volume_type)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges the stores' volume types, and the pools that they lead to."""
+"""Judge the stores' volume types, and the pools that they lead to."""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ def volume_type_exists(
     _types: tuple[VolumeType, ...],
     admin: AdminFacts,
 ) -> Iterator[Finding]:
+    """Report a volume type that is not set or cannot be used."""
     if settings.volume_type is None:
         yield codes.VOLUME_TYPE_UNSET(
             store.id,
@@ -89,7 +90,7 @@ def _private(store_id: str, name: str, settings: Settings) -> Finding:
 
 @judges.once("admin")
 def administrators_see_more(facts: Facts, admin: AdminFacts) -> Iterator[Finding]:
-    """Only administrators are told where a volume type leads."""
+    """Report the parts that only an administrator could have been told."""
     stores = [store for store in facts.stores if store.settings]
     if not stores:
         return
@@ -123,6 +124,7 @@ def administrators_see_more(facts: Facts, admin: AdminFacts) -> Iterator[Finding
 def volume_type_does_not_encrypt(
     store: StoreFacts, admin: AdminFacts, types: tuple[VolumeType, ...]
 ) -> Iterator[Finding]:
+    """Report a volume type that encrypts on the host."""
     kind = full_type(store, admin, types)
     if kind is None:
         return
@@ -146,7 +148,10 @@ def volume_type_does_not_encrypt(
 def full_type(
     store: StoreFacts, admin: AdminFacts, types: tuple[VolumeType, ...]
 ) -> VolumeType | None:
-    """The store's type with all its properties, as administrators see it."""
+    """Return the store's type as administrators see it, with all its properties.
+
+    None if the answers to the administrator do not cover the store.
+    """
     return store.volume_type_in(types) if store.id in admin.covers else None
 
 
@@ -157,6 +162,7 @@ def volume_type_leads_to_one_flexvol(
     types: tuple[VolumeType, ...],
     pools: tuple[Pool, ...],
 ) -> Iterator[Finding]:
+    """Report the back ends and pools of a type if they are not one FlexVol."""
     kind = full_type(store, admin, types)
     if kind is None:
         return
@@ -198,7 +204,7 @@ def _foreign(pool: Pool) -> bool:
 def _reach(
     store_id: str, kind: VolumeType, reached: Sequence[Pool], taken: set[str | None]
 ) -> Iterator[Finding]:
-    """The protocol and the FlexVols that the type leads to."""
+    """Report another protocol than NFS, and more FlexVols than one."""
     protocols = {pool.protocol for pool in reached if pool.protocol}
     if protocols - {PROTOCOL}:
         yield codes.VOLUME_TYPE_PROTOCOL(
@@ -222,7 +228,10 @@ def _names(pools: Sequence[Pool]) -> str:
 
 
 def _pin(kind: VolumeType, pools: Sequence[Pool], taken: set[str | None]) -> str:
-    """Pin the type to one of the pools, if possible to one that no other type has."""
+    """Return the remedy that pins the type to one pool.
+
+    It is a pool that no other type has, if there is one.
+    """
     names = sorted(
         {pool.pool_name for pool in pools if pool.pool_name},
         key=lambda name: (name in taken, name),
