@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs in to OpenStack as the store, or acts for the user of a request.
+"""Log in to OpenStack as the store, or act for the user of a request.
 
-Each store has a session of its own, so that two stores with different users use
-both. A session keeps its token and renews it by itself. The stores of a process
-share their connections.
+Each store has its own session, because stores may have different users. A session
+keeps its token and renews it. The stores of a process share connections.
 """
 
 import functools
@@ -27,7 +26,7 @@ from glance_ontap_store.settings import Settings
 
 
 def session_for(settings: Settings) -> session.Session:
-    """A session that logs in as the store when it is first used."""
+    """Return a session that logs in as the store when it is first used."""
     credential = settings.credential
     auth: identity.V3ApplicationCredential | identity.V3Password
     if isinstance(credential, ApplicationCredential):
@@ -54,7 +53,7 @@ def session_for(settings: Settings) -> session.Session:
 
 
 def _http(verify: bool | str) -> requests.Session:
-    """Cookies of its own, connections that are not."""
+    """Return an HTTP session with its own cookies and shared connections."""
     made = requests.Session()
     for scheme in ("https://", "http://"):
         made.mount(scheme, _connections(verify))
@@ -63,12 +62,13 @@ def _http(verify: bool | str) -> requests.Session:
 
 @functools.cache
 def _connections(verify: bool | str) -> session.TCPKeepAliveAdapter:
-    """Those of all stores that check certificates alike.
+    """Return the connections of all stores with the same *verify*.
 
-    A connection stays open for the next request. Under eventlet, Cinder's API keeps
-    a place for each, 100 in all, and answers nobody else while they are taken: fifty
-    stores in a few workers would take them. Stores that check differently have
-    their own: older releases of requests check a connection only when it is made.
+    A connection stays open for the next request. Under eventlet, Cinder's API
+    accepts 100 connections, open ones included, and lets all others wait: fifty
+    stores in a few workers would use them up. Stores with another *verify* have
+    their own connections, because older releases of requests check a certificate
+    only when they connect.
     """
     return session.TCPKeepAliveAdapter()
 
@@ -76,22 +76,22 @@ def _connections(verify: bool | str) -> session.TCPKeepAliveAdapter:
 def acting_for(
     requester: Requester, endpoint: str, store: session.Session
 ) -> plugin.BaseAuthPlugin:
-    """The requester's token at *endpoint*, vouched for by the store's own.
+    """Return the requester's token for *endpoint*, with the store's as service token.
 
-    A service accepts an expired user's token beside a service's
-    (``service_token_roles`` and ``allow_expired_window`` there).
+    With a valid service token, a service accepts a user's token that has expired
+    meanwhile (``service_token_roles`` and ``allow_expired_window`` there).
     """
     return service_token.ServiceTokenAuthWrapper(
         user_auth=token_endpoint.Token(endpoint, requester.token),
-        # `session_for` gave it one.
+        # A session of `session_for` always has one.
         service_auth=cast(plugin.BaseAuthPlugin, store.auth),
     )
 
 
 def endpoint_of(requester: Requester, wanted: Catalog, region: str | None) -> str:
-    """Where the catalog that came with the request has a service.
+    """Return the URL of a service in the catalog that came with the request.
 
-    :raises errors.Misconfigured: it has it nowhere
+    :raises errors.Misconfigured: the catalog does not have the service
     """
     # keystonemiddleware passes every catalog on in the form of version 2.
     catalog = service_catalog.ServiceCatalogV2(list(requester.catalog))
@@ -113,15 +113,15 @@ def endpoint_of(requester: Requester, wanted: Catalog, region: str | None) -> st
 
 
 def reason_of(error: Exception) -> Reason:
-    """Why a request through keystoneauth has no answer."""
+    """Return the reason why a request through keystoneauth was not answered."""
     match error:
         case exceptions.Unauthorized():
             return Reason.UNAUTHORIZED
         case exceptions.Forbidden():
             return Reason.FORBIDDEN
         case exceptions.NotFound():
-            # Keystone answers so for an application credential that does not exist,
-            # and any other server for a path that it does not have.
+            # Keystone answers 404 for an application credential that does not exist,
+            # and any other server for a path that does not exist.
             return Reason.MISSING if _is_keystones(error) else Reason.UNREACHABLE
         case exceptions.EndpointNotFound():
             return Reason.NO_ENDPOINT
@@ -133,7 +133,7 @@ def reason_of(error: Exception) -> Reason:
 
 
 def _is_keystones(error: exceptions.HttpError) -> bool:
-    """Whether the answer has the form of Keystone's errors."""
+    """Return whether the answer has the form of Keystone's errors."""
     try:
         body = error.response.json() if error.response is not None else None
     except ValueError:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The URL of an image-volume.
 
-Written: ``cinder://<store id>/<volume id>``, the form that Cinder can act on.
-Read as well: ``cinder://<volume id>`` (upstream's single store) and the same
-with scheme ``ontap``.
+The store writes ``cinder://<store id>/<volume id>``, the form that Cinder clones
+from. It also reads ``cinder://<volume id>`` (upstream's single store), and both
+forms with scheme ``ontap``.
 """
 
 import contextlib
@@ -19,21 +19,22 @@ SCHEMES = ("cinder", "ontap")
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """An image-volume as a URL names it; *store_id* None for any store."""
+    """The volume and the store that a URL names; *store_id* is None without one."""
 
     volume_id: str
     store_id: str | None = None
 
     @classmethod
     def parse(cls, uri: str) -> "Location":
-        """
-        :raises errors.BadLocation: when *uri* has another form
+        """Return the location that *uri* names.
+
+        :raises errors.BadLocation: *uri* has another form
         """
         scheme, _separator, rest = uri.partition("://")
         # A query, or a path with more than one segment, has no meaning here.
         if scheme.lower() not in SCHEMES or "?" in rest or "#" in rest:
             raise errors.BadLocation(
-                f"{uri!r} is no location of this store: expected"
+                f"{uri!r} is not a location of this store: expected"
                 " cinder://<store id>/<volume id>."
             )
         head, slash, tail = rest.partition("/")
@@ -48,20 +49,30 @@ class Location:
 
 
 class StoreLocation(glance_store.location.StoreLocation):
-    """What glance_store makes of a location's URL before it asks the store."""
+    """A location's URL, which glance_store parses before it calls the store."""
 
     scheme = "cinder"
     location: Location
 
     def process_specs(self) -> None:
+        """Take the location from ``specs``; glance_store calls this without a URL.
+
+        :raises errors.BadLocation: ``volume_id`` is not a UUID
+        """
         self.location = Location(
             parse_volume_id(self.specs["volume_id"]), self.backend_group
         )
 
     def get_uri(self) -> str:
+        """Return the URL."""
         return str(self.location)
 
     def parse_uri(self, uri: str) -> None:
+        """Take the location from *uri*.
+
+        :raises glance_store.exceptions.BadStoreUri: *uri* is not a location of this
+            store
+        """
         with errors.as_glance_store():
             location = Location.parse(uri)
             if location.store_id not in (None, self.backend_group):
@@ -73,9 +84,9 @@ class StoreLocation(glance_store.location.StoreLocation):
 
 
 def parse_volume_id(text: str) -> str:
-    """The volume id in *text*, in the form that Cinder uses.
+    """Return the volume id in *text*, in the form that Cinder uses.
 
-    :raises errors.BadLocation: when it is not a UUID in its usual form
+    :raises errors.BadLocation: *text* is not a UUID in its usual form
     """
     with contextlib.suppress(ValueError):
         value = str(uuid.UUID(text))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of a store.
 
-Names follow upstream's cinder store with ``ontap_`` for ``cinder_``. They are
-read from the group named after the store's id in ``enabled_backends``, or else
-from ``[backend_defaults]``.
+An option that upstream's cinder store has too is called the same, with ``ontap_``
+for ``cinder_``. Options are read from the group with the store's id (see
+``enabled_backends``), or else from ``[backend_defaults]``.
 
 A help text says what the option sets, its unit, and what a wrong value causes. Each
 paragraph is one line, because oslo-config-generator keeps line ends when it wraps.
@@ -146,8 +146,8 @@ OPTIONS: list[cfg.Opt] = [
         default=3,
         min=0,
         help=(
-            "Number of times that a request is sent again after a lost connection."
-            " Only requests that are safe to repeat are. 0 means never."
+            "Number of times that a request is sent again after a lost connection, if"
+            " it is safe to repeat. 0 means never."
         ),
     ),
     cfg.IntOpt(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: what the store needs to know of a request's context, parsed once."""
+"""The user of a request to Glance, parsed once from the request's context."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -10,9 +10,9 @@ from typing import Any
 class Requester:
     """The user of one request to Glance.
 
-    *token* and *catalog* are what keystonemiddleware found; a task that Glance
-    runs for itself has neither. *is_trusted*: an administrator or a service,
-    who acts for other projects.
+    *token* and *catalog* come from keystonemiddleware; a task that Glance runs for
+    itself has neither. *is_trusted* is true for administrators and services, which
+    act for other projects.
     """
 
     project_id: str | None = None
@@ -22,7 +22,10 @@ class Requester:
 
     @classmethod
     def from_context(cls, context: Any) -> "Requester":
-        """Of a ``glance.context.RequestContext``; None is Glance itself."""
+        """Return the user of a ``glance.context.RequestContext``.
+
+        Without a context, Glance acts for itself and is trusted.
+        """
         if context is None:
             return cls(is_trusted=True)
         roles = getattr(context, "roles", None) or ()

@@ -43,7 +43,10 @@ class Catalog:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The operator's settings of one store. Names that end in ``_s`` are seconds."""
+    """The operator's settings of one store. Names that end in ``_s`` are seconds.
+
+    Settings whose option may be empty are None then.
+    """
 
     store_id: str | None
     volume_type: str | None
@@ -71,7 +74,7 @@ class Settings:
     def from_options(
         cls, values: Mapping[str, Any], store_id: str | None
     ) -> "Settings":
-        """Check *values*, which has a value for each option of `opts.OPTIONS`.
+        """Check *values*, one for each option of `opts.OPTIONS`; return the settings.
 
         :raises errors.Misconfigured: with every mistake in one message
         """
@@ -104,7 +107,7 @@ class Settings:
 
     @property
     def is_by_application(self) -> bool:
-        """True if the store logs in with an application credential."""
+        """Return whether the store logs in with an application credential."""
         return isinstance(self.credential, ApplicationCredential)
 
     def describe_identity(self) -> str:
@@ -159,7 +162,7 @@ def _is_url(text: str) -> bool:
 
 
 def expand(template: str, project_id: str | None) -> str:
-    """Put *project_id* into ``ontap_endpoint_template``.
+    """Return ``ontap_endpoint_template`` with *project_id* put into it.
 
     The upstream store calls a project ``tenant``.
     """

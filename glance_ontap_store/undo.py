@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clean-up steps of an ExitStack that never hide what went wrong before them."""
+"""Clean-up steps of an ExitStack that never hide an earlier error."""
 
 from collections.abc import Callable
 import contextlib
@@ -24,8 +24,10 @@ def always(
 ) -> None:
     """Call *action* at the end of the block; *what* is a verb phrase for messages.
 
-    If the block failed already, a failure of *action* becomes a note on that error.
-    Otherwise it is raised, as `errors.Broken` unless it is an error of ours.
+    If the block has failed, a failure of *action* becomes a note on the block's error.
+
+    :raises errors.StoreError: *action* failed, but the block did not; any other
+        exception of *action* is raised as `errors.Broken`
     """
 
     def leave(_cls: object, error: BaseException | None, _traceback: object) -> None:

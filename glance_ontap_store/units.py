@@ -9,7 +9,7 @@ GIB = 1024**3
 
 
 def gib_for(size_bytes: int) -> int:
-    """The smallest Cinder size, in GiB and at least 1, that holds *size_bytes*."""
+    """Return the smallest size of a Cinder volume, in GiB, that holds *size_bytes*."""
     return max(1, -(-size_bytes // GIB))
 
 
@@ -21,28 +21,31 @@ class ByteRange(NamedTuple):
 
     @classmethod
     def clipped(cls, offset: int, length: int | None, size: int) -> "ByteRange":
-        """What of the wanted range lies in an image of *size* bytes.
+        """Return the part of the wanted range that an image of *size* bytes has.
 
         *length* None means up to the end. A range that begins at or after the
         end is empty.
+
+        :raises errors.BadLocation: *offset* or *length* is negative
         """
         if offset < 0 or (length is not None and length < 0):
             raise errors.BadLocation(
-                f"An image cannot be read from offset {offset} for {length} bytes."
+                f"An image cannot be read from offset {offset} for {length} bytes:"
+                " neither may be negative."
             )
         rest = max(0, size - offset)
         return cls(offset, rest if length is None else min(length, rest))
 
     @property
     def end(self) -> int:
-        """The first byte behind it."""
+        """The offset of the first byte after the range."""
         return self.offset + self.length
 
 
 class Extent(NamedTuple):
-    """What a file system says of the bytes from some offset up to *end*.
+    """The bytes from some offset up to *end*, as a file system describes them.
 
-    All of a hole reads as zeros. What is no hole may be anything.
+    A hole reads as zeros. Any bytes, zeros too, may be outside of holes.
     """
 
     is_hole: bool
