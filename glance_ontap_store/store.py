@@ -195,7 +195,7 @@ class Store(glance_store.driver.Store):
             backend.images.delete(volume_id)
 
     def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
-        """Whether this very store wrote the volume.
+        """Return whether this very store wrote the volume.
 
         Asked for locations whose metadata names no known store; Glance then
         rewrites the URL for good.
@@ -220,7 +220,7 @@ class Store(glance_store.driver.Store):
 
 
 def _is_expected(error: BaseException) -> bool:
-    """Whether a reader or the owner of an image caused it, and not a fault."""
+    """Return whether a reader or the owner of an image caused it, and not a fault."""
     cause = error.__cause__
     return isinstance(
         cause,

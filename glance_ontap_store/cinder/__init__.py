@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store asks of Cinder."""
+"""Requests to Cinder, and the waits and the clean-up around them."""

@@ -57,17 +57,17 @@ class Volume:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether its deletion has begun."""
+        """Return whether its deletion has begun."""
         return self.status == "deleting"
 
     @property
     def is_broken(self) -> bool:
-        """Whether Cinder gave up on it."""
+        """Return whether Cinder gave up on it."""
         return self.status.startswith("error")
 
     @property
     def is_passing(self) -> bool:
-        """Whether its status changes without an operator, so that a wait may help."""
+        """Return whether its status ends by itself, so that a wait may help."""
         return self.status in _PASSING
 
     @property
@@ -96,8 +96,8 @@ class NewVolume:
 class Attachment:
     """A volume made reachable for this host.
 
-    *connection_info* is what the volume's driver says about how to reach it;
-    `attach.transport` understands it.
+    *connection_info* is the way to reach it, in the words of the volume's driver;
+    `attach.transport` understands them.
     """
 
     id: str
@@ -114,7 +114,7 @@ class Fault:
 
     @property
     def is_lack_of_room(self) -> bool:
-        """Whether no pool could take the volume, or the quota could not.
+        """Return whether no pool could take the volume, or the quota could not.
 
         The code ends in Cinder's detail: 003 no backend available, 006 quota
         exceeded (cinder/message/message_field.py).
@@ -132,7 +132,7 @@ class VolumeType:
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def is_called(self, text: str | None) -> bool:
-        """Whether *text* is its name or its id: options may hold either."""
+        """Return whether *text* is its name or its id: options may hold either."""
         return text in (self.id, self.name)
 
 
@@ -145,7 +145,7 @@ class Room:
 
     @property
     def left(self) -> float:
-        """What is not used yet; infinite without a limit."""
+        """The part that is not used yet; infinite without a limit."""
         return float("inf") if self.limit < 0 else self.limit - self.used
 
 
@@ -221,7 +221,7 @@ class VolumeService(Protocol):
         """Let Cinder attach it read-only from now on, or not. Safe to repeat."""
 
     def has_snapshots(self, volume_id: str) -> bool:
-        """Whether a snapshot depends on the volume."""
+        """Return whether a snapshot depends on the volume."""
 
     def last_fault(self, volume_id: str) -> Fault | None:
         """The message that Cinder kept about the volume's last failure, if any."""
@@ -231,8 +231,8 @@ class VolumeService(Protocol):
     ) -> Attachment:
         """Reserve the volume for this host and connect it, mode ``ro`` or ``rw``.
 
-        Two requests, neither sent twice: whatever happens to the second, which
-        takes long and may fail, the attachment's id is known and it is deleted.
+        Two requests, neither sent twice. The second takes long and may fail; the
+        attachment's id is known by then, and the attachment is deleted.
 
         :raises errors.ImageVolumeInUse: its state does not permit it now
         :raises errors.Broken: Cinder's driver could not connect it
@@ -251,7 +251,7 @@ class VolumeService(Protocol):
         """
 
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
-        """How an attached volume is reached.
+        """Return the way to reach an attached volume.
 
         While it is only reserved, ``driver_volume_type`` and what belongs to it are
         missing. For a volume on NFS ``format`` is ``raw`` or ``qcow2`` where Cinder

@@ -249,7 +249,7 @@ class CinderClient:
             )
 
     def encrypts(self, type_id: str) -> bool:
-        """Whether the host encrypts volumes of the type. For administrators."""
+        """Return whether the host encrypts volumes of the type. For administrators."""
         with self._request("show the encryption of volume type", type_id):
             shown = self._repeating.volume_encryption_types.get(type_id)
             return bool(getattr(shown, "provider", None))

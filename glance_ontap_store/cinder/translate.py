@@ -19,7 +19,7 @@ _OF_HTTP = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 404: Reason.MISSING
 
 
 def reason_of(error: Exception) -> Reason:
-    """Why a request to Cinder has no answer that can be used."""
+    """Return why a request to Cinder has no answer that can be used."""
     if isinstance(error, cinder_errors.ClientException):
         if error.code == 404 and not _is_cinders_own(error):
             return Reason.BROKEN
@@ -30,7 +30,7 @@ def reason_of(error: Exception) -> Reason:
 
 
 def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
-    """Whether the answer had the form of Cinder's errors, and not of a proxy's."""
+    """Return whether the answer has the form of Cinder's errors, not a proxy's."""
     # cinderclient sets the details only where it could parse a body.
     return error.details is not None and error.message != "n/a"
 

@@ -78,7 +78,7 @@ def first(clock: Clock, timeout_s: float, ask: Callable[[], T | None]) -> T | No
 
 
 def until(clock: Clock, timeout_s: float, is_done: Callable[[], bool]) -> bool:
-    """Whether *is_done* said yes within *timeout_s*; it is asked as by `first`."""
+    """Return whether *is_done* said yes in time; it is asked as by `first`."""
     return bool(first(clock, timeout_s, lambda: is_done() or None))
 
 

@@ -12,7 +12,7 @@ from glance_ontap_store.requester import Requester
 
 
 class Verdict(enum.Enum):
-    """Whether a requester may do something."""
+    """The answer to a question whether a requester may do something."""
 
     YES = enum.auto()
     NO = enum.auto()
@@ -37,7 +37,7 @@ def check_takes(
 
 
 def is_of_store(record: Record, store_id: str | None) -> bool:
-    """Whether a volume is an image-volume that store *store_id* may serve or delete.
+    """Return whether a volume is an image-volume that the store may serve or delete.
 
     A volume that names no store may be upstream's, or Cinder's own.
     """
@@ -63,12 +63,12 @@ def refusal(volume_id: str) -> errors.Refused:
 
 
 def may_name(record: Record, requester: Requester) -> bool:
-    """Whether the requester may name the image-volume as the data of its image."""
+    """Return whether the requester may name the volume as its image's data."""
     return requester.is_trusted or record.owner == requester.project_id
 
 
 def may_delete(record: Record, requester: Requester) -> Verdict:
-    """Whether the requester may delete the image-volume.
+    """Return whether the requester may delete the image-volume.
 
     The store is not told which image is being deleted: a location that got into
     another image must not take the volume along. Where the metadata names another
@@ -83,7 +83,7 @@ def may_delete(record: Record, requester: Requester) -> Verdict:
 def claims(
     volume: Volume, record: Record, store_id: str | None, type_name: str | None
 ) -> bool:
-    """Whether a volume is the store's, for a location that names no store.
+    """Return whether a volume is the store's, for a location that names no store.
 
     Its metadata names the store, in a state that this release knows; or Cinder made
     it itself (``image_upload_use_cinder_backend``), which leaves an owner and no

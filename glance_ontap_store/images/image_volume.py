@@ -25,7 +25,7 @@ class ImageVolume:
 
     @property
     def is_sealed(self) -> bool:
-        """Whether this package sealed it: it is raw, and nothing writes to it."""
+        """Return whether a store of ours sealed it: it is raw, and not written to."""
         return self.record.state is State.SEALED
 
 

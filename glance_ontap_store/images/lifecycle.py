@@ -204,7 +204,7 @@ class Lifecycle:
         LOG.info("Image-volume %s is being deleted", volume_id)
 
     def belongs_here(self, volume_id: str) -> bool:
-        """Whether the volume is this very store's, see `access.claims`.
+        """Return whether the volume is this very store's, see `access.claims`.
 
         Errors mean no: Glance asks every store in turn, and the first that says
         yes keeps the image for good.

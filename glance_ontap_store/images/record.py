@@ -128,7 +128,7 @@ class Record:
 
     @property
     def is_image(self) -> bool:
-        """Whether anything marks the volume as an image's.
+        """Return whether anything marks the volume as an image's.
 
         Cinder's own upload (``image_upload_use_cinder_backend``) writes the
         owner at once and the image's id later.
@@ -137,7 +137,7 @@ class Record:
 
     @property
     def is_by_this_store(self) -> bool:
-        """Whether a store of this package made the volume, of whatever release."""
+        """Return whether a store of this package, of any release, made the volume."""
         return self.state is not None or self.store is not None
 
 

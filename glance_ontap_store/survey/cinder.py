@@ -38,7 +38,7 @@ class CinderSurvey:
         return asked(self._client.volume_types)
 
     def encrypts(self, type_id: str) -> Answer[bool]:
-        """Whether the host encrypts volumes of the type. For administrators."""
+        """Return whether the host encrypts volumes of the type. For administrators."""
         return asked(lambda: self._client.encrypts(type_id))
 
     def quota(self, project_id: str) -> Answer[Mapping[str, Room]]:
