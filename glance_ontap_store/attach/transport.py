@@ -34,7 +34,8 @@ class Transport(Protocol):
 
         :raises errors.Misconfigured: the store does not support the protocol, or
             this host is not set up for it
-        :raises errors.Broken: the volume cannot be reached or opened
+        :raises errors.Broken: *info* is not accepted, or the volume cannot be reached
+            or opened
         :raises errors.WriteDenied: this host may not open the volume
         """
 
@@ -70,6 +71,12 @@ class Transports:
         return self._chosen(info).beside(info, volume_id, other_id)
 
     def _chosen(self, info: Mapping[str, Any]) -> Transport:
+        if not isinstance(info, Mapping):
+            raise errors.Broken(
+                "Cinder's answer has no connection information for the image-volume,"
+                f" but {info!r:.80}. Is there a proxy between? Check the endpoint in"
+                " Keystone's catalog."
+            )
         protocol = info.get("driver_volume_type")
         if not isinstance(protocol, str) or protocol not in self._by_protocol:
             supported = ", ".join(sorted(self._by_protocol))

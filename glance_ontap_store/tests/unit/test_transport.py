@@ -47,6 +47,16 @@ class TestTransports:
         assert iscsi.asked == []
         assert transports.beside(INFO, ONE, OTHER) == {"from": ONE, "to": OTHER}
 
+    @pytest.mark.parametrize("info", [None, [], "<html>", 5])
+    def test_an_answer_without_connection_information_is_an_error_of_ours(self, info):
+        transports = Transports({"nfs": Recorder()})
+        for ask in (
+            lambda: transports.opened(info, "ro"),
+            lambda: transports.beside(info, ONE, OTHER),
+        ):
+            with pytest.raises(errors.Broken, match="no connection information"):
+                ask()
+
     @pytest.mark.parametrize("protocol", ["iscsi", "NFS", "", None, ["nfs"]])
     def test_an_unsupported_protocol_names_the_volume_type_option(self, protocol):
         transports = Transports({"nfs": Recorder()})
