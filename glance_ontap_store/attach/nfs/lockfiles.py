@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 
 from oslo_concurrency import lockutils
@@ -84,9 +85,23 @@ class LockFiles:
         return UsersFile(self._open(name), os.path.join(self._directory, name))
 
     def _open(self, name: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        # Without O_NONBLOCK, opening a device or a FIFO could wait for ever.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with self._using_base(), self._opened_directory() as directory:
-            return os.open(name, flags, 0o640, dir_fd=directory)
+            fd = os.open(name, flags, 0o640, dir_fd=directory)
+        with contextlib.ExitStack() as stack:
+            undo.always(stack, f"close {name}", lambda: os.close(fd))
+            self._check(name, os.fstat(fd))
+            stack.pop_all()
+        return fd
+
+    def _check(self, name: str, status: os.stat_result) -> None:
+        # Another name of the file is a hard link: its content would be replaced.
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise errors.Misconfigured(
+                f"{os.path.join(self._directory, name)} must be a regular file, without"
+                " hard links: it was not used. Remove it."
+            )
 
     @contextlib.contextmanager
     def _opened_directory(self) -> Iterator[int]:
@@ -156,9 +171,16 @@ class UsersFile:
             raise errors.Broken(f"{self._name} cannot be written: {error}") from error
 
     def is_recorded(self, text: str) -> bool:
-        """Return whether the record is *text*."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        return os.read(self._fd, _RECORD_BYTES).rstrip(b"\0") == _encoded(text)
+        """Return whether the record is *text*.
+
+        :raises errors.Broken: the file cannot be read
+        """
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            data = os.read(self._fd, _RECORD_BYTES)
+        except OSError as error:
+            raise errors.Broken(f"{self._name} cannot be read: {error}") from error
+        return data.rstrip(b"\0") == _encoded(text)
 
     def close(self) -> None:
         """Release the lock. Safe to repeat.

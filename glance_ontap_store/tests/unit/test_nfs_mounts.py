@@ -155,6 +155,48 @@ class TestSomethingElseInPlace:
             cloud.mounts.use(EXPORT, "")
         assert os.listdir(tmp_path / "elsewhere") == []
 
+    @pytest.mark.parametrize("is_mounted", [False, True])
+    @pytest.mark.parametrize("name", ["{export}.users", "mount-{export}"])
+    def test_a_lock_file_that_is_a_fifo_is_refused(self, cloud, name, is_mounted):
+        self._replace(cloud, name, os.mkfifo)
+        if is_mounted:
+            cloud.mounter.mount(EXPORT, "")
+        with pytest.raises(errors.Misconfigured, match="must be a regular file"):
+            cloud.mounts.use(EXPORT, "")
+
+    @pytest.mark.parametrize("name", ["{export}.users", "mount-{export}"])
+    def test_a_lock_file_that_is_a_hard_link_is_not_written_to(
+        self, cloud, name, tmp_path
+    ):
+        other = tmp_path / "other"
+        other.write_text("precious")
+        self._replace(cloud, name, lambda path: os.link(other, path))
+        with pytest.raises(errors.Misconfigured, match="hard links"):
+            cloud.mounts.use(EXPORT, "")
+        assert other.read_text() == "precious"
+        assert not cloud.mounter.mounted()
+
+    @staticmethod
+    def _replace(cloud, name, make):
+        """Put another file in the place of the lock file."""
+        cloud.mounts.use(EXPORT, "").close()
+        name = name.format(export=EXPORT.replace("/", "%2F"))
+        path = os.path.join(cloud.base, ".locks", name)
+        os.unlink(path)
+        make(path)
+
+    def test_a_record_that_cannot_be_read_is_an_error_of_ours(self, cloud, monkeypatch):
+        cloud.mounter.keeps = True
+        cloud.mounts.use(EXPORT, "").close()
+
+        def fail(*_args):
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "read", fail)
+            with pytest.raises(errors.Broken, match=r"users cannot be read.*Input"):
+                cloud.mounts.use(EXPORT, "")
+
     def test_a_lock_of_another_program_does_not_hang(self, cloud):
         cloud.mounts.use(EXPORT, "").close()
         fd = os.open(users_file(cloud), os.O_RDWR)
