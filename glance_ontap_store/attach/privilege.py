@@ -59,6 +59,8 @@ _BASE = next(
 )
 # The group in which stores share options (glance_store.multi_backend).
 _SHARED = "backend_defaults"
+# The group of the only store, where ``enabled_backends`` is not set.
+_ONLY = "glance_store"
 
 # From <sys/prctl.h> and <sys/mount.h>.
 _PR_SET_NO_NEW_PRIVS = 38
@@ -196,12 +198,20 @@ def mount_point_bases() -> set[str]:
         default_config_files=_config_files(),
     )
     conf.register_opt(cfg.DictOpt("enabled_backends", default={}))
+    if not conf.enabled_backends:
+        return _base_of_the_only_store(conf)
     conf.register_opt(_BASE, group=_SHARED)
     for store_id in _stores(conf):
         conf.register_opt(_BASE, group=store_id)
         # A store without its own takes the shared one.
         conf.set_default(_BASE.name, conf[_SHARED][_BASE.name], group=store_id)
     return {str(conf[store_id][_BASE.name]) for store_id in _stores(conf)}
+
+
+def _base_of_the_only_store(conf: cfg.ConfigOpts) -> set[str]:
+    conf.register_opt(_BASE, group=_ONLY)
+    conf.register_opt(cfg.ListOpt("stores", default=[]), group=_ONLY)
+    return {str(conf[_ONLY][_BASE.name])} if "ontap" in conf[_ONLY].stores else set()
 
 
 def _stores(conf: cfg.ConfigOpts) -> list[str]:

@@ -120,6 +120,17 @@ def test_each_ontap_store_has_its_mount_point_base(configured, base, tmp_path):
     assert privilege.mount_point_bases() == {base, f"{tmp_path}/other"}
 
 
+@pytest.mark.parametrize(
+    ("stores", "permitted"), [("ontap", {"/srv/x"}), ("file,http", set())]
+)
+def test_a_store_without_enabled_backends_can_mount(configured, stores, permitted):
+    (path,) = cfg.CONF.config_file
+    pathlib.Path(path).write_text(
+        f"[glance_store]\nstores = {stores}\nontap_mount_point_base = /srv/x\n"
+    )
+    assert privilege.mount_point_bases() == permitted
+
+
 class TestMount:
     def test_the_helper_builds_the_command(self, here, ran, base):
         point = rules.mount_point(base, EXPORT)
