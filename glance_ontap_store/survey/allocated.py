@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import contextlib
 import os
+import stat
 
 from glance_ontap_store import errors
 from glance_ontap_store.survey import process_setup
@@ -60,7 +61,7 @@ def _measured(directory: str, rows: Iterable[Row]) -> Iterable[tuple[str, int]]:
         # A volume that is being created has no file yet. With another
         # volume_name_template the file is called differently.
         with contextlib.suppress(OSError):
-            yield (
-                row.volume_id,
-                os.stat(os.path.join(directory, row.file)).st_blocks * 512,
-            )
+            # A link could lead to a file of this host.
+            status = os.lstat(os.path.join(directory, row.file))
+            if stat.S_ISREG(status.st_mode):
+                yield row.volume_id, status.st_blocks * 512

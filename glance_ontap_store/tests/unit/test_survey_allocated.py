@@ -2,6 +2,7 @@
 """The space that files occupy; a value that is unknown has its reason."""
 
 import contextlib
+import os
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_files_are_measured_in_blocks(occupied, tmp_path):
     path = tmp_path / "volume-v1"
     path.write_bytes(bytes(8192))
     assert occupied(row("v1")) == ({"v1": path.stat().st_blocks * 512}, [])
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
+def test_what_is_not_a_regular_file_is_not_measured(occupied, tmp_path, kind):
+    path, elsewhere = tmp_path / "volume-v1", tmp_path / "elsewhere"
+    elsewhere.write_bytes(bytes(8192))
+    make = {
+        "link": lambda: path.symlink_to(elsewhere),
+        "fifo": lambda: os.mkfifo(path),
+        "directory": path.mkdir,
+    }
+    make[kind]()
+    found, (said,) = occupied(row("v1"))
+    assert found == {}
+    assert said.startswith("The files of 1 volumes were not found")
 
 
 @pytest.mark.parametrize(
