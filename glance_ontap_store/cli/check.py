@@ -92,8 +92,9 @@ class Check(lister.Lister):
                 found.severity.name.lower(),
                 found.subject,
                 found.code,
-                context.masked(_sentence(found.problem)),
-                context.masked(_sentence(found.remedy)),
+                context.masked(_sentence(" ".join(found.problem.split()))),
+                # Blanks are kept: a name in a command may have several in a row.
+                context.masked(_sentence(" ".join(found.remedy.splitlines()))),
             )
             for found in self._found
         ]
@@ -125,9 +126,8 @@ class Check(lister.Lister):
         self.app.stderr.write(of(self.app).masked(text) + "\n")
 
 
-def _sentence(text: str) -> str:
-    """The text as one line that ends in a full stop, unless it ends in a command."""
-    line = " ".join(text.split())
+def _sentence(line: str) -> str:
+    """The line with a full stop at its end, unless it ends in a command."""
     if not line or ": openstack " in line or line.endswith((".", ")")):
         return line
     return f"{line}."

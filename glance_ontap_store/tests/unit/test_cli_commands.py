@@ -2,7 +2,9 @@
 """glance-ontap over Keystone's and Cinder's HTTP: its requests and its output."""
 
 import json
+import shlex
 
+from keystoneauth1 import fixture
 import pytest
 
 from glance_ontap_store.cli import main
@@ -322,6 +324,22 @@ def test_check_prints_one_line_for_each_finding(run, http):
     _, listed, _ = run("check", "-f", "json")
     assert len(out.splitlines()) == len(json.loads(listed))
     assert out.startswith("error")
+
+
+def test_a_name_with_blanks_survives_in_the_proposed_command(run, http):
+    def login(request, context):
+        """Only the password is right."""
+        is_scoped = isinstance(request.json()["auth"].get("scope"), dict)
+        context.status_code = 401 if is_scoped else 201
+        context.headers["X-Subject-Token"] = "token"
+        return fixture.V3Token()
+
+    http.mock.post(f"{AUTH_URL}/auth/tokens", json=login)
+    name = "Ann's  images"
+    changes = {"project_name = images": f"project_name = {name}"}
+    _, out, _ = run("check", "-f", "json", changes=changes)
+    found = next(row for row in json.loads(out) if row["Code"] == "role-missing")
+    assert name in shlex.split(found["Remedy"].removeprefix("Run: "))
 
 
 def test_secrets_of_all_files_are_masked(config, tmp_path, monkeypatch):
