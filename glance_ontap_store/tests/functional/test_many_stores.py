@@ -55,6 +55,16 @@ def asked_of_cinder(lab: Any, since: float) -> list[str]:
     return found
 
 
+def asked_until(lab: Any, since: float, last: str) -> list[str]:
+    """Return them when *last* is logged, which happens after its answer."""
+    wait_until(
+        lambda: last in asked_of_cinder(lab, since),
+        f"{last} is logged",
+        state=lambda: asked_of_cinder(lab, since),
+    )
+    return asked_of_cinder(lab, since)
+
+
 def test_nothing_is_asked_at_the_start(lab: Any, admin: Any, stores: float) -> None:
     listed = admin.image.get("/info/stores").json()["stores"]
     assert len(listed) > COUNT
@@ -74,15 +84,10 @@ def image_operations(
     asked["show"] = asked_of_cinder(lab, since)
     since = time.time()
     assert user.download(image.id).content == pattern.at(0, MIB)
-    volume = images.image_volume(admin, image.id)
-    wait_until(
-        lambda: admin.block_storage.get_volume(volume.id).status == "available",
-        "the reader has let go",
-    )
-    asked["download"] = asked_of_cinder(lab, since)
+    asked["download"] = asked_until(lab, since, "DELETE /v3/attachments/ID")
     since = time.time()
     user.cloud.image.delete_image(image.id, ignore_missing=False)
-    asked["delete"] = asked_of_cinder(lab, since)
+    asked["delete"] = asked_until(lab, since, "DELETE /v3/volumes/ID")
     return asked
 
 
