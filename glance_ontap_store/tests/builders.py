@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from glance_ontap_store import errors
 from glance_ontap_store import identity
 from glance_ontap_store import opts
 from glance_ontap_store.cinder.client import CinderClient
@@ -53,6 +54,10 @@ def make_settings(**changes: Any) -> Settings:
 def make_client(**changes: Any) -> CinderClient:
     given = make_settings(**changes)
     return CinderClient(given, identity.session_for(given))
+
+
+class First(errors.Broken):
+    """The failure that must come out."""
 
 
 # A "GiB" cannot be small, so that an upload extends only where this says so.

@@ -17,15 +17,12 @@ from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 from glance_ontap_store.tests.builders import SIZE
 from glance_ontap_store.tests.builders import UPLOAD_CALLS
+from glance_ontap_store.tests.builders import First
 from glance_ontap_store.tests.builders import assert_nothing_is_left
 from glance_ontap_store.tests.builders import upload
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
-
-
-class First(errors.Broken):
-    """The failure that must come out."""
 
 
 @pytest.fixture(autouse=True)

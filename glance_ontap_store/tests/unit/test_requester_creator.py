@@ -17,7 +17,6 @@ from glance_ontap_store.tests.fakes.cloud import WAITS
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.openstack_http import Http
 from glance_ontap_store.tests.fakes.openstack_http import request_catalog
-from glance_ontap_store.tests.unit.test_lifecycle_failures import First
 
 NEW = api.NewVolume("image-1", 1, "ontap-fv1", {"ontap_write_id": "w"})
 
@@ -98,8 +97,8 @@ class TestRequesterCreator:
     @pytest.mark.parametrize(("name", "nth"), builders.UPLOAD_CALLS[1:])
     @pytest.mark.parametrize("is_done", [False, True])
     def test_each_later_step_fails(self, cloud, creator, name, nth, is_done):
-        cloud.volumes.fail(name, First("first"), nth=nth, done=is_done)
-        with pytest.raises(First):
+        cloud.volumes.fail(name, builders.First("first"), nth=nth, done=is_done)
+        with pytest.raises(builders.First):
             cloud.lifecycle().store(builders.upload(), creator)
         builders.assert_nothing_is_left(cloud)
 
