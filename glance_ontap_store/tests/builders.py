@@ -60,12 +60,12 @@ class First(errors.Broken):
     """The failure that must come out."""
 
 
-# A "GiB" cannot be small, so that an upload extends only where this says so.
+# Less than a GiB: an upload extends its volume only where a test makes it do so.
 SIZE = 5000
 
 
 def upload(content: Content | int = SIZE, announced: int = 0, **changes: Any) -> Upload:
-    """An upload of *content*, or of that many bytes; *announced* 0 for unknown."""
+    """An upload of *content*, or of that many bytes; *announced* 0 means unknown."""
     if isinstance(content, int):
         content = Pattern(content)
     wanted: dict[str, Any] = {
@@ -85,6 +85,8 @@ def assert_nothing_is_left(cloud: FakeCloud) -> None:
     assert not cloud.cinder.orphans
 
 
+# The requests to Cinder of an upload that extends its volume: the name, and which
+# call of that name it is.
 UPLOAD_CALLS = [
     ("create", 1),
     ("get", 1),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract between Glance and a store, and what this store adds to it.
+"""The contract between Glance and a store, and this store's additions to it.
 
-Run over fakes in ``unit`` and over real services in ``functional``.
+`test_fakes` runs it over fakes, and ``functional`` over real services.
 """
 
 from collections.abc import Callable
@@ -35,35 +35,35 @@ CHUNK = buffers.BLOCK
 
 
 class Rig(Protocol):
-    """A configured store and what lies around it."""
+    """A configured store, and access to its Cinder and its host."""
 
-    # As glance_store made it from ``enabled_backends``.
+    # The store that glance_store made from ``enabled_backends``.
     store: Any
     store_id: str
 
     def location(self, uri: str) -> Any:
-        """glance_store's Location of *uri* for this store."""
+        """The Location that glance_store makes of *uri* for this store."""
 
     def holdings(self) -> set[str]:
-        """Every volume that is not being deleted, attachment and mount.
+        """Every volume that is not being deleted, every attachment and every mount.
 
-        Of the store's project and this host, as text: compared before and after.
+        They are those of the store's project and this host, as texts to compare.
         """
 
     def file_of(self, volume_id: str) -> str:
-        """Path of the volume's file on its FlexVol, not through the store."""
+        """The path of the volume's file on its FlexVol, not below a mount."""
 
     def volume(self, volume_id: str) -> Volume:
-        """The volume as Cinder has it.
+        """The volume as Cinder shows it.
 
-        :raises errors.ImageVolumeGone: there is none
+        :raises errors.ImageVolumeGone: it does not exist
         """
 
     def settle(self) -> None:
-        """Return when Cinder has finished what it began."""
+        """Return when Cinder has finished all actions."""
 
     def make_volume(self, metadata: dict[str, str]) -> str:
-        """Id of a new available volume of 1 GiB in the store's own project."""
+        """The id of a new available volume of 1 GiB in the store's own project."""
 
     def set_metadata(self, volume_id: str, metadata: dict[str, str]) -> None: ...
 
@@ -73,7 +73,7 @@ class Rig(Protocol):
         """Delete the volume behind the store's back and wait until it is gone."""
 
     def held(self, volume_id: str) -> contextlib.AbstractContextManager[None]:
-        """While it is held, another reader has the volume attached."""
+        """Keep the volume attached by another reader."""
 
     def with_snapshot(
         self, volume_id: str
@@ -84,7 +84,7 @@ Add = Callable[..., "Added"]
 
 
 class Added:
-    """What `add` returned, and the content that it was given."""
+    """The answer of `add`, and the content that was added."""
 
     def __init__(self, rig: Rig, content: Content, answer: Any) -> None:
         self.content = content
@@ -110,11 +110,11 @@ class StoreContract:
     def rig(self) -> Rig:
         raise NotImplementedError
 
-    # The rest is the contract.
+    # The contract.
 
     @pytest.fixture
     def add(self, rig: Rig) -> Iterator[Add]:
-        """Adds images, which are deleted after the test if they are there still."""
+        """A function that adds images; those that remain are deleted after the test."""
         added: list[Added] = []
 
         def add(
@@ -138,13 +138,13 @@ class StoreContract:
             return added[-1]
 
         yield add
-        for each in reversed(added):
+        for image in reversed(added):
             with contextlib.suppress(exceptions.NotFound):
-                rig.store.delete(each.location)
+                rig.store.delete(image.location)
 
     @pytest.fixture
     def leaves_nothing(self, rig: Rig) -> Iterator[None]:
-        """The test must end with no more volumes, attachments, mounts than before."""
+        """Fail if the test leaves other volumes, attachments or mounts than before."""
         before = rig.holdings()
         yield
         rig.settle()
@@ -157,7 +157,7 @@ class StoreContract:
 
     @staticmethod
     def same(chunks: Any, content: Content, offset: int = 0) -> int:
-        """Compare piece by piece; how many bytes were equal to the content's."""
+        """Compare piece by piece; return the offset after the last piece."""
         for chunk in chunks:
             assert chunk == content.at(offset, len(chunk)), f"differs after {offset}"
             offset += len(chunk)
@@ -170,12 +170,14 @@ class StoreContract:
             metafunc.parametrize("stored_size", self.sizes)
 
     @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
-    def test_stored_bytes_are_the_sources(self, rig, add, stored_size, is_known):
+    def test_the_stored_bytes_are_those_of_the_source(
+        self, rig, add, stored_size, is_known
+    ):
         added = add(stored_size, announced=stored_size if is_known else 0)
         self.check_stored(rig, added)
 
     def check_stored(self, rig: Rig, added: Added) -> None:
-        """All that must be true of an image after `add`."""
+        """Check the answer, the file, the volume and a download after `add`."""
         size = added.content.size
         checksum, multihash = hashlib.md5(), hashlib.new(self.hash_algo)
         for piece in glance.pieces(added.content, CHUNK):
@@ -192,7 +194,7 @@ class StoreContract:
         assert rig.store.get_size(added.location) == size
 
     def check_file(self, path: str, content: Content) -> None:
-        """The file has the image, then zeros, and ends where the volume does."""
+        """Check that the file has the image, then zeros, and the volume's length."""
         full = units.gib_for(content.size) * units.GIB
         with open(path, "rb") as file:
             for piece in glance.pieces(content, CHUNK):
@@ -201,10 +203,10 @@ class StoreContract:
             assert rest == bytes(len(rest))
             assert os.fstat(file.fileno()).st_size == full
 
-    def test_an_empty_image(self, rig, add):
+    def test_an_empty_image_is_stored(self, rig, add):
         self.check_stored(rig, add(0))
 
-    def test_no_size_at_all_is_as_good_as_an_unknown_one(self, rig):
+    def test_size_none_means_unknown(self, rig):
         content = Pattern(10)
         answer = rig.store.add(
             str(uuid.uuid4()), OnePass(content), None, self.hash_algo
@@ -218,17 +220,17 @@ class StoreContract:
         length = os.path.getsize(rig.file_of(added.volume_id))
         assert length == rig.volume(added.volume_id).size_gib * units.GIB
 
-    def test_a_reader_that_gives_little_at_once(self, rig, add):
+    def test_an_image_from_short_reads_is_stored(self, rig, add):
         self.check_stored(rig, add(100_000, announced=0, reader={"most": 777}))
 
-    def test_the_location_is_one_that_cinder_can_clone_from(self, rig, add):
+    def test_cinder_can_clone_from_the_location(self, rig, add):
         added = add()
         volume = rig.volume(added.volume_id)
         assert added.uri == f"cinder://{rig.store_id}/{volume.id}"
         assert added.metadata == {"store": rig.store_id}
         assert rig.location(added.uri).get_store_uri() == added.uri
 
-    def test_the_volume_says_whose_image_it_holds(self, rig, add):
+    def test_the_metadata_name_the_image_and_its_owner(self, rig, add):
         image_id = str(uuid.uuid4())
         added = add(image_id=image_id, context=Context("globex"))
         volume = rig.volume(added.volume_id)
@@ -242,14 +244,14 @@ class StoreContract:
         assert record.hash_algo == self.hash_algo
         assert record.hash_value == added.multihash
 
-    def test_without_a_context(self, rig, add):
+    def test_an_upload_without_a_context_is_stored(self, rig, add):
         answer = rig.store.add(str(uuid.uuid4()), OnePass(Pattern(5)), 5, "sha256")
         added = Added(rig, Pattern(5), answer)
         assert self.read(rig, added) == (Pattern(5).at(0, 5), 5)
         rig.store.delete(added.location)
 
     @pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha3_512", "blake2b"])
-    def test_the_multihash_is_the_one_asked_for(self, add, algorithm):
+    def test_the_multihash_has_the_requested_algorithm(self, add, algorithm):
         added = add(1000, hash_algo=algorithm)
         expected = hashlib.new(algorithm, added.content.at(0, 1000)).hexdigest()
         assert added.multihash == expected
@@ -274,15 +276,15 @@ class StoreContract:
             add(2 * CHUNK + 1, announced=announced)
 
     @pytest.mark.parametrize("breaks_at", [0, 1, CHUNK])
-    def test_a_broken_upload_leaves_nothing(self, add, leaves_nothing, breaks_at):
+    def test_an_interrupted_upload_leaves_nothing(self, add, leaves_nothing, breaks_at):
         class ClientGone(Exception):
             pass
 
-        # Glance knows its reader's errors: they must come out as they are.
+        # Glance knows its reader's errors, so they must pass unchanged.
         with pytest.raises(ClientGone):
             add(2 * CHUNK, reader={"breaks_at": breaks_at, "error": ClientGone()})
 
-    def test_nothing_but_the_volume_is_left_after_an_upload(self, rig, add):
+    def test_an_upload_leaves_only_its_volume(self, rig, add):
         before = rig.holdings()
         added = add()
         more = rig.holdings() - before
@@ -305,7 +307,7 @@ class StoreContract:
             (2 * CHUNK, 5),
         ],
     )
-    def test_ranges(self, rig, add, offset, length):
+    def test_a_range_is_read(self, rig, add, offset, length):
         added = add(2 * CHUNK + 10)
         got, size = self.read(rig, added, offset=offset, chunk_size=length)
         assert got == added.content.at(offset, added.size if length is None else length)
@@ -328,13 +330,13 @@ class StoreContract:
         assert got == added.content.at(offset, expected)
 
     @pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1)])
-    def test_a_range_without_a_meaning_is_refused(self, rig, add, offset, length):
+    def test_a_negative_range_is_refused(self, rig, add, offset, length):
         added = add(1000)
         with pytest.raises(exceptions.BadStoreUri):
             rig.store.get(added.location, offset=offset, chunk_size=length)
 
     def test_upstream_get_attaches_before_the_first_read(self, rig, add):
-        """Glance tries another location only if `get` itself raises."""
+        """Glance tries another location only if `get` itself fails."""
         added = add()
         before = rig.holdings()
         stream, _size = rig.store.get(added.location)
@@ -342,14 +344,14 @@ class StoreContract:
         stream.close()
         assert rig.holdings() == before
 
-    def test_the_volume_is_let_go_at_the_end(self, rig, add):
+    def test_a_finished_download_releases_the_volume(self, rig, add):
         added = add()
         before = rig.holdings()
         self.read(rig, added)
         assert rig.holdings() == before
 
     @pytest.mark.parametrize("taken", [0, 1])
-    def test_closing_an_abandoned_download_lets_go(self, rig, add, taken):
+    def test_closing_a_download_releases_the_volume(self, rig, add, taken):
         added = add(3 * CHUNK)
         before = rig.holdings()
         stream, _size = rig.store.get(added.location)
@@ -360,7 +362,7 @@ class StoreContract:
         stream.close()
         assert list(stream) == []
 
-    def test_a_forgotten_download_lets_go(self, rig, add):
+    def test_a_dropped_download_releases_the_volume(self, rig, add):
         """Glance's generators do not pass a close on to the stream."""
         added = add(3 * CHUNK)
         before = rig.holdings()
@@ -369,13 +371,13 @@ class StoreContract:
         next(wrapped)
         wrapped.close()
         del stream, wrapped
-        # By a thread of its own, soon.
+        # Another thread releases it soon.
         deadline = time.monotonic() + 60
         while rig.holdings() != before and time.monotonic() < deadline:
             threading.Event().wait(0.01)
         assert rig.holdings() == before
 
-    def test_read_again_and_again(self, rig, add):
+    def test_an_image_is_read_repeatedly(self, rig, add):
         added = add(CHUNK + 3)
         for _time in range(3):
             assert self.read(rig, added)[0] == added.content.at(0, CHUNK + 3)
@@ -396,7 +398,7 @@ class StoreContract:
             b"".join(stream)
         assert rig.holdings() == before
 
-    def test_a_file_that_is_gone_is_an_error_and_leaves_nothing(self, rig, add):
+    def test_a_missing_file_is_an_error_and_leaves_nothing(self, rig, add):
         added = add()
         before = rig.holdings()
         path = rig.file_of(added.volume_id)
@@ -410,10 +412,10 @@ class StoreContract:
             os.rename(f"{path}.away", path)
         assert rig.holdings() == before
 
-    # get_size, and what is gone
+    # get_size, and images that cannot be read
 
-    def test_size_of_an_image_that_cinder_wrote(self, rig):
-        """Fact 6: no size in the metadata, so the volume's is the image's."""
+    def test_an_image_that_cinder_wrote_is_as_long_as_its_volume(self, rig):
+        """Its metadata have no size: the image has the size of the volume."""
         volume_id = rig.make_volume({"image_owner": "acme"})
         location = rig.location(f"cinder://{rig.store_id}/{volume_id}")
         assert rig.store.get_size(location) == units.GIB
@@ -442,7 +444,7 @@ class StoreContract:
             getattr(rig.store, call)(added.location)
 
     @pytest.mark.parametrize("size", ["", "-1", "1e3", str(units.GIB + 1)])
-    def test_a_size_that_cannot_be_is_an_error(self, rig, add, size):
+    def test_an_impossible_size_is_an_error(self, rig, add, size):
         added = add()
         rig.set_metadata(added.volume_id, {"image_size": size or "none"})
         with pytest.raises(exceptions.BackendException):
@@ -453,7 +455,7 @@ class StoreContract:
 
     # delete
 
-    def test_deleted_is_gone(self, rig, add):
+    def test_a_deleted_image_is_not_found(self, rig, add):
         added = add()
         rig.store.delete(added.location)
         rig.settle()
@@ -482,20 +484,20 @@ class StoreContract:
                 rig.store.delete(added.location)
         assert self.read(rig, added)[0] == added.content.at(0, added.size)
 
-    def test_an_image_with_a_snapshot_says_so(self, rig, add):
+    def test_an_image_with_a_snapshot_is_not_deleted(self, rig, add):
         added = add()
         with rig.with_snapshot(added.volume_id):
             with pytest.raises(exceptions.HasSnapshot):
                 rig.store.delete(added.location)
         rig.store.delete(added.location)
 
-    # What is not this store's
+    # Volumes of others
 
     @pytest.mark.parametrize("call", ["get", "get_size", "delete"])
     @pytest.mark.parametrize(
         "metadata",
         [
-            pytest.param({}, id="no image"),
+            pytest.param({}, id="not an image"),
             pytest.param({"purpose": "database"}, id="a user's volume"),
             pytest.param(
                 {"glance_image_id": "i", "image_owner": "o", "ontap_store": "other"},
@@ -513,7 +515,7 @@ class StoreContract:
         assert rig.volume(volume_id).status == "available"
         rig.remove_volume(volume_id)
 
-    def test_users_learn_nothing_of_volumes_that_are_not_theirs(self, rig, add):
+    def test_users_get_the_same_error_for_every_volume_of_others(self, rig, add):
         """Glance asks for the size when a location is added to an image."""
         added = add()
         others = {
@@ -540,10 +542,10 @@ class StoreContract:
             Context("services", roles=("service",)),
         ):
             assert rig.store.get_size(added.location, context=context) == added.size
-        for what in ("plain", "another store's", "unfinished"):
-            rig.remove_volume(others[what])
+        for kind in ("plain", "another store's", "unfinished"):
+            rig.remove_volume(others[kind])
 
-    def test_users_do_not_delete_what_is_not_theirs(self, rig, add):
+    def test_users_delete_only_their_own_images(self, rig, add):
         added = add()
         plain = rig.make_volume({})
         words = set()
@@ -566,7 +568,7 @@ class StoreContract:
         assert is_asked(str(uuid.uuid4())) is False
         for metadata in (
             {},
-            # As upstream's cinder store writes it.
+            # Metadata that upstream's cinder store writes.
             {"image_owner": "acme", "glance_image_id": "x", "image_size": "1"},
             {"image_owner": "acme", "ontap_store": "other"},
         ):
@@ -575,8 +577,8 @@ class StoreContract:
             rig.remove_volume(volume_id)
 
     @pytest.mark.parametrize("text", ["", "detail", "..", "1?limit=1", "not a volume"])
-    def test_what_is_no_volume_id_is_not_associated(self, rig, text):
-        """Glance passes on whatever a location ends in."""
+    def test_a_text_that_is_not_a_volume_id_is_not_associated(self, rig, text):
+        """Glance passes on the last part of a location, whatever it is."""
         asked = rig.store.is_image_associated_with_store(Context(), text)
         assert asked is False
 
@@ -587,7 +589,7 @@ class StoreContract:
 
     # Locations
 
-    def test_schemes(self, rig):
+    def test_the_schemes_are_cinder_and_ontap(self, rig):
         assert set(rig.store.get_schemes()) == {"cinder", "ontap"}
 
     @pytest.mark.parametrize("scheme", ["cinder", "ontap"])
@@ -613,6 +615,6 @@ class StoreContract:
             "cinder://{store}/../{volume}",
         ],
     )
-    def test_other_urls_are_bad(self, rig, uri):
+    def test_malformed_urls_are_refused(self, rig, uri):
         with pytest.raises(exceptions.BadStoreUri):
             rig.location(uri.format(store=rig.store_id, volume=uuid.uuid4()))

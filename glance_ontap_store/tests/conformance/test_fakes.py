@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fakes keep the contracts that the real adapters keep."""
+"""The fakes pass the contracts that the real adapters pass."""
 
 from collections.abc import Iterator
 import contextlib

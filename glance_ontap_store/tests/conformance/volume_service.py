@@ -25,11 +25,11 @@ Make = Callable[..., Volume]
 
 
 class VolumeServiceContract:
-    """Subclasses say where Cinder is, by overriding the fixtures of this part."""
+    """Subclasses provide a Cinder by overriding the attributes and fixtures below."""
 
-    # A volume type whose volumes are small, raw and attached by one at a time.
+    # A volume type whose volumes are small and raw, and have one attachment at a time.
     volume_type: str | None = None
-    # A volume type of which no volume of `too_large_gib` can be made.
+    # A volume type without room for a volume of `too_large_gib`.
     full_volume_type: str | None = None
     too_large_gib = 5000
 
@@ -48,20 +48,20 @@ class VolumeServiceContract:
     def full_quota(
         self, volumes: VolumeService
     ) -> contextlib.AbstractContextManager[None]:
-        """While it is held, the project's quota has no room for 1 GiB."""
+        """Keep less than 1 GiB in the project's quota."""
         raise NotImplementedError
 
     def snapshot(
         self, volumes: VolumeService, volume_id: str
     ) -> contextlib.AbstractContextManager[None]:
-        """While it is held, the volume has a snapshot."""
+        """Keep a snapshot of the volume."""
         raise NotImplementedError
 
-    # The rest is the contract.
+    # The contract.
 
     @pytest.fixture
     def make(self, volumes: VolumeService, clock: Clock) -> Iterator[Make]:
-        """Makes volumes that are deleted again after the test."""
+        """A function that makes volumes; they are deleted after the test."""
         made: list[str] = []
 
         def make(settle: bool = True, **changes: Any) -> Volume:
@@ -113,7 +113,7 @@ class VolumeServiceContract:
     def missing(self) -> str:
         return str(uuid.uuid4())
 
-    def test_a_new_volume_is_as_asked_for(self, volumes, clock, make):
+    def test_a_new_volume_has_the_requested_properties(self, volumes, clock, make):
         name = f"contract-{uuid.uuid4()}"
         made = make(
             settle=False, name=name, size_gib=2, metadata={"a": "1", "image_owner": "x"}
@@ -128,17 +128,17 @@ class VolumeServiceContract:
         assert volumes.attachments(made.id) == []
         assert volumes.get(made.id) == settled
 
-    def test_volumes_of_a_name_are_found(self, volumes, make):
+    def test_all_volumes_with_the_name_are_found(self, volumes, make):
         name = f"contract-{uuid.uuid4()}"
         first, second = make(name=name), make(name=name)
         make()
         assert {volume.id for volume in volumes.find(name)} == {first.id, second.id}
         assert all(volume.metadata == first.metadata for volume in volumes.find(name))
 
-    def test_nothing_of_an_unknown_name_is_found(self, volumes):
+    def test_an_unknown_name_finds_nothing(self, volumes):
         assert volumes.find(f"contract-{uuid.uuid4()}") == []
 
-    def test_a_volume_type_that_does_not_exist_is_a_setting_to_change(self, make):
+    def test_an_unknown_volume_type_is_misconfigured(self, make):
         with pytest.raises(errors.Misconfigured):
             make(volume_type=f"no-such-type-{uuid.uuid4()}")
 
@@ -146,11 +146,11 @@ class VolumeServiceContract:
         with self.full_quota(volumes), pytest.raises(errors.NoSpace):
             make()
 
-    def test_no_pool_with_room_is_told_as_lack_of_space(self, volumes, clock, make):
+    def test_a_full_pool_is_lack_of_space(self, volumes, clock, make):
         with pytest.raises(errors.NoSpace):
             make(volume_type=self.full_volume_type, size_gib=self.too_large_gib)
 
-    def test_a_failed_volume_has_a_fault(self, volumes, clock, make):
+    def test_a_failed_creation_has_a_fault(self, volumes, clock, make):
         made = make(
             settle=False,
             volume_type=self.full_volume_type,
@@ -164,10 +164,10 @@ class VolumeServiceContract:
         assert fault.is_lack_of_room
         assert fault.text
 
-    def test_a_volume_without_trouble_has_no_fault(self, volumes, make):
+    def test_an_available_volume_has_no_fault(self, volumes, make):
         assert volumes.last_fault(make().id) is None
 
-    def test_metadata_is_added_to_and_replaced(self, volumes, make):
+    def test_metadata_are_added_and_replaced(self, volumes, make):
         volume = make(metadata={"kept": "1", "changed": "old"})
         for _time in range(2):
             volumes.set_metadata(volume.id, {"changed": "new", "added": "2"})
@@ -182,7 +182,7 @@ class VolumeServiceContract:
         volumes.set_metadata(volume.id, {"ontap_hash_value": "f" * 128})
         assert volumes.get(volume.id).metadata["ontap_hash_value"] == "f" * 128
 
-    def test_extended_twice(self, volumes, clock, make):
+    def test_a_volume_is_extended_twice(self, volumes, clock, make):
         volume = make()
         for size_gib in (2, 4):
             volumes.extend(volume.id, size_gib)
@@ -205,7 +205,7 @@ class VolumeServiceContract:
         volumes.detach(attachment.id)
 
     @pytest.mark.parametrize("mode", ["ro", "rw"])
-    def test_attached_completed_and_detached(self, volumes, connector, make, mode):
+    def test_a_volume_is_attached_and_detached(self, volumes, connector, make, mode):
         volume = make()
         attachment = volumes.attach(volume.id, connector, mode)
         assert attachment.volume_id == volume.id
@@ -219,17 +219,17 @@ class VolumeServiceContract:
         assert after.status == "available"
         assert volumes.attachments(volume.id) == []
 
-    def test_detaching_twice_is_no_error(self, volumes, connector, make):
+    def test_detaching_twice_is_not_an_error(self, volumes, connector, make):
         attachment = volumes.attach(make().id, connector, "ro")
         for _time in range(2):
             volumes.detach(attachment.id)
 
-    def test_detaching_without_having_completed(self, volumes, connector, make):
+    def test_an_incomplete_attachment_is_detached(self, volumes, connector, make):
         volume = make()
         volumes.detach(volumes.attach(volume.id, connector, "rw").id)
         assert volumes.get(volume.id).status == "available"
 
-    def test_an_unknown_attachment_is_no_error_to_detach(self, volumes, missing):
+    def test_detaching_an_unknown_attachment_is_not_an_error(self, volumes, missing):
         volumes.detach(missing)
 
     def test_an_unknown_attachment_cannot_be_completed(self, volumes, missing):
@@ -305,7 +305,7 @@ class VolumeServiceContract:
         volumes.delete(made.id)
         assert self._wait_gone(volumes, clock, made.id)
 
-    def test_a_snapshot_keeps_its_volume(self, volumes, clock, make):
+    def test_a_volume_with_a_snapshot_is_not_deleted(self, volumes, clock, make):
         volume = make()
         assert volumes.has_snapshots(volume.id) is False
         with self.snapshot(volumes, volume.id):
@@ -324,7 +324,9 @@ class VolumeServiceContract:
         assert shown["format"] == "raw"
         volumes.detach(attachment.id)
 
-    def test_a_reserved_volume_is_kept_and_not_connected(self, volumes, clock, make):
+    def test_a_reserved_volume_is_neither_deleted_nor_connected(
+        self, volumes, clock, make
+    ):
         volume = make()
         attachment_id = volumes.reserve(volume.id)
         assert "driver_volume_type" not in volumes.connection_info(attachment_id)
@@ -345,7 +347,7 @@ class VolumeServiceContract:
         assert make(source_id=volume.id, volume_type=None).size_gib == volume.size_gib
         volumes.detach(attachment.id)
 
-    def test_a_type_has_one_name(self, volumes):
+    def test_an_unknown_volume_type_keeps_its_text(self, volumes):
         assert volumes.type_name(self.volume_type) == self.volume_type
         assert volumes.type_name("no such type") == "no such type"
         assert volumes.type_name(None) is None
@@ -369,6 +371,6 @@ class VolumeServiceContract:
             ),
         ],
     )
-    def test_a_volume_that_does_not_exist_is_gone(self, volumes, missing, call):
+    def test_an_unknown_volume_is_gone(self, volumes, missing, call):
         with pytest.raises(errors.ImageVolumeGone):
             call(volumes, missing)

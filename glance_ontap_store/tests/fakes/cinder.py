@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder with its state in memory and its volumes as files.
 
-It models what cinder/volume/api.py does: which status permits what, that an
-attachment reserves a volume, that the readonly flag makes attachments read-only;
-and what the NFS drivers do: the format of a volume is recorded when it is created,
-and guessed from its content when it was made by cloning. It does not model pools,
-retype, migration and other projects' policies.
+It models cinder/volume/api.py: the actions that each status permits, attachments that
+reserve a volume, and the readonly flag, which makes attachments read-only. It models
+the NFS drivers, too: they record the format of a volume that they create, and guess
+that of a clone from its content. It does not model pools, retype, migration and other
+projects' policies.
 """
 
 from collections.abc import Mapping
@@ -39,11 +39,11 @@ class VolumeType:
     is_encrypted: bool = False
     is_qcow2: bool = False
     is_multiattach: bool = False
-    # What the FlexVol has room for, in GiB.
+    # The FlexVol's room, in GiB.
     room_gib: int = 1000
-    # None, or why the back end fails to create volumes.
+    # The reason why the back end creates no volumes; None if it creates them.
     defect: str | None = None
-    # Of the connection: "nfs", or what this release does not support.
+    # The connection's protocol. The store supports "nfs" only.
     protocol: str = "nfs"
     mount_options: str | None = None
     id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
@@ -61,19 +61,19 @@ class _Volume:
     is_readonly: bool = False
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Those that a host was told how to connect.
+    # The ids of the attachments that have a connection.
     connected: set[str] = dataclasses.field(default_factory=set)
     snapshots: set[str] = dataclasses.field(default_factory=set)
-    # Cinder records no format of volumes that were made by cloning.
+    # Cinder records no format for a clone.
     is_format_recorded: bool = True
     fault: Fault | None = None
-    # When the present action ends, and the status then; None: it is gone.
+    # The time when the present action ends, and the status then; None: it is gone.
     ends_at: float | None = None
     status_then: str | None = None
 
 
 class FakeCinder:
-    """`cinder.api.VolumeService`. An action takes *action_s* of the clock's time."""
+    """`cinder.api.VolumeService`; an action takes *action_s* seconds of the clock."""
 
     def __init__(
         self,
@@ -91,11 +91,11 @@ class FakeCinder:
         self._volumes: dict[str, _Volume] = {}
         # Guards all state: stores call from several threads.
         self._lock = threading.RLock()
-        # Files of no volume.
+        # The paths of files that belong to no volume.
         self.orphans: list[str] = []
         self.quota_gib = 10_000
 
-    # What the store asks.
+    # The requests of the store.
 
     def create(self, new: NewVolume) -> Volume:
         with self._lock:
@@ -160,7 +160,11 @@ class FakeCinder:
     def find(self, name: str) -> list[Volume]:
         with self._lock:
             found = [self._settled(volume) for volume in list(self._volumes.values())]
-            return [self._shown(each) for each in found if each and each.name == name]
+            return [
+                self._shown(volume)
+                for volume in found
+                if volume and volume.name == name
+            ]
 
     def type_name(self, text: str | None) -> str | None:
         return next(
@@ -171,7 +175,8 @@ class FakeCinder:
         with self._lock:
             volume = self._find(volume_id)
             if volume.status == "creating":
-                # Not placed by the scheduler yet: forgotten, but its file comes.
+                # The scheduler has not placed it yet: Cinder forgets it, but makes
+                # its file.
                 del self._volumes[volume_id]
                 self.orphans.append(volume.path)
                 return
@@ -298,7 +303,7 @@ class FakeCinder:
                 return {"format": found["format"]}
             return found
 
-    # What a test looks at, and does behind the store's back.
+    # For tests: they look at the state, and change it behind the store's back.
 
     def path_of(self, volume_id: str) -> str:
         """The volume's file on its FlexVol."""
@@ -308,13 +313,13 @@ class FakeCinder:
         return self._find(volume_id).is_readonly
 
     def holdings(self) -> set[str]:
-        """Every volume that is not on its way out, and every attachment."""
+        """Every volume that is not being deleted, and every attachment."""
         with self._lock:
             found = set()
             for volume in list(self._volumes.values()):
                 if self._settled(volume) and volume.status != "deleting":
                     found.add(f"volume {volume.id} {volume.status}")
-                    found |= {f"attachment {each}" for each in volume.attachments}
+                    found |= {f"attachment {key}" for key in volume.attachments}
             return found
 
     def take_snapshot(self, volume_id: str) -> str:
@@ -334,7 +339,7 @@ class FakeCinder:
         for key in keys:
             self._find(volume_id).metadata.pop(key, None)
 
-    # Its own.
+    # Helpers.
 
     def _begin(self, volume: _Volume, status: str, then: str | None) -> None:
         volume.status = status
@@ -354,7 +359,7 @@ class FakeCinder:
         return volume
 
     def _find(self, volume_id: str) -> _Volume:
-        # In a URL of the real Cinder it would be another request's.
+        # In the URL of a real request, another text would make another request.
         assert str(uuid.UUID(volume_id)) == volume_id, "not the id of a volume"
         volume = self._volumes.get(volume_id)
         found = volume and self._settled(volume)
@@ -394,7 +399,7 @@ class FakeCinder:
         )
 
 
-# Of the formats that oslo.utils finds: magic and its offset.
+# The magic of some formats that Cinder finds in a volume, and its offset.
 _FOREIGN = (
     (b"KDMV", 0),
     (b"conectix", 0),

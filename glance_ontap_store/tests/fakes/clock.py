@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time that passes only when somebody sleeps."""
+"""A clock whose time passes only in sleeps."""
 
 from collections.abc import Callable
 import threading
 
 
 class FakeClock:
-    """`cinder.waiting.Clock`: a sleep is over at once, and the time is later.
+    """`cinder.waiting.Clock`: `sleep` moves the time forward and returns at once.
 
-    `at` plans something for a moment, so that a test can let the world change
-    while the code under test waits.
+    `at` plans an action, so that a test can change the world while the code under
+    test waits.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class FakeClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        assert seconds > 0, "a sleep of nothing is a busy loop"
+        assert seconds > 0, "a sleep of no time is a busy loop"
         with self._lock:
             self._now += seconds
             due = [plan for plan in self._planned if plan[0] <= self._now]
@@ -31,5 +31,5 @@ class FakeClock:
             action()
 
     def at(self, seconds_from_now: float, action: Callable[[], None]) -> None:
-        """Call *action* in the first sleep that ends after that."""
+        """Call *action* in the first sleep that ends at that time or later."""
         self._planned.append((self._now + seconds_from_now, action))

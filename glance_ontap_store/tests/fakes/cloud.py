@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole Glance host over fakes: glance_store's own stores, and what they use."""
+"""A Glance host over fakes: stores that glance_store makes, and all that they use."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -68,12 +68,12 @@ class FakeCloud:
     ) -> None:
         self._monkeypatch = monkeypatch
         self.directory = directory
-        # Of what stands for the FlexVols.
+        # The directory of the directories that stand for FlexVols.
         self.root = root
         self.base = str(directory / "mnt")
         self.clock = FakeClock()
         self.cinder = FakeCinder(self.clock, Exports(root), TYPES, "ontap-fv1")
-        # What the stores call; a test may let its calls fail.
+        # The stores' Cinder; a test can make its calls fail.
         self.volumes = Faulty(self.cinder)
         self.mounter = FakeMounter(self.base, root)
         self.mounts = Mounts(self.base, self.mounter)
@@ -81,7 +81,7 @@ class FakeCloud:
         self.owners = FakeOwners()
 
     def attacher(self, transport: Transport | None = None) -> Attacher:
-        """This host's, over the fakes; *transport* None: NFS over fake mounts."""
+        """This host's attacher; *transport* None means NFS over the fake mounts."""
         nfs = Transports({"nfs": NfsTransport(self.mounts)})
         return Attacher(self.waiting_volumes(), FakeHost(), transport or nfs)
 
@@ -125,9 +125,9 @@ class FakeCloud:
         enabled: Mapping[str, str],
         options: Mapping[str, Mapping[str, Any]],
     ) -> cfg.ConfigOpts:
-        """What glance-api does at start with ``enabled_backends``.
+        """Load stores as glance-api does at start, by ``enabled_backends``.
 
-        *options*: group -> option -> value, read from a file like any other.
+        *options*: group -> option -> value; they are read from a file.
         """
         path = self.directory / "glance-api.conf"
         lines = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anything, with calls that fail when a test wants them to."""
+"""A wrapper of any object, whose calls fail when a test wants it."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ class _Plan:
 
 
 class Faulty:
-    """Passes every call on to *inner*, except for what `fail` planned."""
+    """Passes every call on to *inner*, except those that `fail` planned."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -32,8 +32,8 @@ class Faulty:
     ) -> None:
         """Let the *nth* next call of *method* raise *error*.
 
-        *done*: the call is carried out, and its answer lost. *for_good*: every
-        call after that fails as well.
+        *done*: the call is carried out, and its answer is lost. *for_good*: every
+        later call fails as well.
         """
         self._plans.append(_Plan(method, error, nth - 1, done, for_good))
 

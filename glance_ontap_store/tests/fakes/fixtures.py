@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of pytest for the fakes; a conftest.py imports them."""
+"""Pytest fixtures for the fakes; a conftest.py imports them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from glance_ontap_store.tests.fakes.cloud import FakeCloud
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
-    """A Cinder, a host and stores over them, made by glance_store itself."""
+    """A fake Cinder and host, with stores over them that glance_store makes."""
     root = exports.on_another_file_system(tmp_path)
     yield FakeCloud(tmp_path, root, monkeypatch)
     exports.remove(root)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Glance hands to a store: one-pass readers, verifiers, contexts."""
+"""The objects that Glance hands to a store: readers, verifiers, contexts."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ from glance_ontap_store import errors
 from glance_ontap_store.images.owners import Owners
 from glance_ontap_store.requester import Requester
 
-# Not a divisor of any chunk: bytes at a wrong place are wrong bytes.
+# No chunk is a multiple of it, so that misplaced bytes differ from the right ones.
 _PERIOD = 1024 * 1024 + 17
 _BLOCK = random.Random(20260101).randbytes(_PERIOD)
 
 
 class Content(Protocol):
-    """An image's bytes, made when asked for."""
+    """An image's bytes, which are made when they are asked for."""
 
     @property
     def size(self) -> int:
         """Its length in bytes."""
 
     def at(self, offset: int, length: int) -> bytes:
-        """At most *length* bytes from *offset*; fewer at the end."""
+        """At most *length* bytes from *offset* on; fewer at the end."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pattern:
-    """Random bytes without a hole, of any size in no memory."""
+    """Random bytes without holes; a large size takes no memory."""
 
     size: int
 
@@ -43,7 +43,7 @@ class Pattern:
 
 @dataclasses.dataclass(frozen=True)
 class Sparse:
-    """Zeros, and *marks* at some offsets."""
+    """Zeros, except for the *marks*: offset -> bytes."""
 
     size: int
     marks: Mapping[int, bytes]
@@ -59,7 +59,7 @@ class Sparse:
 
 
 def pieces(content: Content, size: int = 1024 * 1024) -> Iterator[bytes]:
-    """All of *content*, in order."""
+    """The whole *content*, in pieces and in order."""
     for offset in range(0, content.size, size):
         yield content.at(offset, size)
 
@@ -67,7 +67,8 @@ def pieces(content: Content, size: int = 1024 * 1024) -> Iterator[bytes]:
 class OnePass:
     """A reader as Glance passes it to `add`: it cannot seek or be read twice.
 
-    *most* bytes at once, as from a socket. At *breaks_at* the client goes away.
+    A read returns at most *most* bytes, as from a socket. From *breaks_at* on, reads
+    raise *error*.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class OnePass:
 
 
 class RecordingVerifier:
-    """A signature's verifier that keeps what it was given."""
+    """The verifier of a signature; it keeps the bytes that it gets."""
 
     def __init__(self) -> None:
         self.taken = b""
@@ -107,7 +108,7 @@ class RecordingVerifier:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """The part of a request's context that a store looks at."""
+    """The part of a request's context that a store uses."""
 
     project_id: str | None = "acme"
     is_admin: bool = False
@@ -117,7 +118,7 @@ class Context:
 
 
 class FakeOwners(Owners):
-    """`Owners`, with a Glance that tells what is in *told*: image id -> project."""
+    """`Owners` with a fake Glance; *told*: image id -> project that owns it."""
 
     def __init__(self) -> None:
         self.told: dict[str, str] = {}

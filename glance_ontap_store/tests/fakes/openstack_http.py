@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone's and Cinder's HTTP, for the clients that speak it."""
+"""The HTTP of Keystone and Cinder, for their clients."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ import requests_mock
 AUTH_URL = "http://keystone.example.com/v3"
 CINDER = "http://cinder.example.com"
 GLANCE = "http://glance.example.com"
-# Of everybody who logs in.
+# The project of everybody who logs in.
 PROJECT_ID = "5a1e9c3f0b7d4c6e8f2a9b1c3d5e7f90"
 
 
 def request_catalog(**services: str) -> tuple[dict[str, Any], ...]:
     """A request's service catalog, as keystonemiddleware passes it on.
 
-    Service type -> URL, beside those of Cinder and Glance.
+    *services*: service type -> URL, in addition to Cinder and Glance.
     """
     urls = {"volumev3": f"{CINDER}/REGION/internal/v3", "image": GLANCE, **services}
     return tuple(
@@ -39,15 +39,15 @@ def request_catalog(**services: str) -> tuple[dict[str, Any], ...]:
 class Http:
     """Over requests-mock: a login for anybody, and a catalog with one Cinder.
 
-    Every user gets a token that names the user, so that a request shows whose
-    it is. What a test does not answer itself is an error of the test.
+    A user's token has the user's name in it, so that a request shows its user. A
+    request that the test does not answer fails the test.
     """
 
     def __init__(self, mock: requests_mock.Mocker) -> None:
         self.mock = mock
         self.logins: list[dict[str, Any]] = []
         self.catalog_type = "volumev3"
-        # The roles of users, by their names.
+        # User name -> roles.
         self.roles: dict[str, tuple[str, ...]] = {}
         mock.get(AUTH_URL, json=fixture.V3Discovery(AUTH_URL), status_code=200)
         mock.post(f"{AUTH_URL}/auth/tokens", json=self._login)
@@ -56,14 +56,14 @@ class Http:
         identity = request.json()["auth"]["identity"]
         self.logins.append(request.json()["auth"])
         if "application_credential" in identity["methods"]:
-            who = identity["application_credential"]["id"]
+            login = identity["application_credential"]["id"]
         else:
-            who = identity["password"]["user"]["name"]
+            login = identity["password"]["user"]["name"]
         context.status_code = 201
-        context.headers["X-Subject-Token"] = f"token-of-{who}"
-        token = fixture.V3Token(user_name=who)
+        context.headers["X-Subject-Token"] = f"token-of-{login}"
+        token = fixture.V3Token(user_name=login)
         token.set_project_scope(id=PROJECT_ID)
-        for role in self.roles.get(who, ()):
+        for role in self.roles.get(login, ()):
             token.add_role(name=role)
         service = token.add_service(self.catalog_type, name="cinderv3")
         for region in ("north", "south"):
@@ -76,12 +76,12 @@ class Http:
         return dict(token)
 
     def answer(self, method: str, path: str, *answers: Any, **answer: Any) -> Any:
-        """Answer *method* *path* of Cinder; the matcher counts the requests."""
+        """Answer requests to Cinder; return a matcher that counts them."""
         url = f"{CINDER}/north/internal/v3{path}"
         if answers:
             return self.mock.register_uri(method, url, list(answers))
         return self.mock.register_uri(method, url, **answer)
 
     def requests(self) -> list[Any]:
-        """What was asked of Cinder, in order."""
-        return [each for each in self.mock.request_history if CINDER in each.url]
+        """The requests to Cinder, in order."""
+        return [sent for sent in self.mock.request_history if CINDER in sent.url]

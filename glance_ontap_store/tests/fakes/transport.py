@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A transport to one device in memory."""
+"""A transport whose volumes are one device in memory."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class MemoryTransport:
-    """`attach.transport.Transport`: every volume is the one *device*.
+    """`attach.transport.Transport`: every volume is *device*.
 
-    *opened_count* says how often it was opened.
+    *opened_count* is the number of times that it was opened.
     """
 
     def __init__(self, device: Any) -> None:
