@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exercises stores end to end as users do (``check --deep``), then cleans up.
+"""Exercise stores end to end as users do (``check --deep``), then clean up.
 
 Each store stores a small image, reads it back and deletes it. Then Glance stores
 an image, and Cinder makes a volume from it.
 
-How it tells a clone from a download: an image-volume is longer than the small image
-in it. The check writes a mark behind the image's end. The volume has the mark if, and
-only if, Cinder copied the whole file inside the array; Glance sends nothing but the
-image. The image is new, so that it is in no cache yet.
+A clone is told from a download by a mark. The image-volume is longer than the small
+image in it, and the check writes the mark behind the image's end. The new volume has
+the mark if, and only if, Cinder copied the whole file inside the array: Glance sends
+nothing but the image. The image is new, so no cache has it yet.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import io
 import os
 import signal
@@ -33,6 +32,7 @@ from glance_ontap_store.checks.deep_cloud import TrialCloud
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.images import access
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone
@@ -47,20 +47,16 @@ PREFIX = "glance-ontap-check"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """*volume_type* is that of the volume; None for the store's own."""
-
-    volume_type: str | None = None
-
-
 def check(
     facts: Facts,
     cloud: connection.Connection | None,
-    plan: Plan,
+    volume_type: str | None,
     say: Callable[[str], None],
 ) -> list[Finding]:
-    """Exercise all stores; return the findings. *say* is told about progress.
+    """Exercise all stores; return the findings. *say* gets lines about the progress.
+
+    In *cloud* an image is stored, and a volume of *volume_type* (None: the type of
+    the store) is made from it.
 
     Everything that was made is removed, also after an interruption. Anything that
     could not be removed is a finding.
@@ -69,7 +65,7 @@ def check(
     with _interruptible(say):
         for store in facts.stores:
             if store.settings is not None:
-                found += Trial(store.settings, facts, cloud, plan, say).run()
+                found += Trial(store.settings, facts, cloud, volume_type, say).run()
     if cloud is None:
         found.append(
             codes.not_asked(
@@ -116,20 +112,20 @@ class Trial:
         settings: Settings,
         facts: Facts,
         cloud: connection.Connection | None,
-        plan: Plan,
+        volume_type: str | None,
         say: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._facts = facts
         self._cloud = cloud
-        self._volume_type = plan.volume_type or settings.volume_type
+        self._volume_type = volume_type or settings.volume_type
         self._say = say
         self._id = settings.store_id or ""
         self._data = os.urandom(SIZE)
         self.found: list[Finding] = []
 
     def run(self) -> list[Finding]:
-        """Take all steps; a step that fails is a finding, and ends the trial."""
+        """Take all steps and return the findings; a failed step ends the trial."""
         try:
             self._begin("Starting the helper that mounts")
             self._start_helpers()
@@ -158,6 +154,7 @@ class Trial:
 
     def _store_and_read(self) -> None:
         """Upload, download and delete with the store's own code."""
+        # Imported late, because os-brick may be missing.
         from glance_ontap_store import backend
         from glance_ontap_store.images.filling import Upload
 
@@ -187,7 +184,7 @@ class Trial:
             )
 
     def _takes_images_of(self, cloud: connection.Connection) -> bool:
-        """True if the store takes images of the cloud's project.
+        """Return whether the store takes images of the cloud's project.
 
         :raises errors.Broken: the cloud's user cannot log in
         """
@@ -213,7 +210,6 @@ class Trial:
 
     def _clone(self, cloud: connection.Connection) -> None:
         """Have Glance store an image and Cinder make a volume; judge the volume."""
-
         name = f"{PREFIX}-{uuid.uuid4()}"
         trial = TrialCloud(cloud, name, self._settings.transition_timeout_s)
         with contextlib.ExitStack() as stack:
@@ -228,9 +224,8 @@ class Trial:
             stack.enter_context(self.removing("volume", name, trial.delete_volume))
             volume = trial.create_volume(image_id, self._volume_type)
             self._begin("Looking into the volume")
-            with self._attacher(cloud.session).readable(
-                volume.id, known_raw=False, wait_s=0
-            ) as opened:
+            _volumes, attacher = self._parts(cloud.session)
+            with attacher.readable(volume.id, known_raw=False, wait_s=0) as opened:
                 head = opened.read_at(0, SIZE)
                 tail = opened.read_at(offset, MARK_SIZE)
             outcome = Outcome(
@@ -247,7 +242,7 @@ class Trial:
     def _image_volume(
         self, cloud: connection.Connection, image_id: str
     ) -> tuple[Volume, Any]:
-        """The image's volume, and the session that may write to it.
+        """Return the image's volume, and the session that may write to it.
 
         It belongs to the store's project, or to the project that uploaded the image.
         """
@@ -256,16 +251,15 @@ class Trial:
             found = survey.volumes(name=f"image-{image_id}")
             if not isinstance(found, Unknown) and found:
                 return found[0], session
-        raise errors.Broken(f"Cinder shows no image-volume of image {image_id}")
+        raise errors.Broken(
+            f"Cinder shows no image-volume of image {image_id}: was it stored in"
+            f" {self._id!r}?"
+        )
 
     def _write_mark(
         self, source: Volume, session: Any, mark: bytes, offset: int
     ) -> None:
-        from glance_ontap_store import backend
-
-        volumes, attacher = backend.parts(
-            self._settings, CinderClient(self._settings, session)
-        )
+        volumes, attacher = self._parts(session)
         # Cinder attaches a sealed image-volume only for reading. Only this check knows
         # of this image, so that it may be unsealed for a moment.
         volumes.service.set_readonly(source.id, False)
@@ -274,14 +268,16 @@ class Trial:
             opened.sync()
         volumes.service.set_readonly(source.id)
 
-    def _attacher(self, session: Any) -> Any:
+    def _parts(self, session: Any) -> tuple[Volumes, Any]:
+        """Return the volumes that *session* may see, and their attacher."""
+        # Imported late, because os-brick may be missing.
         from glance_ontap_store import backend
 
         service = CinderClient(self._settings, session)
-        return backend.parts(self._settings, service)[1]
+        return backend.parts(self._settings, service)
 
     def _pool(self, cloud: connection.Connection, volume_id: str) -> str | None:
-        """The pool of the image-volume, if the cloud's user may see it."""
+        """Return the pool of the image-volume, if the cloud's user may see it."""
         found = CinderSurvey(self._settings, cloud.session).volume(volume_id)
         return None if isinstance(found, Unknown) else found.pool
 
@@ -306,5 +302,5 @@ class Trial:
 
 
 def _mark_offset(source: Volume) -> int:
-    """An offset behind the image's end, in the last block of the volume."""
+    """Return an offset behind the image's end, in the last block of the volume."""
     return source.size_gib * units.GIB - MARK_SIZE

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image and the volume that `check --deep` makes in the operator's cloud.
 
-Both have a name that nothing else has. They are removed by that name, so that
-they are found even if the request that made them was interrupted.
+Both have a name that nothing else has, and are removed by it: so they are found even
+if the request that made them was interrupted.
 """
 
 import dataclasses
@@ -83,7 +83,7 @@ class TrialCloud:
             storage.wait_for_delete(volume, interval=1, wait=int(self.timeout_s))
 
     def _settled(self, volume_id: str) -> Any:
-        """The volume when Cinder has finished working on it."""
+        """Return the volume when Cinder has finished working on it."""
         storage = self.cloud.block_storage
 
         def ask() -> Any:

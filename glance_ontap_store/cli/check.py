@@ -15,7 +15,6 @@ from glance_ontap_store.checks import deep
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks import judging
-from glance_ontap_store.checks.deep import Plan
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.cli.context import Context
@@ -117,8 +116,7 @@ class Check(lister.Lister):
         )
         found = judging.judge(facts)
         if parsed_args.deep:
-            plan = Plan(volume_type=parsed_args.volume_type)
-            found += deep.check(facts, cloud, plan, self._say)
+            found += deep.check(facts, cloud, parsed_args.volume_type, self._say)
         return finding.ordered(found)
 
     def _say(self, text: str) -> None:

@@ -17,7 +17,6 @@ from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks import judging
 from glance_ontap_store.checks.clone_outcome import Outcome
-from glance_ontap_store.checks.deep import Plan
 from glance_ontap_store.checks.deep import Trial
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
@@ -667,7 +666,7 @@ class TestCloneOutcome:
 def removed_in_vain(error=None):
     """A trial whose volume could not be removed, and what it said."""
     said = []
-    trial = Trial(settings(), intact(), None, Plan(), said.append)
+    trial = Trial(settings(), intact(), None, None, said.append)
 
     def remove():
         raise errors.Broken("Cinder is down")
