@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the space that the files of image-volumes occupy, over mounted exports."""
+"""Measure the space that the files of image-volumes occupy, on mounted exports."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -12,38 +12,30 @@ from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.inventory import Row
 
+# stat(2): the unit of st_blocks, in bytes.
+_BLOCK = 512
+
 
 def occupied(
     rows: Iterable[Row],
     glance: GlanceConfig,
     say: Callable[[str], object],
 ) -> dict[str, int]:
-    """Bytes by volume id, without the volumes whose size is unknown.
+    """Return the bytes that each volume occupies, by the volume's id.
 
-    *say* is told why. The unit of ``st_blocks`` is 512 bytes. Over NFS it is the
-    server's ``space_used`` of the file: blocks that a file shares with its clones
-    count for each of them.
+    A volume whose file cannot be measured is left out, and *say* gets the reason.
+    Over NFS the bytes are the server's ``space_used`` of the file: blocks that a file
+    shares with its clones count for each of them.
     """
-    by_export: dict[tuple[str, str], list[Row]] = {}
-    bases = {
-        store.id: store.settings.mount_point_base
-        for store in glance.stores
-        if store.settings
-    }
-    unplaced = 0
-    for row in rows:
-        if row.pool is None:
-            unplaced += 1
-        else:
-            place = bases[row.store], row.pool.rpartition("#")[2]
-            by_export.setdefault(place, []).append(row)
-    if unplaced:
+    rows = list(rows)
+    placed = [row for row in rows if row.pool is not None]
+    if len(placed) < len(rows):
         say(
-            f"The pools of {unplaced} volumes are unknown: give an administrator's"
-            " credentials with --os-cloud."
+            f"The pools of {len(rows) - len(placed)} volumes are unknown: give an"
+            " administrator's credentials with --os-cloud."
         )
     found: dict[str, int] = {}
-    for (base, export), group in by_export.items():
+    for (base, export), group in _by_export(placed, glance).items():
         try:
             with process_setup.mounted(glance, base, export) as directory:
                 measured = dict(_measured(directory, group))
@@ -56,6 +48,23 @@ def occupied(
     return found
 
 
+def _by_export(
+    rows: Iterable[Row], glance: GlanceConfig
+) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows by their store's mount point base and their export."""
+    bases = {
+        store.id: store.settings.mount_point_base
+        for store in glance.stores
+        if store.settings
+    }
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        # <host>@<backend>#<LIF>:<junction path>
+        export = (row.pool or "").rpartition("#")[2]
+        groups.setdefault((bases[row.store], export), []).append(row)
+    return groups
+
+
 def _measured(directory: str, rows: Iterable[Row]) -> Iterable[tuple[str, int]]:
     for row in rows:
         # A volume that is being created has no file yet. With another
@@ -64,4 +73,4 @@ def _measured(directory: str, rows: Iterable[Row]) -> Iterable[tuple[str, int]]:
             # A link could lead to a file of this host.
             status = os.lstat(os.path.join(directory, row.file))
             if stat.S_ISREG(status.st_mode):
-                yield row.volume_id, status.st_blocks * 512
+                yield row.volume_id, status.st_blocks * _BLOCK
