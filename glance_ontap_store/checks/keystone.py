@@ -29,7 +29,7 @@ def store_logs_in(store: StoreFacts, settings: Settings) -> Iterator[Finding]:
         return
     name, url = settings.describe_identity(), settings.auth_url
     match login.reason:
-        case Reason.UNAUTHORIZED if store.is_login_good is True and isinstance(
+        case Reason.UNAUTHORIZED if store.is_password_right is True and isinstance(
             credential, Password
         ):
             yield codes.ROLE_MISSING(

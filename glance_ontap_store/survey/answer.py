@@ -14,7 +14,7 @@ from glance_ontap_store.errors import Reason
 
 @dataclasses.dataclass(frozen=True)
 class Unknown:
-    """No answer. *text* is a clause for operators, without any secret."""
+    """The absence of an answer. *text* tells operators why, without any secret."""
 
     reason: Reason
     text: str

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to Cinder for a survey: each has an answer or an `Unknown`."""
+"""Ask Cinder for a survey: every question has an answer or an `Unknown`."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import itertools
 from typing import Any
 
 from keystoneauth1.session import Session
@@ -30,36 +31,36 @@ class CinderSurvey:
         self._client = CinderClient(settings, session)
 
     def microversion(self) -> Answer[tuple[int, int]]:
-        """The newest that Cinder has."""
+        """Return the newest microversion that Cinder supports."""
         return asked(self._client.newest_microversion)
 
     def volume_types(self) -> Answer[tuple[VolumeType, ...]]:
-        """The types that one may use; for an administrator all that exist."""
+        """Return the types that the user may use; for an administrator, all types."""
         return asked(self._client.volume_types)
 
     def encrypts(self, type_id: str) -> Answer[bool]:
-        """Return whether the host encrypts volumes of the type. For administrators."""
+        """Return whether the host encrypts volumes of the type; for administrators."""
         return asked(lambda: self._client.encrypts(type_id))
 
     def quota(self, project_id: str) -> Answer[Mapping[str, Room]]:
-        """All quotas of the project, by Cinder's names."""
+        """Return all quotas of the project, by Cinder's names."""
         return asked(lambda: self._client.quota(project_id))
 
     def pools(self) -> Answer[tuple[Pool, ...]]:
-        """All pools that the scheduler knows. For administrators."""
+        """Return all pools that the scheduler knows; for administrators."""
         return asked(self._client.pools)
 
     def volumes(self, **search: Any) -> Answer[tuple[Volume, ...]]:
-        """All volumes that match."""
+        """Return all volumes that match Cinder's filters in *search*."""
         return asked(lambda: tuple(self._client.list_volumes(search)))
 
     def volume(self, volume_id: str) -> Answer[Volume]:
-        """One volume, as it is shown to the user who asks."""
+        """Return the volume as Cinder shows it to the user."""
         return asked(lambda: self._client.get(volume_id))
 
 
 def asked(question: Callable[[], T]) -> Answer[T]:
-    """The answer to a question, or the reason and the text of the first cause."""
+    """Return the answer to a question, or why there is none, in Cinder's words."""
     try:
         return question()
     except errors.StoreError as error:
@@ -72,9 +73,8 @@ def asked(question: Callable[[], T]) -> Answer[T]:
 
 
 def distinct(*lists: tuple[Volume, ...]) -> Iterator[Volume]:
-    """Each volume of several lists once."""
-    met: set[str] = set()
-    for volume in (volume for volumes in lists for volume in volumes):
-        if volume.id not in met:
-            met.add(volume.id)
-            yield volume
+    """Return every volume of several lists, but none of them twice."""
+    found: dict[str, Volume] = {}
+    for volume in itertools.chain(*lists):
+        found.setdefault(volume.id, volume)
+    yield from found.values()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the operator's glance-api.conf and cinder.conf.
+"""Read the operator's glance-api.conf and cinder.conf.
 
-Both are read with oslo.config, as the services do, but into a registry of their own.
+Both are read with oslo.config, as the services do, but each into its own registry.
 The options of Glance and Cinder that matter are declared below, so that the services
 need not be installed beside this command.
 """
@@ -50,7 +50,7 @@ _CINDER_BACKEND = [
 def read(
     files: Sequence[str], directories: Sequence[str], project: str
 ) -> cfg.ConfigOpts:
-    """The files as parsed options, without any option declared yet.
+    """Return the parsed files; no option is declared yet.
 
     :raises errors.Misconfigured: a file cannot be read or parsed
     """
@@ -59,16 +59,16 @@ def read(
     try:
         conf(arguments, project=project, default_config_files=list(files))
     except cfg.Error as error:
-        raise errors.Misconfigured(f"{error}") from error
+        raise errors.Misconfigured(str(error)) from error
     except OSError as error:
         raise errors.Misconfigured(f"{error.filename}: {error.strerror}") from error
     return conf
 
 
 def secrets_of(conf: cfg.ConfigOpts) -> list[str]:
-    """The values of all options with a secret's name, for `masked`.
+    """Return the values of all options that are named like secrets, for `masked`.
 
-    It looks into all sections, also those whose options nothing here declares.
+    All sections are searched, even those whose options are not declared here.
     """
     return [
         value
@@ -98,7 +98,7 @@ def _sections(path: str) -> dict[str, dict[str, list[str]]]:
 def glance_config(
     conf: cfg.ConfigOpts, files: Sequence[str], directories: Sequence[str]
 ) -> GlanceConfig:
-    """The part of glance-api.conf that concerns the stores."""
+    """Return the part of glance-api.conf that concerns the stores."""
     conf.register_opts(_GLANCE)
     conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
     conf.register_opt(cfg.StrOpt("helper_command"), group="privsep_ontap")
@@ -135,7 +135,7 @@ def _store(conf: cfg.ConfigOpts, store_id: str) -> StoreConfig:
 def values(
     conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values in *group*, or in ``backend_defaults``, by name; and all mistakes."""
+    """Return the values in *group*, or in ``backend_defaults``; and all mistakes."""
     _register(conf, options, group)
     found: dict[str, Any] = {}
     mistakes: list[str] = []
@@ -176,7 +176,7 @@ def _value(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
 
 
 def cinder_backends(conf: cfg.ConfigOpts) -> tuple[CinderBackend, ...]:
-    """The enabled back ends of cinder.conf."""
+    """Return the enabled back ends of cinder.conf."""
     conf.register_opts(_CINDER)
     return tuple(_backend(conf, section) for section in conf.enabled_backends)
 
@@ -194,13 +194,13 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
 
 
 def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:
-    """The schemes of the locations from which Cinder clones."""
+    """Return the schemes of the locations from which Cinder clones."""
     conf.register_opts(_CINDER)
     return tuple(conf.allowed_direct_url_schemes)
 
 
 def masked(text: str, secrets: Sequence[str]) -> str:
-    """*text* without any of the *secrets*."""
+    """Return *text* with every one of *secrets* replaced by ``***``."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return text

@@ -29,7 +29,7 @@ class StoreConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CinderStoreConfig:
-    """A store of upstream's type ``cinder``, which may share things with ours."""
+    """A store of upstream's type ``cinder``: its type or base may clash with ours."""
 
     id: str
     volume_type: str | None
@@ -40,7 +40,7 @@ class CinderStoreConfig:
 class GlanceConfig:
     """The part of glance-api.conf that concerns the stores.
 
-    *files* are what glance-api is started with, in that order.
+    *files* and *directories* are those that glance-api is started with, in its order.
     """
 
     files: tuple[str, ...]
@@ -55,7 +55,7 @@ class GlanceConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Host:
+class HostFacts:
     """This host, as the user who runs the command sees it.
 
     *programs* and *packages* map a name to a path or version, None if missing.
@@ -80,7 +80,7 @@ class Login:
 
 
 def called(text: str | None, types: Iterable[VolumeType]) -> VolumeType | None:
-    """The volume type with this name or id, if it is among *types*."""
+    """Return the volume type with this name or id, if it is among *types*."""
     return next((kind for kind in types if text and kind.is_called(text)), None)
 
 
@@ -88,14 +88,15 @@ def called(text: str | None, types: Iterable[VolumeType]) -> VolumeType | None:
 class StoreFacts:
     """Keystone's and Cinder's answers to one store's own credentials.
 
-    *is_login_good* tells whether the user and password alone are right; it is only
-    asked if the login was refused. *volume_types* are those that the store may use.
+    *is_password_right*: Keystone accepts user and password without a project. It is
+    asked only if the login was refused. *volume_types* are those that the store may
+    use.
     *quota* has Cinder's names (``volumes``, ``gigabytes_<type>``, ...).
     """
 
     config: StoreConfig
     login: Answer[Login]
-    is_login_good: Answer[bool]
+    is_password_right: Answer[bool]
     endpoint: Answer[str]
     microversion: Answer[tuple[int, int]]
     volume_types: Answer[tuple[VolumeType, ...]]
@@ -103,10 +104,12 @@ class StoreFacts:
 
     @property
     def id(self) -> str:
+        """The store's id."""
         return self.config.id
 
     @property
     def settings(self) -> Settings | None:
+        """The store's settings; None if its options are wrong."""
         return self.config.settings
 
     @property
@@ -117,11 +120,11 @@ class StoreFacts:
         return self.volume_type_in(self.volume_types)
 
     def volume_type_in(self, types: Iterable[VolumeType]) -> VolumeType | None:
-        """The store's volume type as *types* show it, None if it is not there."""
+        """Return the store's volume type as *types* show it; None if it is absent."""
         return called(self.settings.volume_type, types) if self.settings else None
 
     def quotas(self) -> "Iterator[Quota]":
-        """The quotas that an upload to the store needs, as far as they are known."""
+        """Return the quotas that an upload needs, as far as they are known."""
         login, quota, settings = self.login, self.quota, self.settings
         if isinstance(login, Unknown) or isinstance(quota, Unknown) or not settings:
             return
@@ -204,14 +207,14 @@ class Facts:
     """Everything that `check` knows when it starts to judge."""
 
     glance: GlanceConfig
-    host: Host
+    host: HostFacts
     stores: tuple[StoreFacts, ...]
     admin: AdminFacts
     cinder: Answer[CinderConfig]
 
     @property
     def quotas(self) -> tuple[Quota, ...]:
-        """Each quota of each project once, even if several stores share a project."""
+        """All quotas, once for a project even if several stores share it."""
         found: dict[tuple[str, str], Quota] = {}
         for store in self.stores:
             for quota in store.quotas():

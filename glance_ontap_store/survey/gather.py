@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks all services and the host, and collects the answers as facts.
+"""Ask all services and the host, and collect the answers as facts.
 
 A question that gets no answer does not stop the others: its fact is an `Unknown`.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
@@ -11,6 +12,7 @@ from typing import Any
 
 from keystoneauth1.session import Session
 
+from glance_ontap_store.cinder.api import Room
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import configuration
@@ -37,7 +39,10 @@ def gather(
     cinder_conf: Answer[Any],
     only: str | None,
 ) -> Facts:
-    """All facts. With *only*, services are asked about that store alone."""
+    """Return all facts. With *only*, services are asked about that store alone.
+
+    *admin* may be the session of any user. *cinder_conf* is the parsed cinder.conf.
+    """
     chosen = [store for store in glance.stores if only in (None, store.id)]
     with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         stores = tuple(pool.map(_store, chosen))
@@ -54,40 +59,49 @@ def gather(
 def _store(config: StoreConfig) -> StoreFacts:
     settings = config.settings
     if settings is None:
-        unknown = Unknown(Reason.EARLIER, "the store's options are wrong")
-        return _nothing_asked(config, unknown, unknown)
+        wrong = Unknown(Reason.EARLIER, "the store's options are wrong")
+        return _nothing_asked(config, wrong, wrong)
     session = keystone.session_of(settings)
     login = keystone.login(session)
     if isinstance(login, Unknown):
-        is_login_good: Answer[bool] = login
-        if login.reason is Reason.UNAUTHORIZED:
-            is_login_good = keystone.is_password_right(settings)
-        earlier = Unknown(Reason.EARLIER, "the store cannot log in")
-        return dataclasses.replace(
-            _nothing_asked(config, login, earlier), is_login_good=is_login_good
-        )
+        return _without_login(config, settings, login)
     endpoint = keystone.endpoint(session, settings)
     if isinstance(endpoint, Unknown):
         earlier = Unknown(Reason.EARLIER, "the endpoint of Cinder is unknown")
         return dataclasses.replace(
             _nothing_asked(config, login, earlier),
-            is_login_good=True,
+            is_password_right=True,
             endpoint=endpoint,
         )
     survey = CinderSurvey(settings, session)
     microversion = survey.microversion()
     types = survey.volume_types()
-    answers = not isinstance(types, Unknown)
+    quota: Answer[Mapping[str, Room]] = Unknown(
+        Reason.EARLIER, "Cinder does not answer"
+    )
+    if not isinstance(types, Unknown):
+        quota = survey.quota(login.project_id)
     return StoreFacts(
         config=config,
         login=login,
-        is_login_good=True,
+        is_password_right=True,
         endpoint=endpoint,
         microversion=microversion,
         volume_types=types,
-        quota=survey.quota(login.project_id)
-        if answers
-        else Unknown(Reason.EARLIER, "Cinder does not answer"),
+        quota=quota,
+    )
+
+
+def _without_login(
+    config: StoreConfig, settings: Settings, login: Unknown
+) -> StoreFacts:
+    """Return the facts of a store that cannot log in, for the reason *login*."""
+    is_password_right: Answer[bool] = login
+    if login.reason is Reason.UNAUTHORIZED:
+        is_password_right = keystone.is_password_right(settings)
+    earlier = Unknown(Reason.EARLIER, "the store cannot log in")
+    return dataclasses.replace(
+        _nothing_asked(config, login, earlier), is_password_right=is_password_right
     )
 
 
@@ -97,7 +111,7 @@ def _nothing_asked(
     return StoreFacts(
         config=config,
         login=login,
-        is_login_good=earlier,
+        is_password_right=earlier,
         endpoint=earlier,
         microversion=earlier,
         volume_types=earlier,
@@ -106,7 +120,7 @@ def _nothing_asked(
 
 
 def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
-    """The facts that the first store's Cinder tells administrators alone.
+    """Return the facts that the first store's Cinder tells administrators alone.
 
     They cover all stores with the same Keystone and region.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at this host: programs, packages, directories, and the way to root.
+"""Look at this host: programs, packages, directories, rootwrap and sudo.
 
 All answers are those for the user who runs the command.
 """
@@ -20,12 +20,12 @@ from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
-from glance_ontap_store.survey.facts import Host
+from glance_ontap_store.survey.facts import HostFacts
 
 # mount(8) looks for its helpers here, whatever PATH says.
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin")
 PROGRAMS = ("mount", "umount", "mount.nfs", "sudo", "glance-rootwrap")
-# The names are those of pip.
+# By their names on PyPI.
 PACKAGES = (
     "glance",
     "glance_store",
@@ -42,14 +42,14 @@ CONTEXTS = (
 )
 
 
-def look(glance: GlanceConfig) -> Host:
-    """The facts about this host that matter to the stores."""
+def look(glance: GlanceConfig) -> HostFacts:
+    """Return the facts about this host that matter to the stores."""
     settings = [store.settings for store in glance.stores if store.settings]
-    directories = {one.mount_point_base for one in settings}
+    directories = {usable.mount_point_base for usable in settings}
     if glance.lock_path:
         directories.add(glance.lock_path)
-    configs = sorted({one.rootwrap_config for one in settings})
-    return Host(
+    configs = sorted({usable.rootwrap_config for usable in settings})
+    return HostFacts(
         user=pwd.getpwuid(os.geteuid()).pw_name,
         programs={name: _program(name) for name in PROGRAMS},
         packages={name: _version(name) for name in PACKAGES},
@@ -76,7 +76,7 @@ def _version(package: str) -> str | None:
 
 
 def unusable(path: str) -> str | None:
-    """The reason why files cannot be written in directory *path*; None if they can.
+    """Return why files cannot be written in directory *path*; None if they can.
 
     The directory may not exist yet. Nothing is created.
     """
@@ -98,7 +98,7 @@ def unusable(path: str) -> str | None:
 
 
 def _rootwrap(path: str, glance: GlanceConfig) -> Answer[str | None]:
-    """The reason why glance-rootwrap would not start the helpers; None if it would.
+    """Return why glance-rootwrap would not start the helpers; None if it would.
 
     Rootwrap's own code judges the commands that oslo.privsep runs.
     """
@@ -133,7 +133,7 @@ def _rootwrap(path: str, glance: GlanceConfig) -> Answer[str | None]:
 
 
 def _helper(glance: GlanceConfig, context: str) -> list[str]:
-    """The command that oslo.privsep has rootwrap run (priv_context.py)."""
+    """Return the command that oslo.privsep has rootwrap run (priv_context.py)."""
     command = ["privsep-helper"]
     for path in glance.files:
         command += ["--config-file", path]
@@ -144,7 +144,7 @@ def _helper(glance: GlanceConfig, context: str) -> list[str]:
 
 
 def _sudo(configs: Iterable[str]) -> Answer[bool]:
-    """True if Glance's user may run glance-rootwrap as root without a password."""
+    """Return whether Glance's user may run glance-rootwrap without a password."""
     sudo = _program("sudo")
     if sudo is None:
         return Unknown(Reason.MISSING, "sudo is not installed")

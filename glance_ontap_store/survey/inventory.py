@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the volumes of a store into rows, and adds them up. Sends no requests."""
+"""Turn the volumes of a store into rows, and add them up. Pure."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ from glance_ontap_store.images import access
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 
-# Registered by Cinder itself; or its metadata was changed and makes no sense.
+# More states of a row: Cinder registered the image itself, or the metadata of the
+# volume was changed and cannot be understood.
 BY_CINDER = "by cinder"
 UNREADABLE = "unreadable"
 
@@ -21,9 +22,8 @@ UNREADABLE = "unreadable"
 class Row:
     """One volume of a store. Sizes are in bytes, unless named otherwise.
 
-    *image_size* is None while it is unknown. *state* is that of `State`, `BY_CINDER` or
-    `UNREADABLE`; *status* is Cinder's.
-    *file* is the file's name on the export.
+    *image_size* is None while it is unknown. *state* is a value of `State`, `BY_CINDER`
+    or `UNREADABLE`; *status* is Cinder's. *file* is the file's name on the export.
     """
 
     store: str
@@ -39,18 +39,19 @@ class Row:
 
     @property
     def is_image(self) -> bool:
+        """Whether it is an image-volume, and not a reader's temporary clone."""
         return self.state != State.READING.value
 
 
 def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
-    """The volume as a row of the store; None if it is not the store's.
+    """Return the volume as a row of the store; None if it is not the store's.
 
     *type_name* is the name, not the id, of the store's volume type: Cinder shows a
     volume's type by name.
     """
     record = Record.parse(volume.metadata)
     if record.is_by_this_store:
-        # Shown in any state, unlike images that may be served.
+        # Rows show volumes in any state; the store serves only sealed ones.
         is_ours = record.store == store_id
     else:
         is_ours = access.claims(volume, record, store_id, type_name)
@@ -103,9 +104,10 @@ KEYS: Mapping[str, Callable[[Row], str | None]] = {
 def summed(
     rows: Iterable[Row], by: str, allocated: Callable[[Row], int | None]
 ) -> list[Sum]:
-    """The sums of all images, one for each value of a key of `KEYS`.
+    """Return the sums of all images, one for each value of the key *by* of `KEYS`.
 
-    The images whose key is unknown come last.
+    *allocated* returns the bytes that a volume occupies, or None. The images whose
+    key is unknown come last.
     """
     groups: dict[str | None, list[Row]] = {}
     for row in rows:

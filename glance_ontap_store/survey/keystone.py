@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks Keystone: logins of the stores, of Cinder's user, and of an administrator."""
+"""Ask Keystone: logins of the stores, of Cinder's user, and of an administrator."""
 
 from collections.abc import Callable
 import dataclasses
@@ -25,7 +25,7 @@ TIMEOUT_S = 30
 
 
 def asked(question: Callable[[], T]) -> Answer[T]:
-    """The answer to a question that keystoneauth sends, or why there is none."""
+    """Return the answer to a question that keystoneauth sends, or why there is none."""
     try:
         return question()
     except exceptions.ClientException as error:
@@ -33,7 +33,7 @@ def asked(question: Callable[[], T]) -> Answer[T]:
 
 
 def session_of(settings: Settings) -> Session:
-    """The store's own session, which does not wait as long as the store would."""
+    """Return a session of the store's user that waits no longer than `TIMEOUT_S`."""
     brief = min(TIMEOUT_S, settings.api_timeout_s)
     return identity.session_for(dataclasses.replace(settings, api_timeout_s=brief))
 
@@ -55,7 +55,7 @@ def login(session: Session) -> Answer[Login]:
 
 
 def is_password_right(settings: Settings) -> Answer[bool]:
-    """True if the store's user can log in without a project.
+    """Return whether the store's user can log in without a project.
 
     Keystone gives the same answer to a wrong password and to a login to a project
     in which the user has no role.
@@ -78,7 +78,7 @@ def is_password_right(settings: Settings) -> Answer[bool]:
 
 
 def endpoint(session: Session, settings: Settings) -> Answer[str]:
-    """The URL of Cinder in the catalog, looked up as the store does."""
+    """Return the URL of Cinder in the catalog, looked up as the store does."""
     catalog = settings.catalog
     found = asked(
         lambda: session.get_endpoint(
@@ -99,7 +99,7 @@ def endpoint(session: Session, settings: Settings) -> Answer[str]:
 
 
 def configured_session(conf: Any, group: str) -> Session | None:
-    """The session that the options in *group* describe; None if there are none.
+    """Return the session that the options in *group* describe; None without options.
 
     Cinder makes its own session for Glance from the same options.
 

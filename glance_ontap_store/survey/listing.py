@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists the volumes of stores, as Cinder shows them to the credentials given."""
+"""List the volumes of stores, as Cinder shows them to the credentials given."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -25,7 +25,11 @@ from glance_ontap_store.survey.inventory import Row
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """*is_complete* is False if pools and volumes in other projects are not shown."""
+    """The volumes of stores.
+
+    *is_complete* is False if pools, and volumes in other projects, are hidden from
+    the credentials.
+    """
 
     rows: tuple[Row, ...]
     is_complete: bool
@@ -46,7 +50,7 @@ _Lists: TypeAlias = dict[_Project, tuple[tuple[Volume, ...], tuple[VolumeType, .
 
 
 def find(stores: Iterable[StoreConfig], admin: Session | None) -> Listing:
-    """List the volumes of all stores. *admin* may be anyone's session, or None.
+    """Return the volumes of all stores. *admin* may be any user's session, or None.
 
     :raises errors.Misconfigured: a store's options are wrong
     :raises errors.Broken: a list could not be read to its end
@@ -64,17 +68,25 @@ def find(stores: Iterable[StoreConfig], admin: Session | None) -> Listing:
 
 
 def _is_admin(session: Session) -> bool:
-    """Cinder refuses some questions of others, and answers some in part."""
+    """Return whether the session's user is an administrator.
+
+    Cinder refuses some questions of other users, and answers others only in part.
+
+    :raises errors.Broken: the user cannot log in
+    """
     login = keystone.login(session)
     if isinstance(login, Unknown):
-        raise errors.Broken(f"The cloud's user cannot log in: {login.text}")
+        raise errors.Broken(
+            f"The cloud's user cannot log in: {login.text}. Check --os-cloud or the"
+            " OS_* variables."
+        )
     return "admin" in login.roles
 
 
 def _rows(
     store: StoreConfig, admin: Session | None, lists: _Lists
 ) -> tuple[list[Row], bool]:
-    """The store's volumes, and whether they are all.
+    """Return the store's volumes, and whether the list is complete.
 
     Volumes that Cinder registered itself do not name their store: they are found in
     the store's project by their volume type. An administrator also finds volumes in
@@ -116,14 +128,17 @@ def _rows(
 def _list(
     store: StoreConfig, survey: CinderSurvey, project: _Project
 ) -> tuple[tuple[Volume, ...], tuple[VolumeType, ...]]:
-    """All volumes of the project, and the volume types that its user may see."""
+    """Return all volumes of the project, and the types that its user may see."""
     search = {"all_tenants": 1, "project_id": project.project_id}
     volumes = survey.volumes(**(search if project.is_admin else {}))
     return _known(store, volumes), _known(store, survey.volume_types())
 
 
 def _known(store: StoreConfig, answer: Answer[T]) -> T:
-    """The answer; without it the list would be incomplete."""
+    """Return the answer.
+
+    :raises errors.Broken: there is none, so the list would be incomplete
+    """
     if isinstance(answer, Unknown):
         raise errors.Broken(
             f"The volumes of store {store.id!r} cannot be listed:"

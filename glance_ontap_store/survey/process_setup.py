@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sets this process up like a glance-api, to mount and attach as the store does."""
+"""Set this process up like a glance-api, to mount and attach as the store does."""
 
 from collections.abc import Iterator
 import contextlib
@@ -25,7 +25,7 @@ def prepare(glance: GlanceConfig) -> None:
 
 
 def start(glance: GlanceConfig, rootwrap_config: str) -> None:
-    """Start the helpers that run as root, in a way that they ignore ctrl-C.
+    """Start the helpers that run as root, so that they ignore ctrl-C.
 
     They are in the process group of this command, and the clean-up needs them. A
     signal that is ignored stays ignored in a new process.
@@ -55,7 +55,7 @@ def start(glance: GlanceConfig, rootwrap_config: str) -> None:
 
 @contextlib.contextmanager
 def mounted(glance: GlanceConfig, base: str, export: str) -> Iterator[str]:
-    """The directory where *export* is mounted, while the block runs.
+    """Mount *export* while the block runs, and yield the directory.
 
     :raises errors.Broken: it cannot be mounted
     :raises errors.Misconfigured: *base* cannot be used

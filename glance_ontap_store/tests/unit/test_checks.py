@@ -32,7 +32,7 @@ from glance_ontap_store.survey.facts import CinderConfig
 from glance_ontap_store.survey.facts import CinderStoreConfig
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import GlanceConfig
-from glance_ontap_store.survey.facts import Host
+from glance_ontap_store.survey.facts import HostFacts
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
@@ -74,7 +74,7 @@ def store(store_id="fv1", options=None, **changes):
     known = {
         "config": StoreConfig(store_id, settings(**(options or {}))),
         "login": Login("u1", "p1", frozenset({"member"})),
-        "is_login_good": True,
+        "is_password_right": True,
         "endpoint": "http://cinder.example.com/v3",
         "microversion": (3, 71),
         "volume_types": (TYPE,),
@@ -87,12 +87,14 @@ def store(store_id="fv1", options=None, **changes):
     return StoreFacts(**{**known, **changes})
 
 
-def silent_store(login, is_login_good=EARLIER, **changes):
+def silent_store(login, is_password_right=EARLIER, **changes):
     """A store that cannot log in, so that nothing else could be asked."""
     unknown = dict.fromkeys(
         ("endpoint", "microversion", "volume_types", "quota"), EARLIER
     )
-    return store(login=login, is_login_good=is_login_good, **{**unknown, **changes})
+    return store(
+        login=login, is_password_right=is_password_right, **{**unknown, **changes}
+    )
 
 
 def intact(**changes):
@@ -110,7 +112,7 @@ def intact(**changes):
                 **glance,
             }
         ),
-        "host": Host(
+        "host": HostFacts(
             **{
                 "user": "glance",
                 "programs": {"mount.nfs": "/sbin/mount.nfs", "sudo": "/bin/sudo"},
