@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``glance-ontap``: what an operator asks about the stores."""
+"""The command ``glance-ontap``, with which operators look after the stores."""

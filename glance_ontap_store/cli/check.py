@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``glance-ontap check``: finds problems before users notice them."""
+"""``glance-ontap check``: find problems before users notice them."""
 
 import argparse
 from collections.abc import Iterable
@@ -35,15 +35,18 @@ class Check(lister.Lister):
 
     @property
     def formatter_namespace(self) -> str:
+        """The entry points of the formatters, as cliff asks for them."""
         return "glance_ontap.formatter.findings"
 
     @property
     def formatter_default(self) -> str:
+        """The formatter without ``-f``."""
         return "lines"
 
     _found: Sequence[Finding] = ()
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the subcommand's options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument(
             "--cinder-conf",
@@ -71,6 +74,7 @@ class Check(lister.Lister):
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print the findings; return the exit code. Errors do not leave it."""
         try:
             super().run(parsed_args)
         except Exception as error:
@@ -84,6 +88,7 @@ class Check(lister.Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Return the columns, and one row for each finding."""
         context = of(self.app)
         self._found = self._findings(context, parsed_args)
         return COLUMNS, [
@@ -125,7 +130,7 @@ class Check(lister.Lister):
 
 
 def _sentence(line: str) -> str:
-    """The line with a full stop at its end, unless it ends in a command."""
+    """Return *line* with a full stop at its end, unless it ends in a command."""
     if not line or ": openstack " in line or line.endswith((".", ")")):
         return line
     return f"{line}."

@@ -22,7 +22,10 @@ from glance_ontap_store.survey.facts import StoreConfig
 
 @dataclasses.dataclass
 class Context:
-    """Files are read and clouds looked up when they are first needed."""
+    """The configuration and the cloud that the command's options name.
+
+    Files are read, and the cloud is looked up, when they are first needed.
+    """
 
     files: tuple[str, ...]
     directories: tuple[str, ...]
@@ -51,7 +54,7 @@ class Context:
         return found
 
     def cinder_conf(self, path: str | None) -> Answer[Any]:
-        """The file as parsed options, or the reason why there are none."""
+        """Return the options of file *path*, or the reason why there are none."""
         if path is None:
             return Unknown(Reason.NOT_GIVEN, "no cinder.conf was given")
         try:
@@ -62,11 +65,11 @@ class Context:
         return conf
 
     def masked(self, text: str) -> str:
-        """*text* with every secret of the configuration and of the cloud replaced."""
+        """Return *text* with the secrets of configuration and cloud replaced."""
         return configuration.masked(text, self._secrets)
 
     def stores(self, only: str | None) -> Sequence[StoreConfig]:
-        """The stores of type ontap, or only the one with the id *only*.
+        """Return the stores of type ontap, or only the one with the id *only*.
 
         :raises errors.Misconfigured: there is no such store, or none at all
         """
@@ -85,13 +88,13 @@ class Context:
 
 
 def of(app: Any) -> Context:
-    """The context of the command that *app* runs."""
+    """Return the context of the command that *app* runs."""
     context: Context = app.context
     return context
 
 
 def _connect(name: str | None) -> connection.Connection | None:
-    """The cloud *name* of clouds.yaml, otherwise that of the OS_* variables.
+    """Return the cloud *name* of clouds.yaml, otherwise that of the OS_* variables.
 
     None if neither is given: a clouds.yaml found on disk is not used unless asked
     for. No request is sent yet.
@@ -105,11 +108,14 @@ def _connect(name: str | None) -> connection.Connection | None:
     try:
         return openstack.connect(cloud=name)
     except sdk_errors.ConfigException as error:
-        raise errors.Misconfigured(f"clouds.yaml or OS_*: {error}") from error
+        raise errors.Misconfigured(
+            f"The cloud of --os-cloud or OS_* is not usable: {error}. Check its entry"
+            " in clouds.yaml, or the OS_* variables."
+        ) from error
 
 
 def _secrets_of(cloud: connection.Connection) -> list[str]:
-    """Passwords and the like among the cloud's credentials."""
+    """Return the secret values among the cloud's credentials."""
     auth: dict[str, object] = cloud.config.config.get("auth") or {}
     return [
         str(value)

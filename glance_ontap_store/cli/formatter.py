@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints findings for people: one line each, folded on a terminal."""
+"""Print findings for people: one line for each, folded on a terminal."""
 
 import argparse
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class LinesFormatter(base.ListFormatter):
     """
 
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
-        """It has no options."""
+        """Add no options: the formatter has none."""
 
     def emit_list(
         self,
@@ -31,6 +31,7 @@ class LinesFormatter(base.ListFormatter):
         stdout: TextIO,
         parsed_args: argparse.Namespace,
     ) -> None:
+        """Print the rows to *stdout*."""
         rows = [[str(cell) for cell in row] for row in data]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         # -c may leave out the texts.
@@ -47,7 +48,7 @@ class LinesFormatter(base.ListFormatter):
 
 
 def _folded(text: str) -> str:
-    """The text folded to the terminal's width, with a command on its own line.
+    """Return the text folded to the terminal's width, with a command on its own line.
 
     The command is not folded: it would not run if it were pasted into a shell.
     """

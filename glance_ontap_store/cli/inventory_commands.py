@@ -37,9 +37,11 @@ class OrDash(columns.FormattableColumn[Any]):
     """A value that may be unknown: "-" for people, null for programs."""
 
     def human_readable(self) -> str:
+        """Return the value as text for a table."""
         return "-" if self._value is None else str(self._value)
 
     def machine_readable(self) -> Any:
+        """Return the value itself."""
         return self._value
 
 
@@ -47,6 +49,7 @@ class Size(columns.FormattableColumn[int | None]):
     """Bytes: with a unit for people, a number for programs, "-" if unknown."""
 
     def human_readable(self) -> str:
+        """Return the size with a unit, such as ``1.5 GiB``."""
         if self._value is None:
             return "-"
         value, units = float(self._value), ["B", "KiB", "MiB", "GiB", "TiB"]
@@ -56,6 +59,7 @@ class Size(columns.FormattableColumn[int | None]):
         return f"{value:.{0 if units[0] == 'B' else 1}f} {units[0]}"
 
     def machine_readable(self) -> int | None:
+        """Return the number of bytes."""
         return self._value
 
 
@@ -70,6 +74,7 @@ class _Volumes(lister.Lister):
         return parser
 
     def _rows(self, only: str | None) -> tuple[Row, ...]:
+        """Return the volumes; say so if some are hidden from these credentials."""
         context = of(self.app)
         stores, cloud = context.stores(only), context.cloud
         try:
@@ -85,7 +90,7 @@ class _Volumes(lister.Lister):
 def _for_format(
     parsed_args: argparse.Namespace, rows: Iterable[Sequence[Any]]
 ) -> list[Sequence[Any]]:
-    """The rows for the formatter that was chosen.
+    """Return the rows for the formatter that was chosen.
 
     cliff's CSV formatter makes text of every `FormattableColumn`: it would quote
     numbers, and write "None" for an unknown value. It gets the plain values.
@@ -107,6 +112,7 @@ class List(_Volumes):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Return the columns, and one row for each volume."""
         rows = (
             (
                 OrDash(row.image_id),
@@ -128,6 +134,7 @@ class Usage(_Volumes):
     """Sum up images, bytes and gigabytes, for chargeback and planning."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the subcommand's options."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--by",
@@ -146,6 +153,7 @@ class Usage(_Volumes):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        """Return the columns, and one row for each project, store or pool."""
         rows = self._rows(parsed_args.store)
         occupied: dict[str, int] = {}
         if parsed_args.allocated:

@@ -53,6 +53,7 @@ class GlanceOntap(app.App):
     def build_option_parser(
         self, description: str | None, version: str | None, *args: Any, **kwargs: Any
     ) -> argparse.ArgumentParser:
+        """Return the parser of the options that all subcommands share."""
         parser: argparse.ArgumentParser = super().build_option_parser(
             description, version, *args, **kwargs
         )
@@ -80,15 +81,17 @@ class GlanceOntap(app.App):
         return parser
 
     def configure_logging(self) -> None:
+        """Set up logging, without the libraries' own messages unless -v is given."""
         super().configure_logging()
         if not sys.warnoptions:
-            # They are about the libraries, not about the operator's set-up.
+            # Warnings are about the libraries, not about the operator's set-up.
             warnings.simplefilter("ignore")
         if self.options.verbose_level < 2:
             for name in _NOISY:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def initialize_app(self, argv: list[str]) -> None:
+        """Make the context of the subcommand that is about to run."""
         self.context = Context(
             files=tuple(self.options.config_file or [_DEFAULT_FILE]),
             directories=tuple(self.options.config_dir),
@@ -97,7 +100,7 @@ class GlanceOntap(app.App):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+    """Run the command and return its exit code. *arguments* default to sys.argv."""
     try:
         return int(
             GlanceOntap().run(list(sys.argv[1:] if arguments is None else arguments))
