@@ -62,7 +62,6 @@ class HostFacts:
     *directories* and *rootwrap* map a path to a problem with it, None if it is fine.
     """
 
-    user: str
     programs: Mapping[str, str | None]
     packages: Mapping[str, str | None]
     directories: Mapping[str, str | None]

@@ -50,7 +50,6 @@ def look(glance: GlanceConfig) -> HostFacts:
         directories.add(glance.lock_path)
     configs = sorted({usable.rootwrap_config for usable in settings})
     return HostFacts(
-        user=pwd.getpwuid(os.geteuid()).pw_name,
         programs={name: _program(name) for name in PROGRAMS},
         packages={name: _version(name) for name in PACKAGES},
         directories={path: unusable(path) for path in sorted(directories)},

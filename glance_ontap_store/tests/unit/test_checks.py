@@ -114,7 +114,6 @@ def intact(**changes):
         ),
         "host": HostFacts(
             **{
-                "user": "glance",
                 "programs": {"mount.nfs": "/sbin/mount.nfs", "sudo": "/bin/sudo"},
                 "packages": {"os-brick": "6.3.0"},
                 "directories": {"/locks": None},

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The survey of this host."""
+
+import pwd
+
+from glance_ontap_store.survey import host
+from glance_ontap_store.survey.facts import GlanceConfig
+
+
+def test_a_user_id_without_a_name_can_be_surveyed(monkeypatch):
+    """Containers may run the command as a number that /etc/passwd does not have."""
+
+    def missing(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", missing)
+    found = host.look(GlanceConfig(files=(), directories=(), stores=()))
+    assert set(found.programs) == set(host.PROGRAMS)
