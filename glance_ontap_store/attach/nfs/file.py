@@ -11,7 +11,7 @@ from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store import units
 from glance_ontap_store.attach.nfs.connection import NfsConnection
-from glance_ontap_store.attach.nfs.mounts import Mount
+from glance_ontap_store.attach.nfs.mount import Mount
 from glance_ontap_store.attach.nfs.mounts import Mounts
 from glance_ontap_store.units import Extent
 
@@ -22,8 +22,8 @@ _QCOW2_MAGIC = b"QFI\xfb"
 class FileDevice:
     """The backing file of a volume on a mounted FlexVol.
 
-    Positional reads and writes, so that several threads may use it. It grows
-    when written past its end. Errors of the operating system leave as OSError.
+    It implements `transport.OpenVolume`. Reads and writes are positional, so that
+    several threads may use it. It grows when it is written past its end.
     """
 
     def __init__(self, fd: int, name: str) -> None:

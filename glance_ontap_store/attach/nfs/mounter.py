@@ -16,7 +16,7 @@ from glance_ontap_store.attach.nfs import rules
 
 
 class NfsMounter:
-    """`mounts.Mounter` over the kernel.
+    """`mount.Mounter` over the kernel.
 
     os-brick asks for NFS 4.2, then 4.1, then for the version that the host
     negotiates, unless the options name a version. The helper that runs as root
@@ -42,7 +42,7 @@ class NfsMounter:
 
         :raises errors.Broken: it cannot be mounted
         """
-        self._refuse_what_is_no_directory(self.mount_point(export))
+        self._check_mount_point(self.mount_point(export))
         client = remotefs.RemoteFsClient(
             "nfs",
             "",
@@ -61,7 +61,7 @@ class NfsMounter:
             ) from e
 
     @staticmethod
-    def _refuse_what_is_no_directory(point: str) -> None:
+    def _check_mount_point(point: str) -> None:
         try:
             status = os.lstat(point)
         except OSError:
@@ -106,7 +106,10 @@ class NfsMounter:
             ) from error
 
     def _execute(self, *command: str, run_as_root: bool = False, **kwargs: Any) -> Any:
-        """Run a command of os-brick's client: as root only mount(8), by our helper."""
+        """Run a command of os-brick's client; our helper runs mount(8) as root.
+
+        :raises AssertionError: os-brick wants to run anything else as root
+        """
         kwargs.pop("root_helper", None)
         if not run_as_root:
             return processutils.execute(*command, **kwargs)

@@ -12,13 +12,9 @@ The ``.users`` file records which file system was mounted. Anything else that is
 mounted on the same directory is neither used nor unmounted.
 """
 
-from collections.abc import Iterator
 import contextlib
-import dataclasses
 import os
-import stat
 import threading
-from typing import Protocol
 
 from oslo_log import log as logging
 
@@ -27,152 +23,17 @@ from glance_ontap_store import undo
 from glance_ontap_store.attach.nfs import lockfiles
 from glance_ontap_store.attach.nfs.lockfiles import LockFiles
 from glance_ontap_store.attach.nfs.lockfiles import UsersFile
+from glance_ontap_store.attach.nfs.mount import Mount
+from glance_ontap_store.attach.nfs.mount import Mounter
 
 LOG = logging.getLogger(__name__)
-
-
-class Mounter(Protocol):
-    """Mounts and unmounts exports, and knows nothing of their users."""
-
-    def mount_point(self, export: str) -> str:
-        """Return the directory for *export*, the same in every process."""
-
-    def filesystem(self, export: str) -> str | None:
-        """Return which file system is mounted for *export*, in words; or None.
-
-        The words are the same in every process, and the same again after the
-        export was unmounted and mounted. The server is not asked.
-        """
-
-    def mount(self, export: str, options: str) -> None:
-        """Create the mount point if it is missing, and mount.
-
-        :raises errors.Broken: it cannot be mounted
-        """
-
-    def unmount(self, export: str) -> None:
-        """Unmount *export*.
-
-        :raises errors.Broken: it cannot be unmounted
-        """
-
-    def open_root(self, export: str) -> int:
-        """Return a descriptor of the mount point's directory.
-
-        :raises OSError: as open(2), for example if the server is gone
-        """
-
-    def change_owner(self, export: str, name: str, uid: int) -> None:
-        """Give the regular file *name* of the mounted *export* to user *uid*.
-
-        :raises OSError: it was denied
-        :raises errors.Broken: the file is not a regular one
-        """
-
-
-@dataclasses.dataclass
-class Mount:
-    """The right to use a mounted export until `close`."""
-
-    export: str
-    path: str
-    # st_dev of the mounted file system: a file elsewhere is not on the FlexVol.
-    device: int
-    _mounts: "Mounts"
-    _mounter: Mounter
-    # Holds the shared lock; None once closed.
-    _users: UsersFile | None
-
-    def open(self, name: str, flags: int) -> int:
-        """Return a file descriptor of the existing regular file *name*.
-
-        The file is opened relative to the mount's own directory. An unmount at the
-        same time cannot lead to a file on the host's own disk.
-
-        :raises OSError: as open(2)
-        :raises errors.Broken: the export is not mounted there any more, or *name*
-            is not a regular file
-        """
-        with self._root() as directory:
-            # Looked at first, because opening a device can already do something.
-            self._check(name, os.stat(name, dir_fd=directory, follow_symlinks=False))
-            safe = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            fd = os.open(name, flags | safe, dir_fd=directory)
-            with contextlib.ExitStack() as stack:
-                undo.always(stack, f"close {name}", lambda: os.close(fd))
-                self._check(name, os.fstat(fd))
-                stack.pop_all()
-            return fd
-
-    def owner_of(self, name: str) -> int:
-        """Return the user id that the regular file *name* belongs to.
-
-        :raises OSError, errors.Broken: as `open`
-        """
-        with self._root() as directory:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            self._check(name, status)
-            return status.st_uid
-
-    def change_owner(self, name: str, uid: int) -> None:
-        """Give the regular file *name* to user *uid*.
-
-        :raises OSError: it was denied
-        :raises errors.Broken: the file is not a regular one
-        """
-        self._mounter.change_owner(self.export, name, uid)
-
-    @contextlib.contextmanager
-    def _root(self) -> Iterator[int]:
-        """Yield a descriptor of the mounted directory."""
-        with contextlib.ExitStack() as stack:
-            directory = self._mounter.open_root(self.export)
-            undo.always(stack, f"close {self.path}", lambda: os.close(directory))
-            self._check_device(os.fstat(directory))
-            yield directory
-
-    def _check(self, name: str, status: os.stat_result) -> None:
-        self._check_device(status)
-        if not stat.S_ISREG(status.st_mode):
-            raise errors.Broken(
-                f"{name!r} on {self.export} is {_kind(status.st_mode)} and not a"
-                " regular file, although Cinder says that it is a volume. It was not"
-                " opened. Find out who placed it on the FlexVol."
-            )
-
-    def _check_device(self, status: os.stat_result) -> None:
-        if status.st_dev != self.device:
-            raise errors.Broken(
-                f"{self.path} is no longer the mount of {self.export}: something on"
-                " this host unmounted it. Nothing was written there."
-            )
-
-    def close(self) -> None:
-        """Stop using the mount; the last user unmounts it. Safe to repeat.
-
-        :raises errors.StoreError: the lock files cannot be used
-        """
-        if self._users is not None:
-            users, self._users = self._users, None
-            self._mounts.let_go(self.export, users)
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFDIR: "a directory",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-    }
-    return kinds.get(stat.S_IFMT(mode), "a special file")
 
 
 class Mounts:
     """The mounts under one base directory, for any number of processes.
 
-    Making one touches neither a mount nor the base, and starts nothing.
+    The constructor touches neither a mount nor the base directory, and starts
+    nothing.
     """
 
     def __init__(self, base: str, mounter: Mounter) -> None:
@@ -181,13 +42,13 @@ class Mounts:
         # The process that has looked for mounts of dead workers. A forked process
         # has another id, and looks for itself.
         self._cleaned_by: int | None = None
-        # The thread that unmounts what dead workers left, if they left anything.
+        # The thread that unmounts what dead workers left; None if they left nothing.
         self.cleaning: threading.Thread | None = None
 
     def use(self, export: str, options: str) -> Mount:
         """Mount *export* if it is not mounted yet, and keep it mounted.
 
-        *options* count if this call mounts it.
+        *options* are ignored if it is mounted already.
 
         :raises errors.Broken: it cannot be mounted, or something else is mounted
             in its place
@@ -205,12 +66,14 @@ class Mounts:
             users.share()
             stack.pop_all()
         path = self._mounter.mount_point(export)
-        return Mount(export, path, device, self, self._mounter, users)
+        return Mount(
+            export, path, device, self._mounter, lambda: self._let_go(export, users)
+        )
 
-    def let_go(self, export: str, users: UsersFile) -> None:
-        """Release what `use` acquired, for `Mount.close`."""
+    def _let_go(self, export: str, users: UsersFile) -> None:
+        """Stop being a user, and unmount the export if there is no other user."""
         with contextlib.ExitStack() as stack:
-            # Whatever fails: else the export would seem used for ever.
+            # In any case: otherwise the export would seem to be used for ever.
             undo.always(stack, f"release the lock of {export}", users.close)
             with self._files.guarded(export):
                 if users.is_exclusive():
@@ -257,8 +120,8 @@ class Mounts:
         users.record(now)
 
     def _must_go(self, export: str, users: UsersFile) -> bool:
-        """Return whether the mount is of no use, and has no user."""
-        # With that record, its process died before the mount was complete.
+        """Return whether the mount does not work, and has no user."""
+        # With this record, the process died before the mount was complete.
         if not users.is_recorded(lockfiles.MOUNTING):
             try:
                 self._device(export)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The behaviour of every `attach.nfs.mounts.Mounter`, and of `Mounts` over them."""
+"""The behaviour of every `attach.nfs.mount.Mounter`, and of `Mounts` over them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.attach.nfs.mounts import Mounter
+from glance_ontap_store.attach.nfs.mount import Mounter
 from glance_ontap_store.attach.nfs.mounts import Mounts
 
 # Runs in another process: uses an export, says so, and stops using it when told.

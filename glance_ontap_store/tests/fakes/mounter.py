@@ -9,7 +9,7 @@ from glance_ontap_store.tests.fakes.exports import Exports
 
 
 class FakeMounter:
-    """`attach.nfs.mounts.Mounter` with its whole state on disk.
+    """`attach.nfs.mount.Mounter` with its whole state on disk.
 
     So it serves several processes, as the kernel's mount table does. It is stricter
     than mount(8): mounting twice, and unmounting what is not mounted, fail the test.
