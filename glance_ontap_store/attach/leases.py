@@ -9,11 +9,12 @@ import threading
 from typing import Generic
 from typing import TypeVar
 
-Device = TypeVar("Device")
+# The device of an attached image-volume.
+Opened = TypeVar("Opened")
 
 
 @dataclasses.dataclass
-class _Shared(Generic[Device]):
+class _Shared(Generic[Opened]):
     """The state that the readers of one image-volume share."""
 
     # Held while the device is opened or closed, so that a volume is not attached
@@ -22,13 +23,13 @@ class _Shared(Generic[Device]):
     # Threads that read, wait to read, or are closing. Guarded by `Leases._lock`.
     claims: int = 0
     readers: int = 0
-    opened: Device | None = None
+    opened: Opened | None = None
     stack: contextlib.ExitStack = dataclasses.field(
         default_factory=contextlib.ExitStack
     )
 
 
-class Leases(Generic[Device]):
+class Leases(Generic[Opened]):
     """The image-volumes that this process has open for reading.
 
     A device takes positional reads from any number of threads, so a slow reader
@@ -38,14 +39,14 @@ class Leases(Generic[Device]):
     def __init__(self) -> None:
         # Guards the table and the claims. Reach: this process.
         self._lock = threading.Lock()
-        self._table: dict[str, _Shared[Device]] = {}
+        self._table: dict[str, _Shared[Opened]] = {}
 
     @contextlib.contextmanager
     def share(
         self,
         volume_id: str,
-        open_: Callable[[], contextlib.AbstractContextManager[Device]],
-    ) -> Iterator[Device]:
+        open_: Callable[[], contextlib.AbstractContextManager[Opened]],
+    ) -> Iterator[Opened]:
         """Yield the device of *volume_id*; the first opens it, the last closes it.
 
         Only the reader that opened gets an error of *open_*; the next one tries
@@ -65,20 +66,20 @@ class Leases(Generic[Device]):
         finally:
             self._unclaim(volume_id, shared)
 
-    def _claim(self, volume_id: str) -> _Shared[Device]:
+    def _claim(self, volume_id: str) -> _Shared[Opened]:
         with self._lock:
             shared = self._table.setdefault(volume_id, _Shared())
             shared.claims += 1
             return shared
 
-    def _let_go(self, shared: _Shared[Device]) -> None:
+    def _let_go(self, shared: _Shared[Opened]) -> None:
         with shared.lock:
             shared.readers -= 1
             if shared.readers == 0:
                 shared.opened = None
                 shared.stack.close()
 
-    def _unclaim(self, volume_id: str, shared: _Shared[Device]) -> None:
+    def _unclaim(self, volume_id: str, shared: _Shared[Opened]) -> None:
         with self._lock:
             shared.claims -= 1
             if shared.claims == 0:

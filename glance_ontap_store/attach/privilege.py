@@ -72,8 +72,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def init(rootwrap_config: str) -> None:
     """Set how the daemon is started; the first call starts it.
 
-    The setting is the process's own. Upstream's cinder store shares it, and sets
-    the same.
+    The setting is for the whole process. Upstream's cinder store has the same
+    setting.
     """
     priv_context.init(root_helper=shlex.split(root_helper(rootwrap_config)))
 
@@ -152,7 +152,10 @@ def change_owner(base: str, export: str, name: str, uid: int) -> None:
 
 @contextlib.contextmanager
 def _opened_base(base: str) -> Iterator[tuple[str, int]]:
-    """Yield the path of *base* without symbolic links, and a descriptor of it."""
+    """Yield the path of *base* without symbolic links, and a descriptor of it.
+
+    :raises errors.Broken: the configuration does not permit *base*
+    """
     real_base = os.path.realpath(base)
     allowed = {os.path.realpath(name) for name in mount_point_bases()}
     if not any(
@@ -230,7 +233,7 @@ def _run(*command: str) -> None:
 def _confine() -> None:
     """Limit the new process to the capabilities that mounting needs.
 
-    Without "no new privileges" a program that root executes gets every
+    Without "no new privileges", a program that root executes would get every
     capability again.
     """
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):

@@ -12,7 +12,7 @@ class Device(Protocol):
     Methods raise OSError if the operating system reports an error.
     """
 
-    # Its location, for messages.
+    # For messages: where the device is.
     name: str
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -39,7 +39,7 @@ class Device(Protocol):
         """
 
     def clear_from(self, offset: int) -> None:
-        """Let every byte from *offset* on read as zero; the length stays."""
+        """Make every byte from *offset* on read as zero; keep the length."""
 
     def is_blank(self) -> bool:
         """Return True only if every byte is certain to read as zero."""

@@ -48,7 +48,7 @@ def fill(
     sink: Sink,
     block_size: int = buffers.BLOCK,
 ) -> Written:
-    """Do the same as `run`, one step after the other: the reference in tests."""
+    """Do the same as `run`, one step after the other in the calling thread."""
     stream = BoundedReader(reader, announced)
     buffer = Buffer(block_size)
     while buffer.fill(stream.read):

@@ -95,7 +95,7 @@ class Readahead:
 
 
 def parts(wanted: ByteRange, piece: int) -> Iterator[ByteRange]:
-    """Return *wanted*, cut at every multiple of *piece* bytes."""
+    """Yield the parts of *wanted*, cut at every multiple of *piece* bytes."""
     at = wanted.offset
     while at < wanted.end:
         end = min((at // piece + 1) * piece, wanted.end)

@@ -22,10 +22,10 @@ _SYNC_AFTER = 128 * 1024 * 1024
 class Sink:
     """Writes an image from its first byte to its last, then makes it durable.
 
-    With *thin*, pages of zeros are not written if the device says at the start
-    that it is blank, because all that is not written reads as zeros there. On any
-    other device every byte is written, and the bytes after the image's end are
-    cleared. The device is asked, because a back end may pre-fill new volumes.
+    With *thin*, pages of zeros are not written if the device says at the start that
+    it is blank: bytes that are not written read as zeros there. On any other device
+    every byte is written, and the bytes after the image's end are cleared. The device
+    is asked, because a back end may pre-fill new volumes.
 
     Use it from one thread at a time.
 
@@ -91,7 +91,7 @@ class Sink:
 
 
 def data_runs(view: memoryview) -> Iterator[tuple[int, int]]:
-    """Return start and end of each run of pages that are not all zeros.
+    """Yield start and end of each run of pages that are not all zeros.
 
     `bytes.startswith` compares with a memoryview by memcmp, without a copy.
     Comparing two memoryviews looks at every byte in turn and takes 50 times as long.
@@ -109,7 +109,7 @@ def data_runs(view: memoryview) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(view: memoryview) -> Iterator[tuple[int, int]]:
-    """Return offset and size of each page; a stride of zeros is one piece."""
+    """Yield offset and size of each page; a stride of zeros is one piece."""
     for at in range(0, len(view), _STRIDE):
         end = min(at + _STRIDE, len(view))
         if _ZEROS.startswith(view[at:end]):

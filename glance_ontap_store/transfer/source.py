@@ -18,7 +18,7 @@ READ_SIZE = 256 * 1024
 
 
 class Reader(Protocol):
-    """The stream that Glance passes to `add`: one pass, no seeking."""
+    """The stream that Glance passes to `add`. It is read once and cannot seek."""
 
     def read(self, size: int) -> bytes:
         """Return at most *size* bytes; b"" at the end."""

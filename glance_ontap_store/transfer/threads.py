@@ -5,7 +5,7 @@ import sys
 
 
 def are_real() -> bool:
-    """Return whether threads are the system's; eventlet can make them green.
+    """Return whether threads are those of the system; eventlet can make them green.
 
     Green threads take turns only where they wait for a socket, and a transfer does
     not. eventlet is not imported here: code that patches has imported it already.

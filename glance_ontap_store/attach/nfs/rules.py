@@ -12,9 +12,8 @@ import re
 
 from glance_ontap_store import errors
 
-# Added behind all other options, because the last one wins: nobody may run a
-# program of the export with another user's rights, use a device on it, or run
-# anything on it at all.
+# Added after all other options, because the last one wins. They keep programs on the
+# export from running, with any user's rights, and its device files from being used.
 OURS = ("nosuid", "nodev", "noexec")
 
 # <host name, IPv4 address or [IPv6 address]>:<absolute path>. No commas, which
@@ -24,14 +23,15 @@ _EXPORT = re.compile(
 )
 
 # Options that contradict ours, and options that only fstab or mount(8) itself
-# reads. Leaving them out changes nothing that the store wants.
+# reads. The store does not need them.
 _LEFT_OUT = """
 defaults suid dev exec nosuid nodev noexec auto noauto nofail _netdev nouser fg
 """
 
 # Of mount(8) and nfs(5): options that only change how NFS is spoken or cached.
-# Not `bg`, with which mount reports success without a mount. Nothing that makes
-# mount(8) do something else: bind, move, remount, loop, x-..., user, helper=.
+# `bg` is missing, because with it mount reports success without a mount. So are all
+# options that make mount(8) do something else: bind, move, remount, loop, x-..., user,
+# helper=.
 _FLAGS = """
 rw ro sync async dirsync atime noatime diratime nodiratime relatime norelatime
 strictatime nostrictatime lazytime nolazytime
