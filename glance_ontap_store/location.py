@@ -92,4 +92,4 @@ def parse_volume_id(text: str) -> str:
         value = str(uuid.UUID(text))
         if value == text.lower():
             return value
-    raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume.")
+    raise errors.BadLocation(f"{text!r} is not the id of a Cinder volume, a UUID.")

@@ -100,7 +100,7 @@ def mount(base: str, export: str, options: str) -> None:
         point = os.path.join(real_base, name)
         _check_is_directory(name, directory, point)
         if mountinfo.at(point) is not None:
-            raise errors.Broken(f"Something is mounted on {point} already.")
+            raise errors.Broken(f"Something is mounted on {point} already: unmount it.")
         _run("mount", "-t", "nfs", "-o", wanted, "--", export, point)
 
 

@@ -71,9 +71,17 @@ class Context:
     def stores(self, only: str | None) -> Sequence[StoreConfig]:
         """Return the stores of type ontap, or only the one with the id *only*.
 
-        :raises errors.Misconfigured: there is no such store, or none at all
+        :raises errors.Misconfigured: there is no such store, or none at all, or
+            glance-api.conf cannot be read
         """
-        known, files = self.glance.stores, ", ".join(self.files)
+        try:
+            known = self.glance.stores
+        except errors.Misconfigured as error:
+            raise errors.Misconfigured(
+                f"Glance's configuration cannot be read: {error}. Name the files that"
+                " glance-api is started with: --config-file FILE."
+            ) from error
+        files = ", ".join(self.files)
         if not known:
             raise errors.Misconfigured(
                 f"enabled_backends in {files} has no store of type ontap."

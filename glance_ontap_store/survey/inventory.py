@@ -39,7 +39,7 @@ class Row:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is an image-volume, and not a reader's temporary clone."""
+        """True for an image-volume, False for a reader's temporary clone."""
         return self.state != State.READING.value
 
 

@@ -52,10 +52,11 @@ class BoundedReader:
         if self._announced and self.count > self._announced:
             raise errors.WrongLength(
                 f"The image was announced with {self._announced} bytes, but more came."
+                " Upload it again with its real size."
             )
         if self._ended and self.count < self._announced:
             raise errors.WrongLength(
                 f"The image was announced with {self._announced} bytes, but only"
-                f" {self.count} came."
+                f" {self.count} came. Upload it again."
             )
         return data

@@ -185,5 +185,6 @@ def _give_back(mount: Mount, name: str, owner: int) -> None:
     except (OSError, errors.StoreError) as error:
         raise errors.WriteDenied(
             f"{name} on {mount.export} could not be given back to user {owner}:"
-            f" {error}. Cinder may not be able to use the volume."
+            f" {error}. Cinder may not be able to use the volume: change the owner of"
+            " the file."
         ) from error

@@ -137,7 +137,10 @@ class UsersFile:
         self._is_open = True
 
     def is_exclusive(self) -> bool:
-        """Take the lock exclusively if it is free for that; return whether it was."""
+        """Try to take the lock exclusively; return whether this succeeded.
+
+        :raises errors.Broken: the file system does not have flock(2)
+        """
         return self._lock(fcntl.LOCK_EX)
 
     def share(self) -> None:
@@ -157,18 +160,28 @@ class UsersFile:
         except BlockingIOError:
             return False
         except OSError as error:
-            raise errors.Broken(f"{self._name} cannot be locked: {error}") from error
+            raise errors.Broken(
+                f"{self._name} cannot be locked: {error}. ontap_mount_point_base must"
+                " be on a file system with flock(2)."
+            ) from error
         return True
 
     def record(self, text: str) -> None:
-        """Replace the record by *text*."""
-        # Always as long, so that it needs no room on a full disk a second time.
+        """Replace the record by *text*.
+
+        :raises errors.Broken: the file cannot be written
+        """
+        # The length is always the same, so that only the first record needs room on
+        # the disk.
         data = _encoded(text).ljust(_RECORD_BYTES, b"\0")
         try:
             os.lseek(self._fd, 0, os.SEEK_SET)
             os.write(self._fd, data)
         except OSError as error:
-            raise errors.Broken(f"{self._name} cannot be written: {error}") from error
+            raise errors.Broken(
+                f"{self._name} cannot be written: {error}. Check the file system of"
+                " ontap_mount_point_base."
+            ) from error
 
     def is_recorded(self, text: str) -> bool:
         """Return whether the record is *text*.
@@ -185,8 +198,8 @@ class UsersFile:
     def close(self) -> None:
         """Release the lock. Safe to repeat.
 
-        Unlocking counts even where a process that was forked just now has a copy
-        of the descriptor; closing alone would not.
+        It unlocks first: closing alone would not release the lock while a process
+        that was forked just now has a copy of the descriptor.
         """
         if self._is_open:
             self._is_open = False

@@ -133,7 +133,8 @@ class Mount:
         if status.st_dev != self.device:
             raise errors.Broken(
                 f"{self.path} is no longer the mount of {self.export}: something on"
-                " this host unmounted it. Nothing was written there."
+                " this host unmounted it. Nothing was written there. Only the store may"
+                " unmount below ontap_mount_point_base."
             )
 
     def close(self) -> None:

@@ -115,7 +115,8 @@ class Mounts:
         now = self._mounter.filesystem(export)
         if now is None:
             raise errors.Broken(
-                f"mount reported success, but {export} is not mounted on {point}."
+                f"mount reported success, but {export} is not mounted on {point}. See"
+                " the log of this host's kernel (dmesg)."
             )
         users.record(now)
 

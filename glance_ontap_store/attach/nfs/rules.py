@@ -59,7 +59,8 @@ def check_export(export: object) -> str:
         return str(export)
     raise errors.Broken(
         f"Cinder's connection information names export {export!r}, which cannot be"
-        " mounted: it must be ADDRESS:/PATH without blanks, commas and '..'."
+        " mounted: it must be ADDRESS:/PATH without blanks, commas and '..'. Correct"
+        " the shares file (nfs_shares_config) of cinder-volume."
     )
 
 

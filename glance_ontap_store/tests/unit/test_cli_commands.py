@@ -296,6 +296,15 @@ def test_an_unknown_store_names_the_known_ones(http, run):
     assert "fv1, fv2" in err
 
 
+def test_a_configuration_that_cannot_be_read_names_the_option(tmp_path, capsys):
+    missing = str(tmp_path / "missing.conf")
+    assert main.main(["--config-file", missing, "list"]) == 1
+    assert f"cannot be read: Failed to find some config files: {missing}" in (
+        said := capsys.readouterr().err
+    )
+    assert "--config-file FILE" in said
+
+
 def test_a_check_that_fails_itself_has_its_own_exit_code(run, monkeypatch):
     def fail(*_arguments, **_options):
         raise RuntimeError("s3cret is in here")
