@@ -211,7 +211,8 @@ class Trial:
     def _clone(self, cloud: connection.Connection) -> None:
         """Have Glance store an image and Cinder make a volume; judge the volume."""
         name = f"{PREFIX}-{uuid.uuid4()}"
-        trial = TrialCloud(cloud, name, self._settings.transition_timeout_s)
+        survey = CinderSurvey(self._settings, cloud.session)
+        trial = TrialCloud(cloud, survey, name, self._settings.transition_timeout_s)
         with contextlib.ExitStack() as stack:
             self._begin("Having Glance store an image")
             stack.enter_context(self.removing("image", name, trial.delete_image))

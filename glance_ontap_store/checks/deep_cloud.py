@@ -14,6 +14,8 @@ from openstack import exceptions as sdk_errors
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.cinder import CinderSurvey
 
 _PASSING = ("creating", "downloading", "queued", "deleting")
 
@@ -22,11 +24,12 @@ _PASSING = ("creating", "downloading", "queued", "deleting")
 class TrialCloud:
     """Makes and removes an image and a volume, both called *name*.
 
-    All methods raise openstacksdk's errors. *timeout_s* bounds each wait for
-    Cinder.
+    All methods raise openstacksdk's errors. *survey* asks the Cinder of *cloud*;
+    *timeout_s* bounds each wait for it.
     """
 
     cloud: connection.Connection
+    survey: CinderSurvey
     name: str
     timeout_s: float
 
@@ -67,7 +70,7 @@ class TrialCloud:
         if volume.status != "available":
             raise errors.Broken(
                 f"volume {made.id} of type {volume_type} went to {volume.status!r}:"
-                f" {self._messages(made.id) or 'Cinder kept no message about it'}"
+                f" {self._fault(made.id)}"
             )
         return volume
 
@@ -98,9 +101,9 @@ class TrialCloud:
             )
         return volume
 
-    def _messages(self, volume_id: str) -> str:
-        answer = self.cloud.block_storage.get(
-            f"/messages?resource_uuid={volume_id}", microversion="3.5"
-        )
-        messages = answer.json().get("messages", [])
-        return " ".join(message.get("user_message", "") for message in messages)
+    def _fault(self, volume_id: str) -> str:
+        """Return the reason that Cinder gives for the volume's failure."""
+        fault = self.survey.last_fault(volume_id)
+        if isinstance(fault, Unknown):
+            return f"Cinder does not tell why: {fault.text}"
+        return fault.text if fault else "Cinder kept no message about it"

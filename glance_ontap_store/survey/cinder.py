@@ -12,6 +12,7 @@ from oslo_utils import strutils
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import translate
+from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
 from glance_ontap_store.cinder.api import Volume
@@ -53,6 +54,10 @@ class CinderSurvey:
     def volumes(self, **search: Any) -> Answer[tuple[Volume, ...]]:
         """Return all volumes that match Cinder's filters in *search*."""
         return asked(lambda: tuple(self._client.list_volumes(search)))
+
+    def last_fault(self, volume_id: str) -> Answer[Fault | None]:
+        """Return the message about the volume's last failure; None without one."""
+        return asked(lambda: self._client.last_fault(volume_id))
 
     def volume(self, volume_id: str) -> Answer[Volume]:
         """Return the volume as Cinder shows it to the user."""
