@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 from typing import Any
+import uuid
 
 import pytest
 
@@ -189,6 +190,23 @@ def test_a_step_that_fails_is_a_finding(
     assert code == 2
     (failed,) = [finding for finding in found if finding["Code"] == "deep-failed"]
     assert "nobody-made-it" in failed["Problem"]
+
+
+def test_a_volume_that_cannot_be_made_has_the_reason_of_cinder(
+    admin: Any, operator: Operator, leftovers: Leftovers
+) -> None:
+    nowhere = admin.block_storage.create_type(
+        name=f"check-{uuid.uuid4().hex[:8]}",
+        extra_specs={"volume_backend_name": "ontap", "pool_name": "127.0.0.1:/fv9"},
+    )
+    try:
+        found = deep(operator, "--volume-type", nowhere.name)
+    finally:
+        admin.block_storage.delete_type(nowhere)
+    assert sorted(found) == ["deep-failed", "deep-stored"]
+    problem = found["deep-failed"]["Problem"]
+    assert "Having Cinder make a volume of it" in problem
+    assert "No storage could be allocated for this volume request" in problem
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
