@@ -6,7 +6,7 @@
     StoreError
      +-- BadLocation            the URL is not one of this store's
      +-- Misconfigured          the operator must change a setting
-     +-- ImageVolumeGone        there is no such image-volume (any more)
+     +-- ImageVolumeGone        it does not exist, or not any more
      +-- ImageVolumeInUse       attached or busy: a later try may succeed
      +-- ImageVolumeStuck       in a state that does not end by itself
      +-- ImageVolumeHasSnapshot it cannot be deleted before its snapshots

@@ -161,8 +161,8 @@ def _open(mount: Mount, name: str, flags: int, stack: contextlib.ExitStack) -> i
     """Open the file. If only Cinder's user may, make Glance its owner meanwhile.
 
     Cinder gives files the mode 0660 when ``nas_secure_file_permissions`` is on. If
-    the process dies meanwhile the file stays Glance's, and Glance can still attach
-    the volume.
+    the process dies before it gives the file back, Glance stays the owner and can
+    still attach the volume.
     """
     try:
         return mount.open(name, flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts NFS exports with os-brick and the helper that runs as root."""
+"""Mount NFS exports with os-brick and the helper that runs as root."""
 
 import os
 import stat

@@ -147,8 +147,8 @@ class Mounts:
 
         A thread does it, because an unmount can wait for ever for a server that is
         gone; a transfer waits only for its own export. *export* is left out: it is
-        about to be used. Finding out whether there is anything to do reads local
-        files alone, so ordinarily there is no thread.
+        about to be used. The thread is started only if local files show a mount that
+        is left.
         """
         if self._cleaned_by == os.getpid():
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens volumes of NetApp's NFS drivers: files on an export."""
+"""Open volumes of NetApp's NFS drivers: files on an export."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ class NfsTransport:
     ) -> Mapping[str, Any] | None:
         """Return *info* with the other volume's file name; None if that is unknown.
 
-        It is known where the file of *volume_id* is named after it, which Cinder
-        does. A migrated volume keeps its id, but its file has another name.
+        Cinder names files after volumes, so the file of *volume_id* shows the form of
+        the name. A migrated volume keeps its id, but its file has another name.
         """
         name = connection.parse(info).name
         if volume_id not in name:
