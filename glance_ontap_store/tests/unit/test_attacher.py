@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attaching; with the lifecycle, its failures are in test_lifecycle_failures."""
+"""Attachments of volumes; `test_lifecycle_failures` tests their failures."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def volume_id(volume):
 
 
 class TestWritable:
-    def test_attached_while_it_is_open(self, cloud, volume, volume_id):
+    def test_the_volume_is_attached_while_it_is_open(self, cloud, volume, volume_id):
         with cloud.attacher().writable(volume) as opened:
             assert cloud.cinder.get(volume_id).status == "in-use"
             opened.write_at(0, b"abc")
@@ -29,7 +29,7 @@ class TestWritable:
         with open(cloud.cinder.path_of(volume_id), "rb") as file:
             assert file.read(3) == b"abc"
 
-    def test_the_options_that_cinder_mounts_with(self, cloud, volume):
+    def test_cinders_mount_options_are_used(self, cloud, volume):
         with cloud.attacher().writable(volume):
             export = TYPES["ontap-fv2"].export
             assert cloud.mounter.options[export] == "vers=4.1"
@@ -58,7 +58,7 @@ class TestWritable:
 
 class TestReadable:
     @pytest.mark.parametrize("wait_s", [0, 30])
-    def test_waited_for_as_long_as_said(self, cloud, volume_id, wait_s):
+    def test_a_busy_volume_is_waited_for(self, cloud, volume_id, wait_s):
         with cloud.attacher().readable(volume_id, True, 120):
             before = cloud.clock.monotonic()
             with pytest.raises(errors.ImageVolumeInUse):
@@ -68,7 +68,7 @@ class TestReadable:
 
     @pytest.mark.parametrize("known_raw", [True, False])
     @pytest.mark.parametrize("begin", [b"QFI\xfb", b"boot"])
-    def test_cinder_is_asked_about_qcow2_only_where_it_may_be(
+    def test_cinder_is_asked_about_qcow2_only_if_it_is_possible(
         self, cloud, volume_id, known_raw, begin
     ):
         with open(cloud.cinder.path_of(volume_id), "r+b") as file:
@@ -86,7 +86,7 @@ class TestReadable:
                 pass
         assert cloud.clock.monotonic() == before
 
-    def test_a_failed_detach_after_all_went_well_comes_out(self, cloud, volume_id):
+    def test_a_failed_detach_is_raised_and_leaves_no_mount(self, cloud, volume_id):
         cloud.volumes.fail("detach", errors.CinderUnreachable("no answer"))
         with pytest.raises(errors.CinderUnreachable, match="no answer"):
             with cloud.attacher().readable(volume_id, True, 120):

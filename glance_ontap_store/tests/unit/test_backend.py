@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: what is put together, and that nothing is asked yet."""
+"""The building of stores, which sends no request."""
 
 import os
 import uuid
@@ -23,7 +23,7 @@ def settings(tmp_path):
     return builders.make_settings(ontap_mount_point_base=str(tmp_path / "mnt"))
 
 
-def test_nothing_is_asked_and_nothing_made_at_start(http, settings):
+def test_building_a_store_sends_and_makes_nothing(http, settings):
     backend.build(settings)
     assert http.mock.request_history == []
     assert not os.path.exists(settings.mount_point_base)
@@ -60,13 +60,13 @@ def test_upstream_two_stores_of_one_process_use_both_users(http, tmp_path):
             )
         )
         built.images.describe(volume_id)
-    assert [each.headers["X-Auth-Token"] for each in http.requests()] == [
+    assert [sent.headers["X-Auth-Token"] for sent in http.requests()] == [
         "token-of-glance-1",
         "token-of-glance-2",
     ]
 
 
-def test_the_store_asks_as_its_own_user(http, settings):
+def test_a_refused_login_names_the_stores_user(http, settings):
     http.mock.post(f"{openstack_http.AUTH_URL}/auth/tokens", status_code=401, json={})
     built = backend.build(settings)
     with pytest.raises(errors.Refused, match="'glance'"):

@@ -24,9 +24,9 @@ from glance_ontap_store.tests.fakes.openstack_http import Http
 
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    # keystoneauth waits between two tries; nothing is to wait for here.
+    # keystoneauth sleeps between two tries, which would only take time here.
     monkeypatch.setattr(keystone_session.time, "sleep", lambda _seconds: None)
-    # They name the certificates that requests uses by default.
+    # These variables name the certificates that requests uses by default.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     return Http(requests_mock)
@@ -39,7 +39,7 @@ def volumes(http):
 
 NEW = NewVolume("image-1", 3, "ontap-fv1", {"image_owner": "acme"})
 
-# name -> how it is asked, and what Cinder is asked.
+# Name -> a call, and the method and path of its first request.
 CALLS = {
     "create": (lambda volumes: volumes.create(NEW), "POST", "/volumes"),
     "get": (lambda volumes: volumes.get(VOLUME_ID), "GET", f"/volumes/{VOLUME_ID}"),
@@ -108,13 +108,13 @@ CALLS = {
 }
 RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
 NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
-# A second one of these would be a second volume, attachment or step.
+# A repeated request of these could make a second volume, attachment or step.
 NEVER_TWICE = {"create", "extend", "attach", "reserve", "complete"}
-# Cinder answers 400 where the volume's state does not permit these.
+# Cinder answers these with 400 if the volume's state does not permit them.
 ON_STATE = {"delete", "extend", "attach", "reserve"}
 
 
-def test_every_call_of_the_interface_is_tried_here():
+def test_every_call_of_the_interface_is_tested_here():
     asked = {name for name in vars(VolumeService) if name[0] != "_"}
     assert set(CALLS) == asked
 
@@ -132,7 +132,9 @@ class TestAnswers:
             (503, errors.Broken),
         ],
     )
-    def test_the_same_for_every_call(self, http, volumes, name, code, expected):
+    def test_an_http_error_has_the_same_meaning_for_every_call(
+        self, http, volumes, name, code, expected
+    ):
         call, method, path = CALLS[name]
         http.answer(
             method,
@@ -147,7 +149,9 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("code", [400, 409])
-    def test_a_state_that_does_not_permit_it(self, http, volumes, name, code):
+    def test_a_state_that_does_not_permit_a_call_means_in_use(
+        self, http, volumes, name, code
+    ):
         call, method, path = CALLS[name]
         http.answer(method, path, status_code=code, json={"x": {"message": "No."}})
         expected = errors.ImageVolumeInUse if name in ON_STATE else errors.Broken
@@ -156,7 +160,7 @@ class TestAnswers:
         assert type(caught.value) is expected
 
     @pytest.mark.parametrize("name", sorted(set(CALLS) - {"create", "detach"}))
-    def test_gone(self, http, volumes, name):
+    def test_an_unknown_id_means_gone(self, http, volumes, name):
         call, method, path = CALLS[name]
         http.answer(
             method, path, status_code=404, json={"itemNotFound": {"message": "None."}}
@@ -164,20 +168,20 @@ class TestAnswers:
         with pytest.raises(errors.ImageVolumeGone, match=r"None\."):
             call(volumes)
 
-    def test_an_attachment_that_is_gone_is_detached(self, http, volumes):
+    def test_detaching_a_gone_attachment_is_not_an_error(self, http, volumes):
         call, method, path = CALLS["detach"]
         gone = {"itemNotFound": {"message": "No such attachment."}}
         http.answer(method, path, status_code=404, json=gone)
         call(volumes)
 
-    def test_a_volume_type_that_is_not_there(self, http, volumes):
+    def test_an_unknown_volume_type_names_the_option_and_user(self, http, volumes):
         http.answer("POST", "/volumes", status_code=404, json=NO_TYPE)
         with pytest.raises(errors.Misconfigured, match="'ontap-fv1'") as caught:
             volumes.create(NEW)
         assert "ontap_volume_type" in str(caught.value)
         assert "'glance'" in str(caught.value)
 
-    def test_a_full_quota_says_whose(self, http, volumes):
+    def test_a_full_quota_names_the_project(self, http, volumes):
         http.answer(
             "POST",
             "/volumes",
@@ -190,8 +194,8 @@ class TestAnswers:
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("code", [404, 500, 502])
-    def test_a_proxys_page(self, http, volumes, name, code):
-        """Not JSON: nothing is gone because a proxy does not find it."""
+    def test_the_page_of_a_proxy_is_not_an_answer(self, http, volumes, name, code):
+        """It is not JSON, and a 404 of a proxy does not mean that a volume is gone."""
         call, method, path = CALLS[name]
         http.answer(method, path, status_code=code, text="<html>Bad gateway</html>")
         with pytest.raises(errors.Broken):
@@ -229,7 +233,7 @@ class TestAnswers:
             ),
         ],
     )
-    def test_an_answer_that_nothing_can_be_made_of(self, http, volumes, name, answer):
+    def test_a_malformed_answer_is_an_error(self, http, volumes, name, answer):
         call, method, path = CALLS[name]
         http.answer(method, path, status_code=200, **answer)
         http.answer("GET", f"/volumes/{VOLUME_ID}", status_code=200, **answer)
@@ -248,15 +252,15 @@ LOST = [
 class TestLostConnections:
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("lost", LOST)
-    def test_unreachable(self, http, volumes, name, lost):
+    def test_a_lost_connection_means_unreachable(self, http, volumes, name, lost):
         call, method, path = CALLS[name]
         http.answer(method, path, exc=lost)
         with pytest.raises(errors.CinderUnreachable) as caught:
             call(volumes)
         assert AUTH_URL in str(caught.value)
 
-    def test_a_broken_answer_is_unreachable(self, http, volumes):
-        """The connection breaks in the middle of the body."""
+    def test_an_incomplete_answer_means_unreachable(self, http, volumes):
+        """The connection is lost in the middle of the body."""
         http.answer(
             "GET",
             f"/volumes/{VOLUME_ID}",
@@ -267,7 +271,7 @@ class TestLostConnections:
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("retries", [0, 1, 4])
-    def test_only_what_is_safe_is_sent_again(self, http, name, retries):
+    def test_only_safe_requests_are_repeated(self, http, name, retries):
         call, method, path = CALLS[name]
         matcher = http.answer(
             method, path, exc=requests.exceptions.ConnectionError("reset by peer")
@@ -276,7 +280,7 @@ class TestLostConnections:
             call(make_client(ontap_http_retries=retries))
         assert matcher.call_count == (1 if name in NEVER_TWICE else 1 + retries)
 
-    def test_the_second_answer_counts(self, http, volumes):
+    def test_the_answer_to_a_repeated_request_is_used(self, http, volumes):
         http.answer(
             "GET",
             f"/volumes/{VOLUME_ID}",
@@ -286,7 +290,7 @@ class TestLostConnections:
         assert volumes.get(VOLUME_ID).id == VOLUME_ID
 
     @pytest.mark.parametrize("name", CALLS)
-    def test_an_error_of_the_service_is_not_repeated(self, http, volumes, name):
+    def test_a_request_is_not_repeated_after_an_http_error(self, http, volumes, name):
         call, method, path = CALLS[name]
         matcher = http.answer(method, path, status_code=500, json={})
         with pytest.raises(errors.Broken):
@@ -294,7 +298,7 @@ class TestLostConnections:
         assert matcher.call_count == 1
 
     @pytest.mark.parametrize("name", ["create", "get"])
-    def test_a_certificate_that_is_refused(self, http, volumes, name):
+    def test_a_refused_certificate_names_the_option(self, http, volumes, name):
         call, method, path = CALLS[name]
         http.answer(method, path, exc=requests.exceptions.SSLError("self-signed"))
         with pytest.raises(errors.Misconfigured, match="self-signed") as caught:
@@ -303,12 +307,12 @@ class TestLostConnections:
 
 
 class TestLogin:
-    def test_nobody_logs_in_before_the_first_request(self, http):
-        """Glance starts without Keystone."""
+    def test_there_is_no_login_before_the_first_request(self, http):
+        """So Glance starts without Keystone."""
         make_client()
         assert http.mock.request_history == []
 
-    def test_bad_credentials(self, http, volumes):
+    def test_refused_credentials_name_the_store_and_user(self, http, volumes):
         http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=401, json={})
         with pytest.raises(errors.Refused, match="'fv1'") as caught:
             volumes.get(VOLUME_ID)
@@ -316,14 +320,14 @@ class TestLogin:
         assert "s3cret" not in str(caught.value)
 
     @pytest.mark.parametrize("lost", LOST)
-    def test_keystone_is_unreachable(self, http, volumes, lost):
+    def test_an_unreachable_keystone_names_the_option(self, http, volumes, lost):
         http.mock.get(AUTH_URL, exc=lost)
         http.mock.post(f"{AUTH_URL}/auth/tokens", exc=lost)
         with pytest.raises(errors.CinderUnreachable, match="ontap_store_auth_address"):
             volumes.get(VOLUME_ID)
 
-    def test_an_application_credential_that_is_gone(self, http):
-        """Keystone answers 404, which is not the answer to a wrong password."""
+    def test_a_deleted_application_credential_is_named(self, http):
+        """Keystone answers 404, and after a wrong password 401."""
         http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=404, json={})
         volumes = make_client(
             ontap_store_user_name=None,
@@ -334,7 +338,7 @@ class TestLogin:
         with pytest.raises(errors.Refused, match="application credential 0123abcd"):
             volumes.get(VOLUME_ID)
 
-    def test_keystone_is_broken(self, http, volumes):
+    def test_an_error_of_keystone_is_an_error(self, http, volumes):
         http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=500, json={})
         with pytest.raises(errors.Broken):
             volumes.get(VOLUME_ID)
@@ -347,11 +351,11 @@ class TestLogin:
             {"ontap_catalog_info": "volumev3:other:internalURL"},
         ],
     )
-    def test_no_endpoint_in_the_catalog(self, http, changes):
+    def test_a_catalog_without_the_endpoint_names_the_option(self, http, changes):
         with pytest.raises(errors.Misconfigured, match="ontap_catalog_info"):
             make_client(**changes).get(VOLUME_ID)
 
-    def test_a_token_that_ran_out_is_renewed(self, http, volumes):
+    def test_an_expired_token_is_renewed(self, http, volumes):
         http.answer(
             "POST",
             "/volumes",
@@ -369,7 +373,7 @@ class TestLogin:
             volumes.create(NEW)
         assert len(http.logins) == 1
 
-    def test_password_login(self, http, volumes):
+    def test_the_login_with_a_password(self, http, volumes):
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         volumes.get(VOLUME_ID)
         (login,) = http.logins
@@ -383,7 +387,7 @@ class TestLogin:
             "domain": {"name": "Default"},
         }
 
-    def test_application_credential_login(self, http):
+    def test_the_login_with_an_application_credential(self, http):
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         make_client(
             ontap_store_user_name=None,
@@ -407,14 +411,14 @@ class TestLogin:
         second = make_client(ontap_store_user_name="glance-2")
         for volumes in (first, second, first):
             volumes.get(VOLUME_ID)
-        assert [each.headers["X-Auth-Token"] for each in http.requests()] == [
+        assert [sent.headers["X-Auth-Token"] for sent in http.requests()] == [
             "token-of-glance-1",
             "token-of-glance-2",
             "token-of-glance-1",
         ]
 
 
-class TestWhere:
+class TestEndpoint:
     @pytest.mark.parametrize("region", ["north", "south"])
     @pytest.mark.parametrize(
         ("interface", "path"),
@@ -425,7 +429,9 @@ class TestWhere:
             ("internal", "internal"),
         ],
     )
-    def test_region_and_endpoint_type(self, http, region, interface, path):
+    def test_region_and_interface_choose_the_endpoint(
+        self, http, region, interface, path
+    ):
         matcher = http.mock.get(
             f"{CINDER}/{region}/{path}/v3/volumes/{VOLUME_ID}",
             json={"volume": VOLUME},
@@ -437,7 +443,7 @@ class TestWhere:
         assert matcher.call_count == 1
 
     @pytest.mark.parametrize("catalog_type", ["volumev3", "block-storage"])
-    def test_service_type(self, http, catalog_type):
+    def test_the_service_type_chooses_the_endpoint(self, http, catalog_type):
         http.catalog_type = catalog_type
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         found = make_client(ontap_catalog_info=f"{catalog_type}::internalURL")
@@ -445,7 +451,9 @@ class TestWhere:
 
     @pytest.mark.parametrize("is_insecure", [True, False])
     @pytest.mark.parametrize("has_ca_file", [True, False])
-    def test_certificates(self, http, tmp_path, is_insecure, has_ca_file):
+    def test_the_options_choose_the_certificates(
+        self, http, tmp_path, is_insecure, has_ca_file
+    ):
         if is_insecure and has_ca_file:
             return  # refused by the settings
         ca_file = tmp_path / "ca.pem"
@@ -456,22 +464,22 @@ class TestWhere:
             ontap_ca_certificates_file=str(ca_file) if has_ca_file else None,
         ).get(VOLUME_ID)
         expected = str(ca_file) if has_ca_file else not is_insecure
-        assert {each.verify for each in http.mock.request_history} == {expected}
+        assert {sent.verify for sent in http.mock.request_history} == {expected}
 
     def test_every_request_has_a_time_limit(self, http):
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         make_client(ontap_api_timeout=17).get(VOLUME_ID)
-        assert {each.timeout for each in http.mock.request_history} == {17}
+        assert {sent.timeout for sent in http.mock.request_history} == {17}
 
-    def test_the_version_that_has_all_we_need(self, http, volumes):
+    def test_requests_have_the_microversion(self, http, volumes):
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         volumes.get(VOLUME_ID)
         (request,) = http.requests()
         assert request.headers["OpenStack-API-Version"] == "volume 3.54"
 
 
-class TestWhatIsSaid:
-    def test_create(self, http, volumes):
+class TestRequestsAndAnswers:
+    def test_a_volume_is_created(self, http, volumes):
         created = {**VOLUME, "status": "creating"}
         http.answer("POST", "/volumes", status_code=202, json={"volume": created})
         assert volumes.create(NEW) == Volume(
@@ -507,13 +515,13 @@ class TestWhatIsSaid:
             name="image-1",
         )
 
-    def test_find(self, http, volumes):
+    def test_volumes_are_found_by_name(self, http, volumes):
         matcher = http.answer("GET", "/volumes/detail", json={"volumes": [VOLUME]})
-        assert [each.id for each in volumes.find("image-1")] == [VOLUME_ID]
+        assert [volume.id for volume in volumes.find("image-1")] == [VOLUME_ID]
         assert matcher.last_request.qs["name"] == ["image-1"]
         assert "all_tenants" not in matcher.last_request.qs
 
-    def test_attach(self, http, volumes):
+    def test_a_volume_is_reserved_then_connected(self, http, volumes):
         info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
         reserving = http.answer("POST", "/attachments", json=RESERVED)
         connected = {"attachment": {"id": ATTACHMENT_ID, "connection_info": info}}
@@ -536,16 +544,18 @@ class TestWhatIsSaid:
             pytest.param({"text": "<html>Welcome</html>"}, id="a page"),
         ],
     )
-    def test_what_cannot_be_connected_is_taken_back(self, http, volumes, answer):
+    def test_an_attachment_that_cannot_be_connected_is_deleted(
+        self, http, volumes, answer
+    ):
         http.answer("POST", "/attachments", json=RESERVED)
         connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", **answer)
-        taken_back = http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
+        deleted = http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
         with pytest.raises(errors.Broken, match="Cannot connect volume"):
             volumes.attach(VOLUME_ID, CONNECTOR, "rw")
         assert connecting.call_count == 1
-        assert taken_back.call_count == 1
+        assert deleted.call_count == 1
 
-    def test_what_cannot_be_taken_back_is_a_note(self, http, volumes):
+    def test_an_attachment_that_cannot_be_deleted_is_a_note(self, http, volumes):
         http.answer("POST", "/attachments", json=RESERVED)
         http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", status_code=500)
         http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", status_code=500)
@@ -566,7 +576,7 @@ class TestWhatIsSaid:
             ("complete", {"os-complete": ATTACHMENT_ID}),
         ],
     )
-    def test_what_is_sent(self, http, volumes, name, body):
+    def test_the_body_of_a_request(self, http, volumes, name, body):
         call, method, path = CALLS[name]
         matcher = http.answer(method, path, status_code=202, json={"metadata": {}})
         call(volumes)
@@ -577,13 +587,13 @@ class TestWhatIsSaid:
             assert sent == body
 
     @pytest.mark.parametrize("count", [0, 1, 2])
-    def test_has_snapshots(self, http, volumes, count):
+    def test_snapshots_of_a_volume_are_noticed(self, http, volumes, count):
         found = [{"id": f"s-{n}", "volume_id": VOLUME_ID} for n in range(count)]
         matcher = http.answer("GET", "/snapshots", json={"snapshots": found})
         assert volumes.has_snapshots(VOLUME_ID) is bool(count)
         assert matcher.last_request.qs["volume_id"] == [VOLUME_ID]
 
-    def test_attachments_in_any_state(self, http, volumes):
+    def test_attachments_in_any_state_are_listed(self, http, volumes):
         found = [
             {"id": ATTACHMENT_ID, "volume_id": VOLUME_ID, "status": "reserved"},
             {"id": OTHER_ID, "volume_id": VOLUME_ID, "status": "attached"},
@@ -610,12 +620,12 @@ class TestWhatIsSaid:
         assert matcher.last_request.qs["resource_uuid"] == [VOLUME_ID]
         assert matcher.last_request.qs["sort"] == ["created_at:desc"]
 
-    def test_no_fault(self, http, volumes):
+    def test_without_a_message_there_is_no_fault(self, http, volumes):
         http.answer("GET", "/messages", json={"messages": []})
         assert volumes.last_fault(VOLUME_ID) is None
 
     @pytest.mark.parametrize("answer", ["raw", "qcow2", None])
-    def test_the_connection_of_an_attachment(self, http, volumes, answer):
+    def test_the_connection_of_an_attachment_is_shown(self, http, volumes, answer):
         info = {"driver_volume_type": "nfs"} | ({"format": answer} if answer else {})
         http.answer(
             "GET",
@@ -633,7 +643,7 @@ class TestWhatIsSaid:
         )
         assert volumes.connection_info(ATTACHMENT_ID) == {}
 
-    def test_a_refusal_of_the_driver_is_told_from_a_lost_answer(self, http, volumes):
+    def test_a_refusal_of_the_driver_differs_from_a_lost_answer(self, http, volumes):
         http.answer("POST", "/attachments", json=RESERVED)
         http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
         path = f"/attachments/{ATTACHMENT_ID}"
@@ -653,7 +663,7 @@ class TestWhatIsSaid:
         with pytest.raises(errors.Broken):
             volumes.create(NEW)
 
-    def test_a_type_is_known_by_its_id(self, http, volumes):
+    def test_the_name_of_a_volume_type_is_asked_for_once(self, http, volumes):
         kinds = [{"id": "t-1", "name": "ontap-fv1", "is_public": True}]
         asked = http.answer("GET", "/types", json={"volume_types": kinds})
         for _time in range(2):
@@ -663,7 +673,7 @@ class TestWhatIsSaid:
         assert volumes.type_name("other") == "other"
         assert volumes.type_name(None) is None
 
-    def test_an_administrator_sees_where_a_volume_lies(self, http, volumes):
+    def test_an_administrators_answer_has_pool_and_project(self, http, volumes):
         shown = {
             **VOLUME,
             "created_at": "2026-01-31T12:00:00.000000",
@@ -689,7 +699,7 @@ class TestSecrets:
             assert "s3cret" not in text
             assert "token-of" not in text
 
-    def test_no_password_of_what_a_proxy_or_plugin_says(self, http, volumes):
+    def test_the_error_of_a_connection_shows_no_password(self, http, volumes):
         said = requests.exceptions.ConnectionError("body: {'password': 's3cret'}")
         http.mock.post(f"{AUTH_URL}/auth/tokens", exc=said)
         with pytest.raises(errors.CinderUnreachable) as caught:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Lifecycle adds to the contract that Glance sees; see `conformance.store`."""
+"""The behaviour of `Lifecycle` that the contract of a store does not cover.
+
+`conformance.store` has the contract.
+"""
 
 import os
 import socket
@@ -35,7 +38,8 @@ class TestUnknownSize:
     def test_upstream_growth_over_a_gib_attaches_and_extends_once(self, cloud):
         """Upstream detached, extended and attached again at each GiB.
 
-        And it zeroed what lay before. 1 GiB and a byte, of zeros but for marks.
+        It also turned all earlier data into zeros. The image has 1 GiB and a byte,
+        zeros except for some marks.
         """
         content = Sparse(
             GIB + 1, {0: b"first", GIB - 3: b"across", GIB // 2: b"middle"}
@@ -53,7 +57,7 @@ class TestUnknownSize:
             assert device.read_at(offset, 20) == content.at(offset, 20).ljust(20, b"\0")
 
     @pytest.mark.parametrize("is_thin", [True, False])
-    def test_zeros_are_written_only_if_the_operator_wants_them(self, cloud, is_thin):
+    def test_zeros_are_written_only_without_thin_upload(self, cloud, is_thin):
         device = Faulty(MemoryDevice(GIB))
         attacher = cloud.attacher(MemoryTransport(device))
         images = cloud.lifecycle(attacher=attacher, thin_upload=is_thin)
@@ -72,14 +76,14 @@ class TestUnknownSize:
         assert cloud.holdings() == set()
 
     @pytest.mark.parametrize("size", [0, 1, 5000])
-    def test_what_fits_is_not_extended(self, cloud, size):
+    def test_an_image_that_fits_is_not_extended(self, cloud, size):
         cloud.lifecycle().store(upload(size, announced=0))
         assert "extend" not in cloud.volumes.calls
 
 
 class TestRecord:
-    def test_while_it_is_written(self, cloud):
-        """What a crash leaves says whose it is."""
+    def test_a_volume_being_written_names_its_image_and_writer(self, cloud):
+        """After a crash the volume says which image it was for."""
         seen = []
 
         class Looking(OnePass):
@@ -112,7 +116,7 @@ class TestRecord:
         stored = cloud.lifecycle().store(upload())
         assert cloud.cinder.is_readonly(stored.volume_id)
 
-    def test_an_image_of_nobody(self, cloud):
+    def test_an_image_without_an_owner_names_none(self, cloud):
         stored = cloud.lifecycle().store(upload(owner=None))
         assert "image_owner" not in cloud.cinder.get(stored.volume_id).metadata
 
@@ -129,7 +133,9 @@ class TestVolumeTypes:
             ("iscsi", errors.Misconfigured, "supports nfs"),
         ],
     )
-    def test_those_that_do_not_do_leave_nothing(self, cloud, volume_type, error, says):
+    def test_an_unsuitable_volume_type_is_refused_and_leaves_nothing(
+        self, cloud, volume_type, error, says
+    ):
         with pytest.raises(error, match=says) as caught:
             cloud.lifecycle(volume_type=volume_type).store(upload())
         assert not getattr(caught.value, "__notes__", None)
@@ -143,7 +149,7 @@ class TestVolumeTypes:
         assert cloud.holdings() == set()
 
     @pytest.mark.parametrize("gib", [1, 3, 4])
-    def test_a_flexvol_that_is_full(self, cloud, gib):
+    def test_a_full_flexvol_is_lack_of_space(self, cloud, gib):
         images = cloud.lifecycle(volume_type="ontap-fv3")
         cloud.cinder.create(api.NewVolume("other", 3, "ontap-fv3", {}))
         with pytest.raises(errors.NoSpace, match="No weighed backends"):
@@ -151,17 +157,17 @@ class TestVolumeTypes:
         cloud.clock.sleep(60)
         assert len(cloud.holdings()) == 1
 
-    def test_a_full_quota(self, cloud):
+    def test_a_full_quota_is_lack_of_space(self, cloud):
         cloud.cinder.quota_gib = 0
         with pytest.raises(errors.NoSpace, match="Quota"):
             cloud.lifecycle().store(upload())
         assert cloud.holdings() == set()
 
-    def test_without_a_type_it_is_cinders_default(self, cloud):
+    def test_without_a_volume_type_cinders_default_is_used(self, cloud):
         stored = cloud.lifecycle(volume_type=None).store(upload())
         assert cloud.cinder.get(stored.volume_id).volume_type == "ontap-fv1"
 
-    def test_creating_takes_too_long(self, cloud):
+    def test_a_creation_that_takes_too_long_leaves_nothing(self, cloud):
         images = cloud.lifecycle(waits=WaitPolicy(0.3, 120, 10))
         with pytest.raises(errors.Broken, match="still 'creating'"):
             images.store(upload())
@@ -183,7 +189,7 @@ class TestReading:
         assert cloud.volumes.calls.count("detach") == 1
         assert cloud.holdings() == before
 
-    def test_a_reader_after_the_last_attaches_again(self, cloud):
+    def test_readers_in_turn_attach_again(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload(1000))
         for _time in range(2):
@@ -191,7 +197,7 @@ class TestReading:
             assert b"".join(stream) == Pattern(1000).at(0, 1000)
 
     def test_upstream_two_readers_need_no_multiattach_type(self, cloud):
-        """Another process reads from a clone, and takes it away."""
+        """Another process reads from a clone, and deletes it afterwards."""
         stored = cloud.lifecycle().store(upload(1000))
         before = cloud.holdings()
         first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
@@ -203,7 +209,7 @@ class TestReading:
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
-    def test_a_clone_is_no_image_volume(self, cloud):
+    def test_a_clone_is_not_an_image_volume(self, cloud):
         stored = cloud.lifecycle().store(upload(1000))
         first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
         images = cloud.lifecycle()
@@ -216,7 +222,7 @@ class TestReading:
         first.close()
 
     @pytest.mark.parametrize("is_done", [False, True])
-    def test_where_no_clone_can_be_had_the_other_is_waited_for(self, cloud, is_done):
+    def test_without_a_clone_the_other_reader_is_waited_for(self, cloud, is_done):
         stored = cloud.lifecycle().store(upload(1000))
         before = cloud.holdings()
         first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
@@ -227,7 +233,7 @@ class TestReading:
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
-    def test_a_reader_that_stays_too_long(self, cloud):
+    def test_the_wait_for_the_other_reader_has_an_end(self, cloud):
         stored = cloud.lifecycle().store(upload())
         first, _size = cloud.lifecycle().read(stored.volume_id, 0, None)
         before = cloud.holdings()
@@ -246,7 +252,7 @@ class TestReading:
         assert b"".join(second) == Pattern(1000).at(500, 500)
 
     def test_a_raw_image_may_hold_a_qcow2_file(self, cloud):
-        """Of format qcow2 in Glance: its bytes are served as they are."""
+        """Its format in Glance is qcow2, and its bytes are served unchanged."""
         content = Sparse(1000, {0: b"QFI\xfb"})
         images = cloud.lifecycle()
         stored = images.store(upload(content))
@@ -256,8 +262,10 @@ class TestReading:
     @pytest.mark.parametrize(
         ("volume_type", "is_served"), [("ontap-fv1", True), ("qcow2", False)]
     )
-    def test_a_volume_of_cinders_own(self, cloud, volume_type, is_served):
-        """Only Cinder knows whether the volume is qcow2, or what it holds is."""
+    def test_an_image_made_by_cinder_is_served_unless_it_is_qcow2(
+        self, cloud, volume_type, is_served
+    ):
+        """Only Cinder knows whether the volume is qcow2, or only its content."""
         made = cloud.cinder.create(
             api.NewVolume("x", 1, volume_type, {"image_owner": "acme"})
         )
@@ -274,7 +282,7 @@ class TestReading:
         assert cloud.holdings() == before
 
     @pytest.mark.parametrize("status", ["error", "error_deleting"])
-    def test_a_volume_that_cinder_gave_up(self, cloud, status):
+    def test_a_volume_in_error_is_not_served(self, cloud, status):
         images = cloud.lifecycle()
         stored = images.store(upload())
         cloud.cinder.set_status(stored.volume_id, status)
@@ -292,7 +300,7 @@ class TestDeleting:
         cloud.clock.sleep(60)
         assert cloud.holdings() == set()
 
-    def test_it_is_not_waited_for_longer_than_said(self, cloud):
+    def test_the_wait_for_a_reader_has_an_end(self, cloud):
         images = cloud.lifecycle(waits=WaitPolicy(300, 120, 7))
         stored = images.store(upload())
         reader, _size = images.read(stored.volume_id, 0, None)
@@ -311,7 +319,7 @@ class TestDeleting:
             images.delete(stored.volume_id)
         assert cloud.clock.monotonic() == before
 
-    def test_gone_while_it_was_waited_for(self, cloud):
+    def test_a_volume_deleted_during_the_wait_is_gone(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload())
         reader, _size = images.read(stored.volume_id, 0, None)
@@ -326,10 +334,8 @@ class TestDeleting:
             images.delete(stored.volume_id)
 
     @pytest.mark.parametrize("action_s", [0.5, 500])
-    def test_a_repeated_request_is_refused_for_what_the_first_began(
-        self, cloud, action_s
-    ):
-        """The answer was lost and the client asked again: the volume is leaving."""
+    def test_a_deletion_whose_answer_was_lost_has_succeeded(self, cloud, action_s):
+        """Cinder refuses the repeated request, since the volume is being deleted."""
         images = cloud.lifecycle()
         stored = images.store(upload())
         cloud.cinder.action_s = action_s
@@ -339,7 +345,7 @@ class TestDeleting:
         cloud.clock.sleep(action_s)
         assert cloud.holdings() == set()
 
-    def test_a_broken_volume(self, cloud):
+    def test_a_volume_in_error_is_deleted(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload())
         cloud.cinder.set_status(stored.volume_id, "error_deleting")
@@ -357,8 +363,8 @@ class TestBelongsHere:
             errors.Broken("no"),
         ],
     )
-    def test_an_error_is_a_no(self, cloud, error):
-        """A yes makes Glance rewrite the location for good."""
+    def test_an_error_means_no(self, cloud, error):
+        """After a yes Glance rewrites the location for ever."""
         images = cloud.lifecycle()
         stored = images.store(upload())
         assert images.belongs_here(stored.volume_id)
@@ -366,14 +372,14 @@ class TestBelongsHere:
         assert not images.belongs_here(stored.volume_id)
 
     def test_of_two_stores_only_the_writer_says_yes(self, cloud):
-        """Also where both have the same volume type, unlike upstream."""
+        """Unlike upstream, even if both have the same volume type."""
         first = cloud.lifecycle(store_id="fv1")
         second = cloud.lifecycle(store_id="other")
         stored = first.store(upload())
         assert first.belongs_here(stored.volume_id)
         assert not second.belongs_here(stored.volume_id)
 
-    def test_one_question_to_cinder(self, cloud):
+    def test_cinder_is_asked_once(self, cloud):
         images = cloud.lifecycle()
         stored = images.store(upload())
         cloud.volumes.calls.clear()
@@ -382,8 +388,8 @@ class TestBelongsHere:
 
 
 class TestFullFlexVol:
-    def test_a_file_of_a_full_flexvol(self, cloud, monkeypatch):
-        """The real thing, EFBIG or ENOSPC, is for a real file system."""
+    def test_a_write_without_room_is_lack_of_space(self, cloud, monkeypatch):
+        """The functional tests fill a real file system (ENOSPC, EFBIG)."""
 
         def full(fd, data, offset):
             raise OSError(28, os.strerror(28))
@@ -395,8 +401,8 @@ class TestFullFlexVol:
         assert cloud.holdings() == set()
 
 
-def test_a_faulty_wrapper_fails_as_planned():
-    """The tests of failures rest on it."""
+def test_faulty_fails_as_planned():
+    """The tests of failures depend on it."""
     device = Faulty(MemoryDevice())
     device.fail("write_at", KeyError(), nth=2, done=True)
     device.write_at(0, b"a")

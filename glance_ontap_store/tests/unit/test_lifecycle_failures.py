@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each step of an upload and a download fails in turn: nothing may be left.
+"""Each step of an upload and a download fails in turn, and nothing may be left.
 
-The rule: the first failure is what comes out; failed clean-up becomes a note.
+The first failure is raised, and a failure of the clean-up is a note on it.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def extended(monkeypatch):
 
 
 class FaultyAttacher:
-    """The real attacher; what it opens may fail."""
+    """The real attacher, whose devices can fail."""
 
     def __init__(self, inner):
         self._inner = inner
@@ -73,7 +73,7 @@ def images(cloud, attacher):
 
 
 class TestUpload:
-    def test_the_calls_that_fail_below_are_all_there_are(self, cloud, images):
+    def test_the_calls_below_are_all_calls_to_cinder(self, cloud, images):
         images.store(upload())
         assert set(cloud.volumes.calls) == {name for name, _nth in UPLOAD_CALLS}
         assert cloud.volumes.calls.count("get") == 3
@@ -85,7 +85,9 @@ class TestUpload:
     @pytest.mark.parametrize(
         "error", [First("first"), errors.CinderUnreachable("first")], ids=repr
     )
-    def test_a_call_to_cinder_fails(self, cloud, images, name, nth, is_done, error):
+    def test_a_failed_call_to_cinder_leaves_nothing(
+        self, cloud, images, name, nth, is_done, error
+    ):
         cloud.volumes.fail(name, error, nth=nth, done=is_done)
         with pytest.raises(type(error)) as caught:
             images.store(upload())
@@ -103,7 +105,7 @@ class TestUpload:
             ("complete", errors.ImageVolumeGone("first")),
         ],
     )
-    def test_a_call_to_cinder_is_refused(self, cloud, images, name, error):
+    def test_a_refused_call_to_cinder_leaves_nothing(self, cloud, images, name, error):
         cloud.volumes.fail(name, error)
         with pytest.raises(type(error)) as caught:
             images.store(upload())
@@ -136,13 +138,15 @@ class TestUpload:
             (errno.EIO, errors.Broken),
         ],
     )
-    def test_the_device_fails(self, cloud, images, attacher, name, code, expected):
+    def test_a_failed_call_of_the_device_leaves_nothing(
+        self, cloud, images, attacher, name, code, expected
+    ):
         attacher.plans.append((name, OSError(code, os.strerror(code))))
         with pytest.raises(expected, match=os.strerror(code)):
             images.store(upload())
         assert_nothing_is_left(cloud)
 
-    def test_the_calls_of_the_device_are_all_there_are(self, images, attacher):
+    def test_the_calls_above_are_all_calls_of_the_device(self, images, attacher):
         images.store(upload())
         # ``forget`` is advice, and never an error.
         assert set(attacher.device_calls) - {"forget"} == {
@@ -154,13 +158,13 @@ class TestUpload:
         }
 
     @pytest.mark.parametrize("fault", ["refuses", "lies"])
-    def test_the_mount_fails(self, cloud, images, fault):
+    def test_a_failed_mount_leaves_nothing(self, cloud, images, fault):
         setattr(cloud.mounter, fault, True)
         with pytest.raises(errors.Broken):
             images.store(upload())
         assert_nothing_is_left(cloud)
 
-    def test_the_file_is_not_there(self, cloud, images):
+    def test_a_missing_file_leaves_nothing(self, cloud, images):
         attach = cloud.cinder.attach
 
         def attach_and_lose(volume_id, connector, mode):
@@ -172,12 +176,12 @@ class TestUpload:
         cloud.cinder.attach = attach_and_lose
         with pytest.raises(errors.Broken, match="has no file"):
             images.store(upload())
-        # Its deletion needs the file again.
+        # The fake deletes the file with the volume.
         cloud.clock.sleep(1)
         assert_nothing_is_left(cloud)
 
-    def test_an_unmount_that_fails_spoils_nothing(self, cloud, images):
-        """The data is on the array; who lets go next tries again."""
+    def test_a_failed_unmount_is_not_an_error(self, cloud, images):
+        """The data are on the array, and the next user of the mount tries again."""
         cloud.mounter.keeps = True
         stored = images.store(upload())
         assert cloud.mounter.mounted()
@@ -187,11 +191,11 @@ class TestUpload:
         assert not cloud.mounter.mounted()
 
 
-class TestCleanUpThatFails:
-    """For good: then something is left, and the error says what."""
+class TestFailedCleanUp:
+    """A clean-up that fails for ever leaves something, which the error names."""
 
     @pytest.mark.parametrize("name", ["delete", "detach"])
-    def test_the_first_error_comes_out_with_notes(
+    def test_the_first_error_is_raised_with_notes(
         self, cloud, images, attacher, name, caplog
     ):
         attacher.plans.append(("sync", OSError(errno.EIO, "first")))
@@ -205,7 +209,7 @@ class TestCleanUpThatFails:
         (volume,) = cloud.cinder.find("image-image-1")
         assert volume.id in errors.describe(caught.value)
 
-    def test_what_is_left_is_marked_as_unfinished(self, cloud, images):
+    def test_a_volume_that_stays_is_marked_as_unfinished(self, cloud, images):
         cloud.volumes.fail("set_metadata", First("first"))
         cloud.volumes.fail("delete", errors.Broken("second"), for_good=True)
         with pytest.raises(First):
@@ -213,7 +217,9 @@ class TestCleanUpThatFails:
         (volume,) = cloud.cinder.find("image-image-1")
         assert Record.parse(volume.metadata).state is State.FILLING
 
-    def test_a_lost_create_whose_volume_cannot_be_looked_for(self, cloud, images):
+    def test_a_lost_create_that_cannot_be_searched_names_the_volume(
+        self, cloud, images
+    ):
         cloud.volumes.fail("create", errors.CinderUnreachable("first"), done=True)
         cloud.volumes.fail("find", errors.CinderUnreachable("second"), for_good=True)
         with pytest.raises(errors.CinderUnreachable, match="first") as caught:
@@ -221,15 +227,17 @@ class TestCleanUpThatFails:
         assert "image-image-1" in errors.describe(caught.value)
 
     def test_a_lost_create_deletes_no_other_upload_of_the_image(self, cloud, images):
-        """copy-image and a retry have volumes of the same name."""
+        """A copy (copy-image) and a retry have volumes with the same name."""
         other = images.store(upload())
         cloud.volumes.fail("create", errors.CinderUnreachable("first"), done=True)
         with pytest.raises(errors.CinderUnreachable):
             images.store(upload())
         cloud.clock.sleep(60)
-        assert [v.id for v in cloud.cinder.find("image-image-1")] == [other.volume_id]
+        assert [volume.id for volume in cloud.cinder.find("image-image-1")] == [
+            other.volume_id
+        ]
 
-    def test_a_volume_that_stays_busy_is_told(self, cloud, images):
+    def test_a_volume_that_stays_busy_is_a_note(self, cloud, images):
         cloud.volumes.fail("set_readonly", First("first"))
         cloud.volumes.fail("delete", errors.ImageVolumeInUse("busy"), for_good=True)
         with pytest.raises(First) as caught:
@@ -241,8 +249,10 @@ class TestCleanUpThatFails:
         [errors.ImageVolumeGone("gone"), errors.ImageVolumeInUse("deleting")],
         ids=repr,
     )
-    def test_a_lost_answer_to_the_clean_up_itself(self, cloud, images, answer):
-        """The client asked again, and heard what the first request had begun."""
+    def test_a_clean_up_whose_answer_was_lost_has_succeeded(
+        self, cloud, images, answer
+    ):
+        """The client repeats the request, and Cinder refuses the second one."""
         cloud.volumes.fail("set_readonly", First("first"))
         cloud.volumes.fail("delete", answer, done=True)
         with pytest.raises(First) as caught:
@@ -255,8 +265,8 @@ class TestInterrupted:
     @pytest.mark.parametrize(
         "error", [KeyboardInterrupt(), SystemExit(), GeneratorExit()]
     )
-    def test_not_only_exceptions_undo(self, cloud, images, error):
-        """A worker that is told to stop, and a greenlet that is killed."""
+    def test_an_interrupted_upload_leaves_nothing(self, cloud, images, error):
+        """A worker is told to stop, or a greenlet is killed."""
 
         class Stopped(OnePass):
             def read(self, size):
@@ -277,7 +287,7 @@ class TestDownload:
         cloud.volumes.calls.clear()
         return found
 
-    def test_the_calls_that_fail_below_are_all_there_are(self, cloud, images, stored):
+    def test_the_calls_below_are_all_calls_to_cinder(self, cloud, images, stored):
         stream, _size = images.read(stored.volume_id, 0, None)
         assert cloud.volumes.calls == DOWNLOAD_CALLS
         stream.close()
@@ -299,7 +309,9 @@ class TestDownload:
             ),
         ],
     )
-    def test_a_call_to_cinder_fails(self, cloud, images, stored, name, is_done):
+    def test_a_failed_call_to_cinder_leaves_nothing(
+        self, cloud, images, stored, name, is_done
+    ):
         before = cloud.holdings()
         error = errors.CinderUnreachable("first")
         cloud.volumes.fail(name, error, done=is_done)
@@ -309,22 +321,24 @@ class TestDownload:
         assert cloud.holdings() == before
 
     @pytest.mark.parametrize("fault", ["refuses", "lies"])
-    def test_the_mount_fails(self, cloud, images, stored, fault):
+    def test_a_failed_mount_leaves_nothing(self, cloud, images, stored, fault):
         before = cloud.holdings()
         setattr(cloud.mounter, fault, True)
         with pytest.raises(errors.Broken):
             images.read(stored.volume_id, 0, None)
         assert cloud.holdings() == before
 
-    def test_the_first_of_two_errors_comes_out(self, cloud, images, stored):
+    def test_the_first_of_two_errors_is_raised(self, cloud, images, stored):
         cloud.volumes.fail("complete", errors.CinderUnreachable("first"))
         cloud.volumes.fail("detach", errors.CinderUnreachable("second"))
         with pytest.raises(errors.CinderUnreachable, match="first") as caught:
             images.read(stored.volume_id, 0, None)
         assert "second" in errors.describe(caught.value)
 
-    def test_a_failed_detach_after_the_last_byte(self, cloud, images, stored, caplog):
-        """The reader has the image; the operator is told."""
+    def test_a_failed_detach_after_the_last_byte_is_logged(
+        self, cloud, images, stored, caplog
+    ):
+        """The reader has the whole image."""
         cloud.volumes.fail("detach", errors.CinderUnreachable("second"))
         stream, _size = images.read(stored.volume_id, 0, None)
         assert b"".join(stream) == Pattern(SIZE).at(0, SIZE)
@@ -334,7 +348,7 @@ class TestDownload:
 
 class TestDeletion:
     @pytest.mark.parametrize("name", ["get", "delete"])
-    def test_a_call_to_cinder_fails(self, cloud, images, name):
+    def test_a_failed_call_to_cinder_leaves_nothing(self, cloud, images, name):
         def delete():
             images.record_to_delete(stored.volume_id)
             images.delete(stored.volume_id)

@@ -6,7 +6,7 @@ import requests
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
-from glance_ontap_store.images import owners as owners_
+from glance_ontap_store.images.owners import TIMEOUT_S
 from glance_ontap_store.images.owners import Owners
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.requester import Requester
@@ -55,10 +55,10 @@ def test_glance_is_asked_for_an_administrators_upload(http, owners, path):
     assert owners.owner_of(IMAGE_ID, admin(catalog=catalog)) == "acme"
     assert asked.last_request.headers["X-Auth-Token"] == "t0ken"
     assert asked.last_request.headers["X-Service-Token"] == "token-of-glance"
-    assert asked.last_request.timeout == owners_.TIMEOUT_S
+    assert asked.last_request.timeout == TIMEOUT_S
 
 
-def test_an_image_may_have_no_owner(http, owners):
+def test_an_image_without_an_owner_has_none(http, owners):
     http.mock.get(URL, json={"owner": None})
     assert owners.owner_of(IMAGE_ID, admin()) is None
 
@@ -85,7 +85,7 @@ def test_without_an_answer_the_uploader_is_the_owner(
 ):
     http.mock.get(URL, **answer)
     assert owners.owner_of(IMAGE_ID, admin()) == "admins"
-    (record,) = [item for item in caplog.records if item.levelname == "WARNING"]
+    (record,) = [made for made in caplog.records if made.levelname == "WARNING"]
     text = record.getMessage()
     assert IMAGE_ID in text
     assert cause in text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of an image-volume that somebody else has, or that Cinder made by cloning."""
+"""Readers of image-volumes that another process reads, or that Cinder made."""
 
 import pytest
 
@@ -35,7 +35,7 @@ class TestTwoProcesses:
         first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
         started = cloud.clock.monotonic()
         assert read(cloud, found.volume_id) == content
-        # A clone was there long before ontap_attach_wait was over.
+        # The clone was there long before the end of ontap_attach_wait.
         assert cloud.clock.monotonic() - started < 10
         assert b"".join(first) == content
         cloud.clock.sleep(60)
@@ -65,11 +65,11 @@ class TestTwoProcesses:
     def test_a_reader_whose_attachment_goes_before_the_clone_is_there(
         self, cloud, stored
     ):
-        """The clone is then attached as any other volume."""
+        """The clone is then attached like any other volume."""
         found, content = stored()
         first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
         before = cloud.clock.monotonic()
-        # The second reader waits 2 s, then asks for a clone, which takes 0.5 s.
+        # The second reader waits for 2 s, then asks for a clone, which takes 0.5 s.
         cloud.clock.at(before + 2.3 - cloud.clock.monotonic(), first.close)
         assert read(cloud, found.volume_id) == content
 
@@ -82,11 +82,11 @@ class TestTwoProcesses:
         before = cloud.holdings()
         cloud.volumes.fail(fault, errors.CinderUnreachable("lost"))
         cloud.clock.at(20, first.close)
-        # It waits for the volume itself.
+        # The second reader waits for the volume itself.
         assert read(cloud, found.volume_id) == content
         cloud.clock.sleep(60)
         assert cloud.holdings() <= {
-            each.replace("in-use", "available") for each in before
+            held.replace("in-use", "available") for held in before
         }
 
 
@@ -104,7 +104,7 @@ class TestAnotherReaderIsJustAttaching:
         started = cloud.clock.monotonic()
         cloud.clock.at(8, lambda: cloud.cinder.complete(attachment.id))
         assert read(cloud, volume_id) == content
-        # Not the 120 s for which the other reader keeps it.
+        # The other reader keeps the volume for 120 s.
         assert cloud.clock.monotonic() - started < 15
         cloud.cinder.detach(attachment.id)
 
@@ -115,7 +115,7 @@ class TestAnotherReaderIsJustAttaching:
         assert read(cloud, volume_id) == content
         assert cloud.clock.monotonic() - started < 15
 
-    def test_one_that_never_ends_is_waited_for_as_long_as_said(self, cloud, attaching):
+    def test_the_wait_for_an_attachment_has_an_end(self, cloud, attaching):
         volume_id, _content, attachment = attaching
         before = cloud.holdings()
         started = cloud.clock.monotonic()
@@ -127,10 +127,10 @@ class TestAnotherReaderIsJustAttaching:
 
 
 class TestStuck:
-    """A volume in a status that no wait changes."""
+    """A volume in a status that does not end by itself."""
 
     @pytest.mark.parametrize("status", ["maintenance", "awaiting-transfer", "managing"])
-    def test_a_reader_hears_it_at_once(self, cloud, stored, status):
+    def test_a_read_fails_at_once(self, cloud, stored, status):
         found, _content = stored()
         cloud.cinder.set_status(found.volume_id, status)
         started = cloud.clock.monotonic()
@@ -139,7 +139,7 @@ class TestStuck:
         assert cloud.clock.monotonic() == started
 
     @pytest.mark.parametrize("status", ["maintenance", "awaiting-transfer"])
-    def test_a_deletion_hears_it_at_once(self, cloud, stored, status):
+    def test_a_deletion_fails_at_once(self, cloud, stored, status):
         found, _content = stored()
         cloud.cinder.set_status(found.volume_id, status)
         started = cloud.clock.monotonic()
@@ -149,7 +149,7 @@ class TestStuck:
 
 
 class TestMadeByCinder:
-    """``image_upload_use_cinder_backend``: a clone, whose format Cinder guesses."""
+    """Clones (``image_upload_use_cinder_backend``), whose format Cinder guesses."""
 
     @pytest.fixture
     def made(self, cloud):
@@ -176,7 +176,7 @@ class TestMadeByCinder:
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
-    def test_the_refusal_comes_out_where_there_is_no_other_way(self, cloud, made):
+    def test_without_another_way_cinders_refusal_is_raised(self, cloud, made):
         volume_id = made(FOREIGN["vmdk"])
         before = cloud.holdings()
         cloud.volumes.fail("create", errors.NoSpace("the quota is full"))
@@ -185,7 +185,7 @@ class TestMadeByCinder:
         assert "the quota is full" in errors.describe(caught.value)
         assert cloud.holdings() == before
 
-    def test_qcow2_content_is_refused_where_cinder_cannot_be_asked(self, cloud, made):
+    def test_qcow2_content_is_refused_if_cinder_does_not_connect_it(self, cloud, made):
         volume_id = made(b"QFI\xfb")
         cloud.volumes.fail("attach", errors.NotConnected("virtual size"))
         with pytest.raises(errors.NotConnected) as caught:

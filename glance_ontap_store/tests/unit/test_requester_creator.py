@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image-volumes in the requester's project: who creates, who cleans up."""
+"""Image-volumes in the requester's project: their creation and their clean-up."""
 
 import dataclasses
 
@@ -39,16 +39,16 @@ def extended(monkeypatch):
 
 
 class TestRequesterCreator:
-    def test_the_requester_creates_and_the_store_does_the_rest(
-        self, cloud, theirs, creator
-    ):
+    def test_the_requesters_token_only_creates_the_volume(self, cloud, theirs, creator):
         stored = cloud.lifecycle().store(builders.upload(), creator)
         assert theirs.calls == ["create"]
         assert "create" not in cloud.volumes.calls
         cloud.lifecycle().delete(stored.volume_id)
         assert theirs.calls == ["create"]
 
-    def test_a_token_that_is_no_longer_good(self, cloud, theirs, creator, caplog):
+    def test_with_an_expired_token_the_store_creates_the_volume(
+        self, cloud, theirs, creator, caplog
+    ):
         theirs.fail("create", errors.NotAuthenticated("HTTP 401"))
         stored = cloud.lifecycle().store(builders.upload(), creator)
         assert cloud.cinder.get(stored.volume_id).status == "available"
@@ -63,7 +63,7 @@ class TestRequesterCreator:
             errors.Misconfigured("no such type"),
         ],
     )
-    def test_what_the_requester_may_not_is_not_done_for_it(
+    def test_a_refusal_of_the_requester_is_not_circumvented(
         self, cloud, theirs, creator, error
     ):
         theirs.fail("create", error)
@@ -79,14 +79,16 @@ class TestRequesterCreator:
         with pytest.raises(errors.CinderUnreachable) as caught:
             cloud.lifecycle().store(builders.upload(), creator)
         assert caught.value is error
-        # The store looks for it: the requester's token may have expired meanwhile.
+        # The store looks for the volume: the requester's token may have expired.
         assert theirs.calls == ["create"]
         builders.assert_nothing_is_left(cloud)
 
     @pytest.mark.parametrize(
         "error", [errors.ImageVolumeGone("HTTP 404"), errors.Refused("HTTP 403")]
     )
-    def test_a_store_without_rights_over_it(self, cloud, theirs, creator, error):
+    def test_a_store_without_rights_over_the_volume_leaves_nothing(
+        self, cloud, theirs, creator, error
+    ):
         cloud.volumes.fail("get", error, for_good=True)
         with pytest.raises(errors.Misconfigured, match="role admin") as caught:
             cloud.lifecycle().store(builders.upload(), creator)
@@ -96,7 +98,9 @@ class TestRequesterCreator:
     @pytest.mark.usefixtures("extended")
     @pytest.mark.parametrize(("name", "nth"), builders.UPLOAD_CALLS[1:])
     @pytest.mark.parametrize("is_done", [False, True])
-    def test_each_later_step_fails(self, cloud, creator, name, nth, is_done):
+    def test_a_failure_of_a_later_step_leaves_nothing(
+        self, cloud, creator, name, nth, is_done
+    ):
         cloud.volumes.fail(name, builders.First("first"), nth=nth, done=is_done)
         with pytest.raises(builders.First):
             cloud.lifecycle().store(builders.upload(), creator)
@@ -104,7 +108,7 @@ class TestRequesterCreator:
 
 
 class TestHttp:
-    """What Cinder is asked, and with whose tokens."""
+    """The requests to Cinder, and their tokens."""
 
     @pytest.fixture
     def http(self, requests_mock):
@@ -114,13 +118,13 @@ class TestHttp:
     def alice(self):
         return Requester("acme", False, "t0ken", request_catalog())
 
-    def creator(self, tmp_path, who, **options):
+    def creator(self, tmp_path, requester, **options):
         settings = builders.make_settings(
             ontap_mount_point_base=str(tmp_path),
             ontap_image_volume_owner="project",
             **options,
         )
-        return backend.build(settings).creator_for(who)
+        return backend.build(settings).creator_for(requester)
 
     @pytest.fixture
     def answers(self, http):
@@ -128,7 +132,7 @@ class TestHttp:
         http.answer("GET", f"/volumes/{builders.VOLUME_ID}", json=answer)
         return http.answer("POST", "/volumes", json=answer)
 
-    def test_the_requesters_token_and_the_stores_beside_it(
+    def test_the_creation_has_the_requesters_and_the_stores_token(
         self, tmp_path, http, answers, alice
     ):
         self.creator(tmp_path, alice).create(NEW)
@@ -140,29 +144,35 @@ class TestHttp:
         assert "X-Service-Token" not in shown.headers
 
     @pytest.mark.parametrize("name", ["project_id", "tenant"])
-    def test_an_endpoint_of_ones_own(self, tmp_path, http, answers, alice, name):
+    def test_the_endpoint_template_replaces_the_catalog(
+        self, tmp_path, http, answers, alice, name
+    ):
         made = http.mock.post(
             "http://elsewhere.example.com/v3/acme/volumes",
             json={"volume": builders.VOLUME},
         )
-        who = dataclasses.replace(alice, catalog=())
+        requester = dataclasses.replace(alice, catalog=())
         template = f"http://elsewhere.example.com/v3/%({name})s"
-        self.creator(tmp_path, who, ontap_endpoint_template=template).create(NEW)
+        self.creator(tmp_path, requester, ontap_endpoint_template=template).create(NEW)
         assert made.call_count == 1
 
-    def test_a_request_without_a_catalog(self, tmp_path, http, alice):
-        who = dataclasses.replace(alice, catalog=())
+    def test_a_request_without_a_catalog_names_the_option(self, tmp_path, http, alice):
+        requester = dataclasses.replace(alice, catalog=())
         with pytest.raises(errors.Misconfigured, match="ontap_catalog_info"):
-            self.creator(tmp_path, who)
+            self.creator(tmp_path, requester)
 
-    def test_a_request_without_a_token(self, tmp_path, http, answers, alice, caplog):
-        who = dataclasses.replace(alice, token=None)
-        self.creator(tmp_path, who).create(NEW)
+    def test_without_a_token_the_store_creates_the_volume(
+        self, tmp_path, http, answers, alice, caplog
+    ):
+        requester = dataclasses.replace(alice, token=None)
+        self.creator(tmp_path, requester).create(NEW)
         (created,) = http.requests()
         assert created.headers["X-Auth-Token"] == "token-of-glance"
         assert "no token" in caplog.text
 
-    def test_a_refused_token(self, tmp_path, http, alice, caplog):
+    def test_after_a_refused_token_the_store_creates_the_volume(
+        self, tmp_path, http, alice, caplog
+    ):
         answer = {"json": {"volume": builders.VOLUME}}
         http.answer(
             "POST", "/volumes", {"status_code": 401}, {"status_code": 401}, answer
@@ -173,7 +183,7 @@ class TestHttp:
         assert "acme" in caplog.text
         assert "t0ken" not in caplog.text
 
-    def test_a_full_quota_is_the_requesters(self, tmp_path, http, alice):
+    def test_a_full_quota_names_the_requesters_project(self, tmp_path, http, alice):
         full = {"overLimit": {"message": "No quota."}}
         http.answer("POST", "/volumes", status_code=413, json=full)
         with pytest.raises(errors.NoSpace, match="quota of project acme"):
@@ -187,9 +197,11 @@ class TestHttp:
         volumes.find("image-1")
         volumes.has_snapshots(builders.VOLUME_ID)
         volumes.attachments(builders.VOLUME_ID)
-        assert [each.qs["all_tenants"] for each in http.requests()] == [["1"]] * 3
+        assert [sent.qs["all_tenants"] for sent in http.requests()] == [["1"]] * 3
 
-    def test_by_default_the_store_creates(self, tmp_path, http, answers, alice):
+    def test_by_default_the_store_creates_the_volume(
+        self, tmp_path, http, answers, alice
+    ):
         settings = builders.make_settings(ontap_mount_point_base=str(tmp_path))
         backend.build(settings).creator_for(alice).create(NEW)
         (created,) = http.requests()

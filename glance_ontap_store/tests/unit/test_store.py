@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver as glance_store loads it; what it then does is in `conformance.store`."""
+"""The driver as glance_store loads it; `conformance.store` tests its methods."""
 
 import hashlib
 import os
@@ -71,16 +71,16 @@ def add(store, size=1000, context=None, image_id=None):
 
 
 class TestManyStores:
-    def test_each_is_loaded_with_its_own_options(self, cloud, options):
+    def test_every_store_has_its_own_options(self, cloud, options):
         stores = load(cloud, options)
-        assert {each.store_id for each in cloud.built} == {"fv1", "fv2"}
+        assert {settings.store_id for settings in cloud.built} == {"fv1", "fv2"}
         first, second = cloud.built
         assert first.credential.user_name == "glance"
         assert second.credential.user_name == "glance-2"
         assert first.volume_type != second.volume_type
         assert stores["fv1"].weight == 7
 
-    def test_images_go_where_they_are_sent(self, cloud, options):
+    def test_images_go_to_the_chosen_store(self, cloud, options):
         stores = load(cloud, options)
         for store_id in ("fv1", "fv2"):
             volume_id = add(stores[store_id]).rpartition("/")[2]
@@ -101,8 +101,7 @@ class TestManyStores:
                 uri, "fv1", conf=stores["fv1"].conf
             )
 
-    def test_glance_s_own_way_to_an_image(self, cloud, options):
-        """By URI and store id, through glance_store's functions."""
+    def test_glance_store_finds_the_image_by_uri_and_store(self, cloud, options):
         stores = load(cloud, options)
         uri = add(stores["fv1"])
         assert multi_backend.get_size_from_uri_and_backend(uri, "fv1") == 1000
@@ -112,7 +111,7 @@ class TestManyStores:
         with pytest.raises(exceptions.NotFound):
             multi_backend.delete(uri, "fv1")
 
-    def test_what_add_returns_is_what_glance_accepts(self, cloud, options):
+    def test_glance_store_accepts_the_answer_of_add(self, cloud, options):
         stores = load(cloud, options)
         answer = multi_backend.store_add_to_backend_with_multihash(
             str(uuid.uuid4()),
@@ -133,7 +132,7 @@ class TestManyStores:
     def test_upstream_rewriting_finds_the_store_that_wrote_the_volume(
         self, cloud, options
     ):
-        """Glance asks each store of scheme ``cinder``; upstream says yes by type."""
+        """Glance asks all stores of the scheme; upstream compares volume types."""
         options["fv2"]["ontap_volume_type"] = "ontap-fv1"
         stores = load(cloud, options)
         volume_id = add(stores["fv2"]).rpartition("/")[2]
@@ -143,8 +142,8 @@ class TestManyStores:
         }
         assert answers == {"fv1": False, "fv2": True}
 
-    def test_defaults_for_all_stores(self, cloud, options):
-        """``[backend_defaults]`` holds where a store's own group has nothing."""
+    def test_backend_defaults_apply_to_all_stores(self, cloud, options):
+        """The option of a store's own group comes before ``[backend_defaults]``."""
         del options["fv1"]["ontap_volume_type"]
         options["backend_defaults"] = {
             "ontap_volume_type": "multiattach",
@@ -158,7 +157,7 @@ class TestManyStores:
 
 
 class TestFiftyStores:
-    """What a request costs does not grow with their number."""
+    """The cost of a request does not grow with the number of stores."""
 
     @pytest.fixture
     def options(self, cloud):
@@ -172,7 +171,7 @@ class TestFiftyStores:
         }
 
     def calls(self, cloud, options, count):
-        """What one image in the last of *count* stores asks of Cinder."""
+        """The calls to Cinder for one image in the last of *count* stores."""
         enabled = dict.fromkeys(list(options)[-count:], "ontap")
         store_id = list(enabled)[-1]
         store = load(cloud, options, enabled)[store_id]
@@ -184,17 +183,17 @@ class TestFiftyStores:
         multi_backend.delete(uri, store_id)
         return list(cloud.volumes.calls)
 
-    def test_an_image_costs_what_it_costs_with_one(self, cloud, options):
+    def test_an_image_takes_as_many_calls_as_with_one_store(self, cloud, options):
         assert self.calls(cloud, options, 50) == self.calls(cloud, options, 1)
 
-    def test_nothing_is_asked_at_the_start(self, cloud, options):
+    def test_cinder_is_not_asked_at_the_start(self, cloud, options):
         load(cloud, options, dict.fromkeys(options, "ontap"))
         assert len(cloud.built) == 50
         assert cloud.volumes.calls == []
 
 
 class TestCapabilities:
-    def test_it_reads_ranges_and_writes(self, cloud, options):
+    def test_the_store_reads_ranges_and_writes(self, cloud, options):
         store = load(cloud, options)["fv1"]
         assert store.is_capable(
             capabilities.BitMasks.RW_ACCESS,
@@ -203,7 +202,7 @@ class TestCapabilities:
         )
 
     def test_the_same_object_serves_every_request(self, cloud, options):
-        """Else each request would build sessions and mounts anew."""
+        """Otherwise every request would make new sessions and mounts."""
         load(cloud, options)
         for _time in range(3):
             multi_backend.get_store_from_store_identifier("fv1")
@@ -217,17 +216,19 @@ class TestClosedToOthers:
         return load(cloud, options)
 
     @pytest.mark.parametrize("project_id", ["acme", "initech"])
-    def test_projects_that_may(self, stores, project_id):
+    def test_allowed_projects_are_accepted(self, stores, project_id):
         assert add(stores["fv1"], context=Context(project_id))
 
     @pytest.mark.parametrize("context", [Context("globex"), Context(None), None])
-    def test_others_are_refused_before_anything_is_asked(self, cloud, stores, context):
+    def test_other_projects_are_refused_without_a_question(
+        self, cloud, stores, context
+    ):
         with pytest.raises(exceptions.Forbidden, match="'fv1' does not take"):
             add(stores["fv1"], context=context)
         assert cloud.volumes.calls == []
         assert add(stores["fv2"], context=context)
 
-    def test_others_read_what_glance_lets_them(self, stores):
+    def test_other_projects_may_read(self, stores):
         uri = add(stores["fv1"], context=Context("acme"))
         stream, size = multi_backend.get(uri, "fv1", context=Context("globex"))
         assert b"".join(stream) == Pattern(size).at(0, size)
@@ -261,10 +262,10 @@ class TestNotConfigured:
         )
         return load(cloud, options)
 
-    def test_the_others_work(self, cloud, stores):
+    def test_the_other_stores_work(self, cloud, stores):
         assert add(stores["fv2"])
 
-    def test_every_mistake_is_logged_once_at_start(self, stores, caplog):
+    def test_all_mistakes_are_logged_once_at_start(self, stores, caplog):
         logged = [
             record.getMessage()
             for record in caplog.get_records("setup")
@@ -279,7 +280,7 @@ class TestNotConfigured:
         with pytest.raises(exceptions.StoreAddDisabled):
             add(stores["fv1"])
 
-    def test_reading_says_what_is_wrong(self, stores):
+    def test_reading_fails_with_the_mistakes(self, stores):
         found = location.get_location_from_uri_and_backend(
             f"cinder://fv1/{uuid.uuid4()}", "fv1", conf=stores["fv1"].conf
         )
@@ -289,11 +290,11 @@ class TestNotConfigured:
             ):
                 call(found)
 
-    def test_no_image_is_its_own(self, stores):
+    def test_no_volume_is_associated_with_the_store(self, stores):
         asked = stores["fv1"].is_image_associated_with_store(None, str(uuid.uuid4()))
         assert asked is False
 
-    def test_a_store_that_nobody_configured(self, cloud, options):
+    def test_an_unconfigured_store_says_so(self, cloud, options):
         found = Store(cloud.configure(ENABLED, options), backend="fv1")
         with pytest.raises(exceptions.BadStoreConfiguration, match="never configured"):
             found.get_size(
@@ -304,9 +305,9 @@ class TestNotConfigured:
 
 
 class TestOneStore:
-    """glance_store's old way: one store, options in ``[glance_store]``."""
+    """The old way of glance_store: one store, with options in ``[glance_store]``."""
 
-    def test_options_of_the_one_group(self, cloud, monkeypatch):
+    def test_the_options_of_the_group_are_used(self, cloud, monkeypatch):
         monkeypatch.setattr(Store, "build", staticmethod(cloud.build))
         conf = cfg.ConfigOpts()
         found = Store(conf)
@@ -350,7 +351,7 @@ class TestLog:
             (errors.Refused("the cause"), "INFO"),
         ],
     )
-    def test_what_failed_is_logged_once_with_the_volume(
+    def test_a_failure_is_logged_once_with_its_volume(
         self, cloud, options, caplog, error, level
     ):
         logged, volume_id = self.failing(cloud, options, caplog, error)
@@ -360,7 +361,7 @@ class TestLog:
         assert "the cause" in text
         assert "fv1" in text
 
-    def test_no_secret(self, cloud, options, caplog):
+    def test_no_secret_is_logged(self, cloud, options, caplog):
         caplog.set_level("DEBUG", logger="glance_ontap_store")
         stores = load(cloud, options)
         add(stores["fv1"])
@@ -369,10 +370,12 @@ class TestLog:
 
 
 class TestStart:
-    """A server may load Glance in one process, and serve in its children."""
+    """A server may load Glance in one process and serve requests in its children."""
 
-    def test_nothing_is_started_or_touched(self, cloud, options, monkeypatch):
-        """Not a thread, a process, a connection or a mount."""
+    def test_loading_a_store_does_nothing_to_the_host(
+        self, cloud, options, monkeypatch
+    ):
+        """It makes no thread, process, connection, directory or mount."""
 
         def forbidden(*_args, **_kwargs):
             raise AssertionError("it was done at start")
@@ -394,30 +397,30 @@ class TestStart:
         assert sibling.settings.store_id == "fv2"
         assert stores["fv2"].stores.get("fv1").settings.volume_type == "ontap-fv1"
 
-    def test_a_shared_volume_type_is_warned_of(self, cloud, options, caplog):
+    def test_a_shared_volume_type_is_logged_as_a_warning(self, cloud, options, caplog):
         options["fv2"]["ontap_volume_type"] = "ontap-fv1"
         load(cloud, options)
         assert "fv1 and fv2 have the same volume type" in caplog.text
 
-    def test_stores_of_their_own_types_are_not_warned_of(self, cloud, options, caplog):
+    def test_stores_with_different_types_log_no_warning(self, cloud, options, caplog):
         load(cloud, options)
         assert "same volume type" not in caplog.text
 
 
 class TestOlderGlanceStore:
-    """Releases before 5 lack a class, and the group has its options itself."""
+    """Releases before 5 lack a class; they register the options in the group."""
 
     def test_the_options_of_the_group_are_read(self, cloud, options, monkeypatch):
         monkeypatch.delattr(glance_store.driver, "BackendGroupConfiguration")
         found = Store(cloud.configure({"fv1": "ontap"}, options), backend="fv1")
-        # What glance_store 4.10 does: multi_backend.register_store_opts.
+        # As multi_backend.register_store_opts of glance_store 4.10 does it.
         found.conf.register_opts(opts.OPTIONS, group="fv1")
         found.configure_add()
         assert cloud.built[-1].volume_type == "ontap-fv1"
         assert cloud.built[-1].transition_timeout_s == 300
 
-    def test_add_without_a_hash_answers_as_it_once_did(self, cloud, options):
-        """The functional tests of glance_store call it so."""
+    def test_add_without_a_hash_returns_no_multihash(self, cloud, options):
+        """The functional tests of glance_store call `add` in this way."""
         store = load(cloud, options)["fv1"]
         image_id = str(uuid.uuid4())
         uri, size, checksum, metadata = store.add(
@@ -430,7 +433,7 @@ class TestOlderGlanceStore:
 
 
 class TestDeletion:
-    """It depends on ownership alone."""
+    """It depends on nothing but ownership."""
 
     @pytest.mark.parametrize(
         "metadata",
@@ -442,9 +445,7 @@ class TestDeletion:
         ],
         ids=str,
     )
-    def test_metadata_that_makes_no_sense_keeps_no_image(
-        self, cloud, options, metadata
-    ):
+    def test_an_image_with_invalid_metadata_is_deleted(self, cloud, options, metadata):
         store = load(cloud, options)["fv1"]
         uri = add(store, context=Context("acme"))
         volume_id = uri.rpartition("/")[2]
@@ -457,7 +458,7 @@ class TestDeletion:
 
 
 class TestVolumeTypeById:
-    def test_an_image_of_cinders_own_is_found(self, cloud, options):
+    def test_an_image_made_by_cinder_is_found(self, cloud, options):
         kind = TYPES["ontap-fv1"]
         options["fv1"]["ontap_volume_type"] = kind.id
         store = load(cloud, options)["fv1"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every known defect of upstream's cinder store has tests named for it.
+"""Every known defect of upstream's cinder store has tests that are named for it.
 
 This module lists the defects and their tests. The tests are in the modules with the
 fixtures they need; the functional tests repeat them against real services.
@@ -13,7 +13,7 @@ import pytest
 from glance_ontap_store import tests
 
 DEFECTS = {
-    "unknown size: re-opened with wb at each GiB, earlier data becomes zeros": [
+    "unknown size: reopened with wb at each GiB, all earlier data become zeros": [
         "test_upstream_unknown_size_keeps_what_was_written_before",
     ],
     "known size: the file ends shorter than the Cinder size": [
@@ -23,7 +23,7 @@ DEFECTS = {
         "test_upstream_two_stores_use_both_users",
         "test_upstream_two_stores_of_one_process_use_both_users",
     ],
-    "each worker unmounts at start what a sibling may be using": [
+    "each worker unmounts at start the mounts that a sibling may be using": [
         "test_upstream_the_mount_of_a_sibling_stays",
     ],
     "a left-over directory blocks the mount": [
@@ -54,7 +54,7 @@ DEFECTS = {
     "two readers of one image need a multiattach type": [
         "test_upstream_two_readers_need_no_multiattach_type",
     ],
-    "growth by 1 GiB with a detach, extend, attach cycle each": [
+    "growth by 1 GiB, with a detachment, extension and attachment every time": [
         "test_upstream_growth_over_a_gib_attaches_and_extends_once",
     ],
     "any volume of its type is taken for the store's image": [
@@ -78,6 +78,6 @@ def test_the_defect_has_its_tests(defect):
     assert not missing
 
 
-def test_every_such_test_is_listed():
+def test_every_test_of_a_defect_is_listed():
     listed = {name for names in DEFECTS.values() for name in names}
     assert set(defined()) == listed

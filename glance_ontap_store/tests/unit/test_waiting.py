@@ -14,7 +14,7 @@ from glance_ontap_store.tests.fakes.clock import FakeClock
 
 
 class TestIntervals:
-    def test_they_begin_short_and_grow_to_a_limit(self):
+    def test_intervals_grow_up_to_a_limit(self):
         found = list(itertools.islice(waiting.intervals(0.1, 2.0), 50))
         assert found[0] == 0.1
         assert found == sorted(found)
@@ -23,19 +23,19 @@ class TestIntervals:
 
 
 class TestUntil:
-    def test_what_is_done_needs_no_wait(self):
+    def test_a_true_answer_needs_no_wait(self):
         clock = FakeClock()
         before = clock.monotonic()
         assert waiting.until(clock, 0, lambda: True)
         assert clock.monotonic() == before
 
-    def test_asked_once_without_time(self):
+    def test_without_time_the_question_is_asked_once(self):
         asked = []
         assert not waiting.until(FakeClock(), 0, lambda: bool(asked.append(1)))
         assert len(asked) == 1
 
     @given(st.floats(min_value=0.01, max_value=1000))
-    def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
+    def test_the_question_is_asked_a_last_time_at_the_end(self, timeout_s):
         clock = FakeClock()
         end = clock.monotonic() + timeout_s
         moments = []
@@ -48,7 +48,7 @@ class TestUntil:
     @given(
         st.floats(min_value=0, max_value=100), st.floats(min_value=0.01, max_value=100)
     )
-    def test_done_in_time_is_seen(self, happens_after_s, timeout_s):
+    def test_a_change_in_time_is_noticed(self, happens_after_s, timeout_s):
         clock = FakeClock()
         moment = clock.monotonic() + happens_after_s
         found = waiting.until(clock, timeout_s, lambda: clock.monotonic() >= moment)
@@ -59,7 +59,7 @@ class TestUntil:
 
 
 class OneVolume:
-    """Shows one volume; its status changes with the clock."""
+    """A service with one volume, whose status changes each second."""
 
     def __init__(self, clock, *statuses, fault=None):
         self._clock = clock
@@ -88,14 +88,14 @@ def settled(*statuses, timeout_s=100, fault=None):
 
 
 class TestSettled:
-    def test_it_is_not_asked_before_it_can_be_over_and_once_if_it_is_then(self):
+    def test_a_fast_action_takes_one_question(self):
         clock = FakeClock()
         volumes = OneVolume(clock, "available")
         waiting.settled(volumes, clock, CREATING, 0.4, 100)
         assert volumes.asked_at_s == [pytest.approx(0.4)]
 
     @given(st.floats(min_value=0.05, max_value=50))
-    def test_asked_a_last_time_when_the_time_is_over(self, timeout_s):
+    def test_the_question_is_asked_a_last_time_at_the_end(self, timeout_s):
         clock = FakeClock()
         volumes = OneVolume(clock, "creating")
         with pytest.raises(errors.Broken, match="still 'creating'"):
@@ -103,27 +103,27 @@ class TestSettled:
         assert volumes.asked_at_s[-1] == pytest.approx(timeout_s)
 
     @pytest.mark.parametrize("seconds", [0, 1, 30])
-    def test_available_at_last(self, seconds):
+    def test_an_available_volume_is_returned(self, seconds):
         assert settled(*["creating"] * seconds, "available").status == "available"
 
-    def test_it_takes_too_long(self):
+    def test_a_wait_that_is_too_long_names_the_option(self):
         with pytest.raises(errors.Broken, match="still 'creating' after 5 s") as caught:
             settled("creating", timeout_s=5)
         assert "ontap_state_transition_timeout" in str(caught.value)
 
     @pytest.mark.parametrize("status", ["error", "error_extending", "deleting"])
-    def test_another_end_is_a_failure(self, status):
+    def test_another_status_is_an_error(self, status):
         with pytest.raises(errors.Broken, match=f"'creating' to '{status}'") as caught:
             settled("creating", status)
         assert "no message" in str(caught.value)
 
-    def test_the_fault_is_told(self):
+    def test_the_error_has_cinders_message(self):
         fault = Fault("VOLUME_VOLUME_001_001", "The array said no.")
         with pytest.raises(errors.Broken, match="The array said no"):
             settled("creating", "error", fault=fault)
 
     @pytest.mark.parametrize("code", ["003", "006"])
-    def test_lack_of_room_is_lack_of_space(self, code):
+    def test_a_message_about_room_is_lack_of_space(self, code):
         fault = Fault(f"VOLUME_VOLUME_001_{code}", "No weighed backends.")
         with pytest.raises(errors.NoSpace, match="No weighed backends") as caught:
             settled("creating", "error", fault=fault)
@@ -132,7 +132,7 @@ class TestSettled:
 
 
 class TestSystemClock:
-    def test_it_goes_on(self):
+    def test_the_time_never_goes_back(self):
         clock = SystemClock()
         before = clock.monotonic()
         clock.sleep(0)
