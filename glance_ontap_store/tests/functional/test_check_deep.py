@@ -206,7 +206,7 @@ def test_a_volume_that_cannot_be_made_has_the_reason_of_cinder(
     assert sorted(found) == ["deep-failed", "deep-stored"]
     problem = found["deep-failed"]["Problem"]
     assert "Having Cinder make a volume of it" in problem
-    assert "No storage could be allocated for this volume request" in problem
+    assert "Could not find any available weighted backend" in problem
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
