@@ -82,16 +82,20 @@ class Store(glance_store.driver.Store):
         self._warn_of_shared_type(settings)
 
     def _warn_of_shared_type(self, settings: Settings) -> None:
-        for sibling in self.stores.siblings(settings.store_id):
-            if settings.volume_type == sibling.settings.volume_type:
-                LOG.warning(
-                    "Stores %s and %s have the same volume type, %s: Glance cannot"
-                    " tell them apart where a location has lost its store. Give each"
-                    " store a type of its own (ontap_volume_type).",
-                    sibling.settings.store_id,
-                    settings.store_id,
-                    settings.volume_type,
-                )
+        same = [
+            str(sibling.settings.store_id)
+            for sibling in self.stores.siblings(settings.store_id)
+            if sibling.settings.volume_type == settings.volume_type
+        ]
+        if same:
+            LOG.warning(
+                "Store %s has the volume type of %s, %s: Glance cannot tell them apart"
+                " where a location has lost its store. Give each store a type of its"
+                " own (ontap_volume_type).",
+                settings.store_id,
+                same[0] if len(same) == 1 else f"{len(same)} other stores",
+                settings.volume_type or "Cinder's default",
+            )
 
     def _option_values(self) -> dict[str, Any]:
         if not self.backend_group:

@@ -116,13 +116,15 @@ def said(answer: Any, url: str) -> tuple[int, str]:
     return answer.status_code, answer.text.replace(url, "URL")
 
 
+@pytest.fixture(scope="class")
+def locations_shown(lab: Any) -> Iterator[None]:
+    with glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
+        yield
+
+
+@pytest.mark.usefixtures("locations_shown")
 class TestLocationsShown:
     """``show_multiple_locations``, as older Cinder needs it."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def shown(self, lab: Any) -> Iterator[None]:
-        with glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
-            yield
 
     def test_a_foreign_location_is_refused(
         self, bob: Any, other: User, targets: dict[str, tuple[str, str]]

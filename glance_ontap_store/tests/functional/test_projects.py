@@ -53,14 +53,16 @@ def operator(admin: Any) -> Iterator[User]:
     user.clean()
 
 
+@pytest.fixture(scope="class")
+def closed_to_others(lab: Any, alice: Any) -> Iterator[None]:
+    allowed = {"ontap_allowed_projects": alice.current_project_id}
+    with glance_options(lab, {"fv2": allowed}):
+        yield
+
+
+@pytest.mark.usefixtures("closed_to_others")
 class TestAllowedProjects:
     """fv2 takes images of alice's project only."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def closed(self, lab: Any, alice: Any) -> Iterator[None]:
-        allowed = {"ontap_allowed_projects": alice.current_project_id}
-        with glance_options(lab, {"fv2": allowed}):
-            yield
 
     def test_others_are_refused_before_anything_is_created(
         self, lab: Any, bob: Any, other: User

@@ -66,18 +66,19 @@ class HoledOfKnownSize(Holed):
         return self.size - self.position
 
 
+@pytest.fixture(
+    scope="class", params=[Holed, HoledOfKnownSize], ids=["unknown", "known"]
+)
+def image(request: Any, alice: Any) -> Iterator[Any]:
+    user = User(alice)
+    try:
+        yield user.uploaded(request.param())
+    finally:
+        user.clean()
+
+
 @pytest.mark.shared
 class TestThin:
-    @pytest.fixture(
-        scope="class", params=[Holed, HoledOfKnownSize], ids=["unknown", "known"]
-    )
-    def image(self, request: Any, alice: Any) -> Iterator[Any]:
-        user = User(alice)
-        try:
-            yield user.uploaded(request.param())
-        finally:
-            user.clean()
-
     def test_only_data_takes_room_and_every_byte_is_right(
         self, lab: Any, admin: Any, user: User, image: Any
     ) -> None:

@@ -400,11 +400,11 @@ class TestStart:
     def test_a_shared_volume_type_is_logged_as_a_warning(self, cloud, options, caplog):
         options["fv2"]["ontap_volume_type"] = "ontap-fv1"
         load(cloud, options)
-        assert "fv1 and fv2 have the same volume type" in caplog.text
+        assert "Store fv2 has the volume type of fv1, ontap-fv1" in caplog.text
 
     def test_stores_with_different_types_log_no_warning(self, cloud, options, caplog):
         load(cloud, options)
-        assert "same volume type" not in caplog.text
+        assert "has the volume type of" not in caplog.text
 
 
 class TestOlderGlanceStore:
