@@ -19,6 +19,7 @@ import signal
 from typing import Any
 import uuid
 
+from keystoneauth1 import exceptions as keystone_errors
 from openstack import connection
 from openstack import exceptions as sdk_errors
 
@@ -44,6 +45,12 @@ from glance_ontap_store.survey.facts import Facts
 SIZE = 1024 * 1024 + 7
 MARK_SIZE = 4096
 PREFIX = "glance-ontap-check"
+# openstacksdk lets keystoneauth's errors pass, a lost connection for instance.
+_FAILURES = (
+    errors.StoreError,
+    sdk_errors.SDKException,
+    keystone_errors.ClientException,
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -132,7 +139,7 @@ class Trial:
             self._store_and_read()
             if self._cloud is not None and self._takes_images_of(self._cloud):
                 self._clone(self._cloud)
-        except (errors.StoreError, sdk_errors.SDKException) as error:
+        except _FAILURES as error:
             self.found.append(
                 codes.DEEP_FAILED(
                     self._id,
@@ -226,7 +233,10 @@ class Trial:
             volume = trial.create_volume(image_id, self._volume_type)
             self._begin("Looking into the volume")
             _volumes, attacher = self._parts(cloud.session)
-            with attacher.readable(volume.id, known_raw=False, wait_s=0) as opened:
+            with (
+                attacher.readable(volume.id, known_raw=False, wait_s=0) as opened,
+                errors.reading(opened.name),
+            ):
                 head = opened.read_at(0, SIZE)
                 tail = opened.read_at(offset, MARK_SIZE)
             outcome = Outcome(
@@ -264,7 +274,7 @@ class Trial:
         # Cinder attaches a sealed image-volume only for reading. Only this check knows
         # of this image, so that it may be unsealed for a moment.
         volumes.service.set_readonly(source.id, False)
-        with attacher.writable(source) as opened:
+        with attacher.writable(source) as opened, errors.writing(opened.name):
             opened.write_at(offset, mark)
             opened.sync()
         volumes.service.set_readonly(source.id)
@@ -295,7 +305,7 @@ class Trial:
         finally:
             try:
                 remove()
-            except (errors.StoreError, sdk_errors.SDKException) as error:
+            except _FAILURES as error:
                 text = f"The {kind} {name} of the check could not be removed: {error}"
                 self._say(f"{self._id}: {text}")
                 remedy = f"Run: {remedies.command(kind, 'delete', name)}"

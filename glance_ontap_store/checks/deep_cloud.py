@@ -24,8 +24,8 @@ _PASSING = ("creating", "downloading", "queued", "deleting")
 class TrialCloud:
     """Makes and removes an image and a volume, both called *name*.
 
-    All methods raise openstacksdk's errors. *survey* asks the Cinder of *cloud*;
-    *timeout_s* bounds each wait for it.
+    All methods raise errors of openstacksdk and of keystoneauth. *survey* asks the
+    Cinder of *cloud*; *timeout_s* bounds each wait for it.
     """
 
     cloud: connection.Connection

@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+from keystoneauth1 import exceptions as keystone_errors
+from openstack import exceptions as sdk_errors
 import pytest
 
 from glance_ontap_store import errors
@@ -664,13 +666,13 @@ class TestCloneOutcome:
         assert word in clone_outcome.reason(known, cinder)
 
 
-def removed_in_vain(error=None):
+def removed_in_vain(error=None, reason=None):
     """A trial whose volume could not be removed, and what it said."""
     said = []
     trial = Trial(settings(), intact(), None, None, said.append)
 
     def remove():
-        raise errors.Broken("Cinder is down")
+        raise reason or errors.Broken("Cinder is down")
 
     expected = pytest.raises(type(error)) if error else contextlib.nullcontext()
     with expected, trial.removing("volume", "v1", remove):
@@ -685,6 +687,28 @@ def test_a_volume_that_cannot_be_removed_is_a_finding(error):
     assert found.code == "deep-left-behind"
     assert found.remedy == "Run: openstack volume delete v1"
     assert "Cinder is down" in said
+
+
+def test_a_lost_connection_at_the_end_does_not_hide_what_is_left():
+    """openstacksdk raises it as it came from keystoneauth."""
+    lost = keystone_errors.ConnectFailure("Cinder is down")
+    (found,), (said,) = removed_in_vain(reason=lost)
+    assert found.code == "deep-left-behind"
+    assert "Cinder is down" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [keystone_errors.ConnectFailure("no route"), sdk_errors.SDKException("no route")],
+)
+def test_a_lost_connection_of_a_trial_is_a_finding(monkeypatch, error):
+    def fail(_trial):
+        raise error
+
+    monkeypatch.setattr(Trial, "_start_helpers", fail)
+    (found,) = Trial(settings(), intact(), None, None, lambda _text: None).run()
+    assert found.code == "deep-failed"
+    assert "no route" in found.problem
 
 
 class TestRegistry:

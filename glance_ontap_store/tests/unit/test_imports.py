@@ -32,6 +32,7 @@ ONLY_IMPORTERS = {
         "backend",
         "identity",
         "images.owners",
+        "checks.deep",
         "cinder.client",
         "cinder.translate",
         "survey.cinder",
