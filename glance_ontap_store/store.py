@@ -201,8 +201,8 @@ class Store(glance_store.driver.Store):
     def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
         """Return whether this very store wrote the volume.
 
-        Asked for locations whose metadata names no known store; Glance then
-        rewrites the URL for good.
+        Glance asks for locations whose metadata names no known store, and then
+        rewrites the URL for ever.
         """
         return self._backend is not None and self._images.belongs_here(volume_id)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that Cinder deals in, and the requests that are made of it.
+"""Cinder's values, and the interface of requests to it.
 
-One small interface; `cinder.client` implements it over python-cinderclient, the
-tests with a fake that keeps state, and both pass the same contract
+`cinder.client` implements the interface over python-cinderclient, and the tests with
+a fake that keeps state. Both pass the same contract
 (``tests/conformance/volume_service.py``).
 """
 

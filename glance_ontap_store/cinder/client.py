@@ -223,7 +223,7 @@ class CinderClient:
             with self._request("delete attachment", attachment_id):
                 self._repeating.attachments.delete(attachment_id)
 
-    # The questions of the survey; some are answered to administrators only.
+    # Requests of the survey; Cinder answers some to administrators only.
 
     def newest_microversion(self) -> tuple[int, int]:
         """The newest microversion that Cinder has."""

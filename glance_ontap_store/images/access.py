@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides who may do what with an image-volume. Pure: it asks no service."""
+"""Decides about access to image-volumes. Pure: it asks no service."""
 
 from collections.abc import Set
 import enum

@@ -207,7 +207,7 @@ class Lifecycle:
         """Return whether the volume is this very store's, see `access.claims`.
 
         Errors mean no: Glance asks every store in turn, and the first that says
-        yes keeps the image for good.
+        yes keeps the image for ever.
         """
         try:
             # Glance passes on whatever a location ends in.

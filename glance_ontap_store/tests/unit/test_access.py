@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what with an image-volume: one table for each decision."""
+"""The decisions about access to an image-volume: one table for each."""
 
 import pytest
 
