@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Glance store driver ``ontap``: Glance's contract in, our words out."""
+"""The Glance store driver ``ontap``: translates between Glance and the store."""
 
 from collections.abc import Iterator
 import contextlib
@@ -48,7 +48,9 @@ class Store(glance_store.driver.Store):
     def __init__(self, conf: Any, backend: str | None = None) -> None:
         super().__init__(conf, backend=backend)
         self._backend: Backend | None = None
-        self._mistakes = "it was never configured"
+        self._mistakes = (
+            "The store was not configured: see the first lines of glance-api's log."
+        )
         self._url_prefix = f"cinder://{backend}" if backend else "cinder://"
 
     def get_schemes(self) -> tuple[str, ...]:
@@ -199,10 +201,10 @@ class Store(glance_store.driver.Store):
             backend.images.delete(volume_id)
 
     def is_image_associated_with_store(self, context: Any, volume_id: str) -> bool:
-        """Return whether this very store wrote the volume.
+        """Return whether this store wrote the volume.
 
         Glance asks for locations whose metadata names no known store, and then
-        rewrites the URL for ever.
+        rewrites the URL permanently.
         """
         return self._backend is not None and self._images.belongs_here(volume_id)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attaches volumes to this host: everything acquired, and undone in reverse order."""
+"""Attaches volumes to this host, and detaches them in reverse order."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Attacher:
         :raises errors.NoSpace: there is no room for the longer volume
         """
         with self._attached(volume.id, "rw", wait_s=0) as (_attachment, opened):
-            if opened.holds_qcow2():
+            if _holds_qcow2(opened):
                 raise errors.Misconfigured(
                     f"The volume type makes qcow2 files ({opened.name}), but an"
                     " image-volume must be raw. Set nfs_qcow2_volumes = false in that"
@@ -70,14 +70,14 @@ class Attacher:
     ) -> Iterator[OpenVolume]:
         """The volume, open for reading; other attachments are waited for *wait_s*.
 
-        A volume that is not *known_raw* is asked about in Cinder: one that
+        For a volume that is not *known_raw*, Cinder is asked for its format: one that
         Cinder keeps as qcow2 cannot be served byte by byte.
 
         :raises errors.ImageVolumeInUse: others kept it attached for too long
         :raises errors.NotConnected: Cinder's driver does not connect it
         """
         with self._attached(volume_id, "ro", wait_s) as (attachment, opened):
-            if not known_raw and opened.holds_qcow2():
+            if not known_raw and _holds_qcow2(opened):
                 info = self._volumes.service.connection_info(attachment.id)
                 # A raw volume may hold a qcow2 image: only Cinder knows which it is.
                 if info.get("format") == "qcow2":
@@ -86,39 +86,43 @@ class Attacher:
 
     @contextlib.contextmanager
     def beside(
-        self, volume_id: str, neighbour_id: str, known_raw: bool
+        self, volume: Volume, neighbour: Volume, known_raw: bool
     ) -> Iterator[OpenVolume]:
         """The volume, open for reading in the place of its attached neighbour.
 
         Cinder's driver is not asked to connect it: it would look into an NFS volume
         that was made by cloning, whose format it does not record, and refuses the
-        content of vmdk, vdi or vhd images. The volume is only reserved, so that it
-        is not deleted meanwhile.
+        content of vmdk, vdi or vhd images. An attachment without a connector keeps
+        the volume from being deleted meanwhile. It is completed, which makes the
+        volume ``in-use``: a volume that is only reserved cannot be cloned for others.
 
         :raises errors.NotConnected: no attachment of the neighbour tells the place
         :raises errors.ImageVolumeInUse: the volume's state permits no reservation
         """
-        info = self._place(volume_id, neighbour_id)
+        info = self._place(volume, neighbour)
         with contextlib.ExitStack() as stack:
-            attachment_id = self._volumes.service.reserve(volume_id)
-            self._detach_at_the_end(stack, volume_id, attachment_id)
+            attachment_id = self._volumes.service.reserve(volume.id)
+            self._detach_at_the_end(stack, volume.id, attachment_id)
             opened = stack.enter_context(self._transport.opened(info, "ro"))
-            if not known_raw and opened.holds_qcow2():
+            if not known_raw and _holds_qcow2(opened):
                 raise _qcow2(opened.name)
-            LOG.debug("Volume %s opened as %s", volume_id, opened.name)
+            self._volumes.service.complete(attachment_id)
+            LOG.debug("Volume %s opened as %s", volume.id, opened.name)
             yield opened
 
-    def _place(self, volume_id: str, neighbour_id: str) -> Mapping[str, Any]:
-        """The connection of *volume_id*, by what Cinder says of its neighbour."""
-        for attachment_id in self._volumes.service.attachments(neighbour_id):
+    def _place(self, volume: Volume, neighbour: Volume) -> Mapping[str, Any]:
+        """The connection of *volume*, by what Cinder says of its neighbour."""
+        for attachment_id in self._volumes.service.attachments(neighbour.id):
             info = self._volumes.service.connection_info(attachment_id)
             # Of an attachment that is only reserved Cinder tells the format at most.
             if "driver_volume_type" in info:
-                found = self._transport.beside(info, neighbour_id, volume_id)
+                found = self._transport.beside(
+                    info, neighbour.backing_id, volume.backing_id
+                )
                 if found is not None:
                     return found
         raise errors.NotConnected(
-            f"No attachment of volume {neighbour_id} tells where volume {volume_id}"
+            f"No attachment of volume {neighbour.id} tells where volume {volume.id}"
             " lies."
         )
 
@@ -144,6 +148,11 @@ class Attacher:
             f"detach volume {volume_id}",
             lambda: self._volumes.service.detach(attachment_id),
         )
+
+
+def _holds_qcow2(opened: OpenVolume) -> bool:
+    with errors.reading(opened.name):
+        return opened.holds_qcow2()
 
 
 def _qcow2(name: str) -> errors.Broken:

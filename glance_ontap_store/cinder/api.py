@@ -138,7 +138,7 @@ class VolumeType:
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """One quota of a project: *limit* -1 for none."""
+    """One quota of a project; *limit* -1 means unlimited."""
 
     limit: int
     used: int

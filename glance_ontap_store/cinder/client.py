@@ -88,6 +88,10 @@ class CinderClient:
     # The requests of `api.VolumeService`.
 
     def create(self, new: NewVolume) -> Volume:
+        """Begin to create a volume; see `VolumeService.create`.
+
+        :raises errors.Misconfigured: the volume type does not exist
+        """
         try:
             # Cinder answers 400 when a source's status permits no clone.
             is_clone = new.source_id is not None
@@ -112,13 +116,16 @@ class CinderClient:
             ) from error
 
     def get(self, volume_id: str) -> Volume:
+        """The volume as it is now."""
         with self._request("show volume", volume_id):
             return _volume(self._repeating.volumes.get(volume_id))
 
     def find(self, name: str) -> list[Volume]:
+        """The volumes of that name."""
         return self.list_volumes({"name": name, **self._everywhere})
 
     def type_name(self, text: str | None) -> str | None:
+        """The name of the type whose name or id is *text*."""
         if not text:
             return text
         if text not in self._type_names:
@@ -127,23 +134,28 @@ class CinderClient:
         return self._type_names[text]
 
     def delete(self, volume_id: str) -> None:
+        """Begin to delete the volume."""
         with self._request("delete volume", volume_id, on_state=True):
             self._repeating.volumes.delete(volume_id)
 
     def extend(self, volume_id: str, size_gib: int) -> None:
+        """Begin to extend the volume."""
         subject = f"{volume_id} to {size_gib} GiB"
         with self._request("extend volume", subject, on_state=True):
             self._once.volumes.extend(volume_id, size_gib)
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
+        """Set these keys and keep the others."""
         with self._request("set the metadata of volume", volume_id):
             self._repeating.volumes.set_metadata(volume_id, dict(metadata))
 
     def set_readonly(self, volume_id: str, is_readonly: bool = True) -> None:
+        """Let Cinder attach the volume read-only from now on, or not."""
         with self._request("set the read-only flag of volume", volume_id):
             self._repeating.volumes.update_readonly_flag(volume_id, is_readonly)
 
     def has_snapshots(self, volume_id: str) -> bool:
+        """Return whether a snapshot depends on the volume."""
         with self._request("list the snapshots of volume", volume_id):
             found = self._repeating.volume_snapshots.list(
                 detailed=False,
@@ -153,6 +165,7 @@ class CinderClient:
             return bool(found)
 
     def last_fault(self, volume_id: str) -> Fault | None:
+        """The message that Cinder kept about the last failure, if any."""
         with self._request("list the messages about volume", volume_id):
             found = self._repeating.messages.list(
                 search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
@@ -164,11 +177,13 @@ class CinderClient:
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
     ) -> Attachment:
+        """Reserve the volume and connect it; see `VolumeService.attach`."""
         attachment_id = self._reserve(volume_id, mode)
         with contextlib.ExitStack() as stack:
             undo.on_failure(stack, lambda error: self._take_back(attachment_id, error))
             info = self._connect(volume_id, attachment_id, connector)
             return Attachment(attachment_id, volume_id, info)
+        # For mypy, which thinks that an exit stack may swallow errors.
         raise AssertionError("no exit callback hides an error")
 
     def _connect(
@@ -186,6 +201,7 @@ class CinderClient:
             raise
 
     def reserve(self, volume_id: str) -> str:
+        """Reserve the volume; the attachment's id."""
         return self._reserve(volume_id, "ro")
 
     def _reserve(self, volume_id: str, mode: str) -> str:
@@ -201,6 +217,7 @@ class CinderClient:
             errors.note(cause, f"Attachment {attachment_id} stays: {error}")
 
     def attachments(self, volume_id: str) -> list[str]:
+        """Ids of all the volume's attachments."""
         with self._request("list the attachments of volume", volume_id):
             found = self._repeating.attachments.list(
                 search_opts={"volume_id": volume_id, **self._everywhere}
@@ -208,6 +225,7 @@ class CinderClient:
             return [attachment.id for attachment in found]
 
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
+        """The way to reach an attached volume."""
         with self._request("show attachment", attachment_id):
             shown = self._repeating.attachments.show(attachment_id)
             info = dict(shown.connection_info or {})
@@ -215,10 +233,12 @@ class CinderClient:
             return info if "driver_volume_type" in info else {}
 
     def complete(self, attachment_id: str) -> None:
+        """Say that the host has connected."""
         with self._request("complete attachment", attachment_id):
             self._once.attachments.complete(attachment_id)
 
     def detach(self, attachment_id: str) -> None:
+        """Delete the attachment, if it is there."""
         with contextlib.suppress(errors.ImageVolumeGone):
             with self._request("delete attachment", attachment_id):
                 self._repeating.attachments.delete(attachment_id)
@@ -236,7 +256,7 @@ class CinderClient:
             return major, minor
 
     def volume_types(self) -> tuple[VolumeType, ...]:
-        """The types that one may use; for an administrator all that exist."""
+        """The types that the user may use; for an administrator, all types."""
         with self._request("list volume types"):
             return tuple(
                 VolumeType(

@@ -13,7 +13,8 @@ from glance_ontap_store import identity
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 
-# cinderclient takes an answer apart without a look at it: these come from there.
+# cinderclient reads an answer without checking it, and raises these for a malformed
+# one.
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _OF_HTTP = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 404: Reason.MISSING}
 
@@ -101,7 +102,7 @@ class Translator:
                 )
             case 400 | 409 if on_state:
                 return errors.ImageVolumeInUse(f"Cannot {what}: {error}")
-        return errors.Broken(f"Cannot {what}: {error}")
+        return errors.Broken(f"Cannot {what}: {error}. See the log of cinder-api.")
 
     def _from_session(
         self, what: str, error: Exception, reason: Reason

@@ -26,7 +26,8 @@ class Volumes:
     """The volumes of one store.
 
     Its methods return when Cinder is done, or raise and leave nothing half done.
-    *service* makes the requests, and is there for those that need neither.
+    *service* makes the requests; it is public, for requests that need no wait and no
+    clean-up.
     """
 
     def __init__(self, service: VolumeService, clock: Clock, waits: WaitPolicy) -> None:
@@ -37,8 +38,8 @@ class Volumes:
     def create(self, new: NewVolume, creator: Creator | None = None) -> Volume:
         """An available volume; when this raises, nothing is left.
 
-        *creator* asks Cinder for it, and it is then in the creator's project; None:
-        the store.
+        *creator* asks Cinder for it, and it is then in the creator's project. Without
+        one, the store creates it.
 
         :raises errors.NoSpace: no pool or quota has room
         :raises errors.Misconfigured: the volume type does not exist
@@ -81,7 +82,7 @@ class Volumes:
         )
 
     def extend(self, volume: Volume, size_gib: int) -> Volume:
-        """The volume, detached, after it was extended to *size_gib*.
+        """Extend the detached volume to *size_gib* and return it.
 
         :raises errors.NoSpace: no pool or quota has room
         """
@@ -94,7 +95,7 @@ class Volumes:
     ) -> Attachment:
         """The volume attached; other attachments are waited for, *wait_s* seconds.
 
-        :raises errors.ImageVolumeInUse: they were still there then
+        :raises errors.ImageVolumeInUse: other attachments were still there then
         :raises errors.ImageVolumeStuck: no wait would help
         """
 
@@ -108,7 +109,7 @@ class Volumes:
         return waiting.while_busy(self.clock, wait_s, attach)
 
     def delete(self, volume_id: str) -> None:
-        """Begin to delete the volume; readers are waited for a little.
+        """Begin to delete the volume; wait ``ontap_delete_wait`` seconds for readers.
 
         :raises errors.ImageVolumeInUse: it was still attached after the wait
         :raises errors.ImageVolumeStuck: no wait would help
@@ -180,9 +181,11 @@ class Volumes:
             return False
         try:
             self.service.delete(volume_id)
-        except errors.ImageVolumeInUse:
-            if self.service.get(volume_id).is_leaving:
+        except errors.ImageVolumeInUse as refusal:
+            volume = self.service.get(volume_id)
+            if volume.is_leaving:
                 return True
+            self._raise_if_stuck(volume, "deleted", refusal)
             # An attachment whose answer was lost is known to Cinder only.
             for attachment_id in self.service.attachments(volume_id):
                 self.service.detach(attachment_id)
@@ -226,7 +229,7 @@ class RequesterCreator:
             # Only the requester can take it away again.
             self._theirs.discard(volume.id, error)
             raise errors.Misconfigured(
-                f"The store created volume {volume.id} for the requester, and may not"
+                f"The store created volume {volume.id} for the requester, but may not"
                 f" use it: {errors.describe(error)} With ontap_image_volume_owner ="
                 " project the user of the store needs role admin in Cinder."
             ) from error

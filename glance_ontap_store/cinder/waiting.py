@@ -29,9 +29,11 @@ class SystemClock:
     """The host's clock. Under eventlet its sleep lets other greenlets run."""
 
     def monotonic(self) -> float:
+        """Seconds since some moment."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Return after *seconds*."""
         time.sleep(seconds)
 
 
@@ -78,7 +80,7 @@ def first(clock: Clock, timeout_s: float, ask: Callable[[], T | None]) -> T | No
 
 
 def until(clock: Clock, timeout_s: float, is_done: Callable[[], bool]) -> bool:
-    """Return whether *is_done* said yes in time; it is asked as by `first`."""
+    """Return whether *is_done* returned true in time; it is called as by `first`."""
     return bool(first(clock, timeout_s, lambda: is_done() or None))
 
 
@@ -109,7 +111,7 @@ def settled(
     """The volume once it has left the status of *begun* for ``available``.
 
     *begun* is what Cinder last said of it. Cinder is asked again after *least_s*,
-    and then ever more rarely: each question is a request.
+    and then at growing intervals: each question is a request.
 
     :raises errors.NoSpace: no pool or quota had room
     :raises errors.Broken: it went to another status, or took too long

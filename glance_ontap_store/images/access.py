@@ -23,7 +23,7 @@ class Verdict(enum.Enum):
 def check_takes(
     allowed_projects: Set[str], store_id: str | None, owner: str | None
 ) -> None:
-    """Refuse the upload of an image whose owner the store takes no images of.
+    """Refuse the upload of an image whose owner may not use the store.
 
     *allowed_projects* are ids, of ``ontap_allowed_projects``; empty: all.
 
@@ -57,7 +57,7 @@ def refusal(volume_id: str) -> errors.Refused:
     """The error for every volume that a requester may not use.
 
     The words are the same whatever the volume is: a user who may add a location
-    could learn it otherwise.
+    could otherwise find out about other volumes.
     """
     return errors.Refused(f"{volume_id} is not an image-volume of this store.")
 

@@ -43,7 +43,7 @@ class Filler(Protocol):
         *digests* have to be new; return the image's size and what they came to.
 
         :raises errors.WrongLength: fewer or more bytes came than announced
-        :raises errors.NoSpace, errors.WriteDenied, errors.Broken: it did not work
+        :raises errors.NoSpace, errors.WriteDenied, errors.Broken: the device failed
         """
 
 

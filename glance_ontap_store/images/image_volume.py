@@ -21,6 +21,7 @@ class ImageVolume:
 
     @property
     def id(self) -> str:
+        """The volume's id."""
         return self.volume.id
 
     @property
@@ -34,7 +35,7 @@ def image_volume(volume: Volume, store_id: str | None) -> ImageVolume:
 
     :raises errors.ImageVolumeGone: it is being deleted
     :raises errors.Refused: it is not an image's, or another store's
-    :raises errors.Broken: its upload never finished, its metadata makes no sense,
+    :raises errors.Broken: its upload never finished, its metadata cannot be understood,
         or Cinder gave it up
     """
     record = Record.parse(volume.metadata)
@@ -45,7 +46,8 @@ def image_volume(volume: Volume, store_id: str | None) -> ImageVolume:
     if volume.is_broken:
         raise errors.Broken(
             f"Image-volume {volume.id} is in state {volume.status!r} in Cinder:"
-            " see the log of cinder-volume."
+            " see the log of cinder-volume. Upload the image again if the volume cannot"
+            " be repaired."
         )
     if volume.encrypted:
         raise errors.Broken(
@@ -57,7 +59,7 @@ def image_volume(volume: Volume, store_id: str | None) -> ImageVolume:
 
 
 def _check_state(volume: Volume, record: Record) -> None:
-    """Let pass what is sealed, and what other programs wrote, which has no state."""
+    """Refuse every state except sealed; volumes of other programs have no state."""
     match record.state:
         case State.SEALED | None:
             return
@@ -98,6 +100,7 @@ def _size(volume: Volume, record: Record) -> int:
     if record.size > limit:
         raise errors.Broken(
             f"Image-volume {volume.id} has {limit} bytes, its metadata says"
-            f" {record.size}."
+            f" {record.size}. Was image_size changed, or the volume replaced? Set it"
+            " to the size that Glance shows for the image."
         )
     return record.size

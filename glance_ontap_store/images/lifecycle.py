@@ -140,7 +140,8 @@ class Lifecycle:
         Users get the same error whether or not the volume exists, so that ids cannot
         be probed.
 
-        :raises errors.ImageVolumeGone: it may not be named, or is gone
+        :raises errors.ImageVolumeGone: the requester may not use the volume, or it does
+            not exist
         """
         if requester.is_trusted:
             return self.describe(volume_id).size
@@ -177,8 +178,8 @@ class Lifecycle:
     def record_to_delete(self, volume_id: str) -> Record:
         """The record of an image-volume that is to be deleted.
 
-        It depends on nothing but ownership: a volume whose state, size or status
-        makes no sense can be deleted too.
+        Only ownership is checked: a volume whose state, size or status cannot be
+        understood can be deleted too.
 
         :raises errors.ImageVolumeGone: it is gone already
         :raises errors.Refused: it is not an image-volume of this store
@@ -191,7 +192,7 @@ class Lifecycle:
         return record
 
     def delete(self, volume_id: str) -> None:
-        """Delete the image-volume; a reader is waited for a little.
+        """Delete the image-volume; wait ``ontap_delete_wait`` seconds for readers.
 
         The caller has found out that it may be deleted: see `record_to_delete`.
 
@@ -204,13 +205,13 @@ class Lifecycle:
         LOG.info("Image-volume %s is being deleted", volume_id)
 
     def belongs_here(self, volume_id: str) -> bool:
-        """Return whether the volume is this very store's, see `access.claims`.
+        """Return whether the volume is this store's, see `access.claims`.
 
         Errors mean no: Glance asks every store in turn, and the first that says
-        yes keeps the image for ever.
+        yes keeps the image permanently.
         """
         try:
-            # Glance passes on whatever a location ends in.
+            # Glance passes the end of the URL without checking it.
             volume = self._volumes.service.get(parse_volume_id(volume_id))
             record = Record.parse(volume.metadata)
             type_name = None

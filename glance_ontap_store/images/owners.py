@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the owner of an image, where the requester's project does not say it."""
+"""Finds the owner of an image, when it may not be the requester's project."""
 
 import dataclasses
 import re
@@ -19,7 +19,7 @@ from glance_ontap_store.settings import Settings
 LOG = logging.getLogger(__name__)
 
 # Glance may be asked by one of its own threads while all others are busy in the
-# same way: then nobody answers, and the wait must end by itself.
+# same way: then the request is not answered, and the wait must end by itself.
 TIMEOUT_S = 5
 
 
@@ -105,7 +105,8 @@ class Owners:
             owner = answer.json()["owner"]
         except exceptions.HTTPClientError as error:
             raise errors.Refused(
-                f"Glance does not tell who owns image {image_id}: {error}."
+                f"Glance does not tell who owns image {image_id}: {error}. Check"
+                " ontap_os_region_name and glance-api's log."
             ) from error
         except (
             exceptions.ClientException,
@@ -114,6 +115,7 @@ class Owners:
             TypeError,
         ) as error:
             raise errors.Broken(
-                f"No answer from Glance about image {image_id}: {error!r}."
+                f"No answer from Glance about image {image_id}: {error!r}. Check"
+                " ontap_os_region_name and glance-api's log."
             ) from error
         return None if owner is None else str(owner)

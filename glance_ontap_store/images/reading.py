@@ -21,8 +21,8 @@ from glance_ontap_store.transfer.device import Device
 
 LOG = logging.getLogger(__name__)
 
-# Another reader that is just letting the volume go has done so within this time, and
-# one that is just attaching it has attached it; later, a clone is there sooner.
+# Within this time another reader has usually finished to attach or detach the volume;
+# after it a clone is faster.
 _BRIEF_WAIT_S = 2.0
 
 Opened = contextlib.AbstractContextManager[Device]
@@ -34,7 +34,7 @@ class Attacher(Protocol):
     def readable(self, volume_id: str, known_raw: bool, wait_s: float) -> Opened:
         """The volume, attached."""
 
-    def beside(self, volume_id: str, neighbour_id: str, known_raw: bool) -> Opened:
+    def beside(self, volume: Volume, neighbour: Volume, known_raw: bool) -> Opened:
         """The volume, in the place of a neighbour that is attached."""
 
 
@@ -57,18 +57,27 @@ class Reading:
         :raises errors.ImageVolumeStuck: its status does not end by itself
         """
         with contextlib.ExitStack() as stack:
-            wait_s = self._volumes.waits.attach_s
-            if image.is_sealed:
-                wait_s = min(_BRIEF_WAIT_S, wait_s)
             try:
-                device = stack.enter_context(self._attached(image, wait_s))
-            except errors.ImageVolumeInUse as busy:
-                if not image.is_sealed:
-                    raise
-                device = self._cloned_or_attached(stack, image, busy)
+                device = self._opened_by_cinder(stack, image)
             except errors.NotConnected as refusal:
-                device = stack.enter_context(self._beside_a_new_volume(image, refusal))
+                device = stack.enter_context(
+                    self._beside_a_new_volume(image, image.volume, refusal)
+                )
             yield device
+
+    def _opened_by_cinder(
+        self, stack: contextlib.ExitStack, image: ImageVolume
+    ) -> Device:
+        """The image-volume or its clone, as Cinder connects them."""
+        wait_s = self._volumes.waits.attach_s
+        if image.is_sealed:
+            wait_s = min(_BRIEF_WAIT_S, wait_s)
+        try:
+            return stack.enter_context(self._attached(image, wait_s))
+        except errors.ImageVolumeInUse as busy:
+            if not image.is_sealed:
+                raise
+            return self._cloned_or_attached(stack, image, busy)
 
     def _attached(self, image: ImageVolume, wait_s: float) -> Opened:
         return self._attacher.readable(image.id, image.is_sealed, wait_s)
@@ -116,22 +125,29 @@ class Reading:
         with self._temporary(image, size_gib=image.volume.size_gib, clone=True) as made:
             LOG.info("Image-volume %s is busy: read from clone %s", image.id, made.id)
             with contextlib.ExitStack() as stack:
-                try:
-                    opened = self._attacher.beside(made.id, image.id, known_raw=True)
-                    device = stack.enter_context(opened)
-                except errors.NotConnected as error:
-                    # The other process has let the image-volume go meanwhile, or
-                    # its protocol knows no neighbours.
-                    LOG.debug("Clone %s is attached: %s", made.id, error)
-                    opened = self._attacher.readable(made.id, known_raw=True, wait_s=0)
-                    device = stack.enter_context(opened)
-                yield device
+                yield self._clone_opened(stack, image, made)
+
+    def _clone_opened(
+        self, stack: contextlib.ExitStack, image: ImageVolume, clone: Volume
+    ) -> Device:
+        try:
+            opened = self._attacher.beside(clone, image.volume, known_raw=True)
+            return stack.enter_context(opened)
+        except errors.NotConnected as error:
+            # The other process has let the image-volume go meanwhile, or has no
+            # connection itself, or its protocol knows no neighbours.
+            LOG.debug("Clone %s is attached: %s", clone.id, error)
+        try:
+            opened = self._attacher.readable(clone.id, known_raw=True, wait_s=0)
+            return stack.enter_context(opened)
+        except errors.NotConnected as refusal:
+            return stack.enter_context(self._beside_a_new_volume(image, clone, refusal))
 
     @contextlib.contextmanager
     def _beside_a_new_volume(
-        self, image: ImageVolume, refusal: errors.NotConnected
+        self, image: ImageVolume, volume: Volume, refusal: errors.NotConnected
     ) -> Iterator[Device]:
-        """The image-volume, in the place where a new volume of its type lies.
+        """The image-volume or its clone, in the place of a new volume of its type.
 
         Cinder makes volumes of images by cloning, without a record of their format,
         and refuses to connect one whose content looks like vmdk, vdi, vhd and others.
@@ -143,7 +159,7 @@ class Reading:
             try:
                 made = stack.enter_context(self._temporary(image, 1, clone=False))
                 stack.enter_context(self._attacher.readable(made.id, True, wait_s=0))
-                opened = self._attacher.beside(image.id, made.id, image.is_sealed)
+                opened = self._attacher.beside(volume, made, image.is_sealed)
                 device = stack.enter_context(opened)
             except errors.StoreError as error:
                 errors.note(refusal, f"Nor can it be read another way: {error}")

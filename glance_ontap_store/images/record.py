@@ -43,7 +43,7 @@ _WRITE_ID = "ontap_write_id"
 _HASH_ALGO = "ontap_hash_algo"
 _HASH_VALUE = "ontap_hash_value"
 
-# str.isdecimal would take digits of other scripts, and int would read them.
+# str.isdecimal and int accept digits of other scripts; the metadata must be ASCII.
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
@@ -145,8 +145,10 @@ def _state(metadata: Mapping[str, str]) -> State | None:
     """The state; None for a volume that another program made."""
     text = metadata.get(_STATE)
     if text is None:
-        # Upstream's store and Cinder write no key of ours.
-        return State.UNKNOWN if _STORE in metadata else None
+        # Upstream's store and Cinder write no key of ours; a volume that has one, and
+        # no state, was changed by somebody.
+        is_ours = any(key.startswith("ontap_") for key in metadata)
+        return State.UNKNOWN if is_ours else None
     # Releases before the format had a number wrote what format 1 means.
     if metadata.get(_FORMAT, FORMAT) != FORMAT:
         return State.UNKNOWN

@@ -25,7 +25,7 @@ def new_record(state: State, store_id: str | None) -> Record:
 
 
 def this_process() -> str:
-    """This process, as no other is called on this host: boot, namespace, id, start.
+    """Return a name for this process that is unique on this host.
 
     ``<boot id>:<PID namespace>:<process id>:<start>``. *start* is in clock ticks
     since the boot (proc(5), ``/proc/pid/stat``, field 22): a process id is used

@@ -65,6 +65,7 @@ class _Volume:
     snapshots: set[str] = dataclasses.field(default_factory=set)
     # Cinder records no format for a clone.
     is_format_recorded: bool = True
+    name_id: str | None = None
     fault: Fault | None = None
     # The time when the present action ends, and the status then; None: it is gone.
     ends_at: float | None = None
@@ -321,6 +322,14 @@ class FakeCinder:
                     found |= {f"attachment {key}" for key in volume.attachments}
             return found
 
+    def migrate(self, volume_id: str) -> None:
+        """Give the volume another file, as a migration by a host does."""
+        volume = self._find(volume_id)
+        volume.name_id = str(uuid.uuid4())
+        path = os.path.join(os.path.dirname(volume.path), f"volume-{volume.name_id}")
+        os.rename(volume.path, path)
+        volume.path = path
+
     def take_snapshot(self, volume_id: str) -> str:
         snapshot_id = str(uuid.uuid4())
         self._find(volume_id).snapshots.add(snapshot_id)
@@ -381,6 +390,7 @@ class FakeCinder:
             volume_type=volume.type_name,
             encrypted=self._types[volume.type_name].is_encrypted,
             name=volume.name,
+            name_id=volume.name_id,
         )
 
     def _check_quota(self, more_gib: int) -> None:

@@ -118,10 +118,12 @@ def by_cloning(user: User) -> Iterator[Any]:
     storage = direct.owner("fv1").block_storage
     made = []
 
-    def make(source_id: str) -> Any:
-        owner = {"image_owner": user.cloud.current_project_id}
+    def make(source_id: str, **metadata: str) -> Any:
         clone = storage.create_volume(
-            name="by-cinder", size=1, source_volume_id=source_id, metadata=owner
+            name="by-cinder",
+            size=1,
+            source_volume_id=source_id,
+            metadata={"image_owner": user.cloud.current_project_id, **metadata},
         )
         made.append(clone)
         return storage.wait_for_status(clone, "available", failures=["error"])
@@ -151,3 +153,17 @@ def test_an_image_that_cinder_made_by_cloning_is_read(
     with read_here(lab, clone.id) as stream:
         piece = next(iter(stream))
         assert piece == image.data[: len(piece)].ljust(len(piece), b"\0")
+
+
+@pytest.mark.parametrize("image", ALLOWED, ids=_name)
+def test_two_processes_read_a_sealed_clone_at_once(
+    lab: Any, admin: Any, user: User, by_cloning: Any, image: DiskImage
+) -> None:
+    """As a replica: the second reader reads a clone of a clone."""
+    stored = user.image(disk_format=image.disk_format)
+    assert user.put(stored, image.data, "fv1").status_code == 204
+    source = images.image_volume(admin, stored.id)
+    replica = by_cloning(source.id, **source.metadata)
+    with read_here(lab, replica.id) as first, read_here(lab, replica.id) as second:
+        assert b"".join(second) == image.data
+        assert b"".join(first) == image.data

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attachments of volumes; `test_lifecycle_failures` tests their failures."""
 
+import errno
+
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach.nfs.file import FileDevice
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.tests.fakes.cloud import TYPES
 
@@ -92,3 +95,24 @@ class TestReadable:
             with cloud.attacher().readable(volume_id, True, 120):
                 pass
         assert not cloud.mounter.mounted()
+
+
+class TestFirstLook:
+    @pytest.mark.parametrize("way", ["writable", "readable"])
+    def test_an_io_error_of_the_first_read_is_an_error_of_ours(
+        self, cloud, volume, monkeypatch, way
+    ):
+        def fail(*_args):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(FileDevice, "holds_qcow2", fail)
+        attacher = cloud.attacher()
+        opened = (
+            attacher.writable(volume)
+            if way == "writable"
+            else attacher.readable(volume.id, known_raw=False, wait_s=0)
+        )
+        with pytest.raises(errors.Broken, match="Input/output error"):
+            with opened:
+                pass
+        assert cloud.cinder.get(volume.id).status == "available"

@@ -2,6 +2,7 @@
 """The import rules of doc/source/contributor/design.rst, checked in the sources."""
 
 import ast
+import functools
 import pathlib
 
 import pytest
@@ -66,16 +67,17 @@ def production():
             yield ".".join(parts).removesuffix(".__init__"), path
 
 
+@functools.cache
 def imported(path):
-    """Yield the dotted name of every import in a module, nested ones included."""
+    """Dotted names of all imports of a module, at any place in it."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 MODULES = dict(production())

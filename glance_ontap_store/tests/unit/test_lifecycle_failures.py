@@ -50,8 +50,8 @@ class FaultyAttacher:
             yield self._wrap(opened)
 
     @contextlib.contextmanager
-    def beside(self, volume_id, neighbour_id, known_raw):
-        with self._inner.beside(volume_id, neighbour_id, known_raw) as opened:
+    def beside(self, volume, neighbour, known_raw):
+        with self._inner.beside(volume, neighbour, known_raw) as opened:
             yield self._wrap(opened)
 
     def _wrap(self, opened):

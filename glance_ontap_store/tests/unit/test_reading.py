@@ -49,7 +49,6 @@ class TestTwoProcesses:
         assert "reserve" in cloud.volumes.calls
         clones = cloud.volumes.calls[cloud.volumes.calls.index("create") :]
         assert "attach" not in clones
-        assert "complete" not in clones
         first.close()
 
     def test_the_clone_cannot_be_deleted_while_it_is_read(self, cloud, stored):
@@ -191,3 +190,44 @@ class TestMadeByCinder:
         with pytest.raises(errors.NotConnected) as caught:
             cloud.lifecycle().read(volume_id, 0, 100)
         assert "qcow2" in errors.describe(caught.value)
+
+
+class TestReplica:
+    """A sealed image-volume that was made by cloning; Cinder guesses its format."""
+
+    @pytest.fixture
+    def replica(self, cloud, stored):
+        found, content = stored(FOREIGN["vmdk"])
+        metadata = dict(cloud.cinder.get(found.volume_id).metadata)
+        made = cloud.cinder.create(
+            NewVolume("replica", 1, "ontap-fv1", metadata, source_id=found.volume_id)
+        )
+        cloud.clock.sleep(2)
+        return made.id, content
+
+    def test_two_processes_read_it_at_once(self, cloud, replica):
+        volume_id, content = replica
+        before = cloud.holdings()
+        first, _size = cloud.lifecycle().read(volume_id, 0, None)
+        started = cloud.clock.monotonic()
+        assert read(cloud, volume_id) == content
+        assert cloud.clock.monotonic() - started < 15
+        assert b"".join(first) == content
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
+
+    def test_it_is_read_after_a_wait_where_no_clone_can_be_had(self, cloud, replica):
+        volume_id, content = replica
+        first, _size = cloud.lifecycle().read(volume_id, 0, None)
+        cloud.volumes.fail("create", errors.NoSpace("The quota is full."))
+        cloud.clock.at(10, first.close)
+        assert read(cloud, volume_id) == content
+
+
+def test_two_processes_read_an_image_that_was_migrated(cloud, stored):
+    """The file is then named for another id, which administrators see."""
+    found, content = stored(FOREIGN["vmdk"])
+    cloud.cinder.migrate(found.volume_id)
+    first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+    assert read(cloud, found.volume_id) == content
+    first.close()

@@ -103,6 +103,8 @@ class TestState:
             ({"ontap_state": "reading"}, State.READING),
             # The state is missing, or a later release's.
             ({"ontap_store": "fv1"}, State.UNKNOWN),
+            ({"ontap_write_id": "w"}, State.UNKNOWN),
+            ({"ontap_format": "2"}, State.UNKNOWN),
             ({"ontap_state": ""}, State.UNKNOWN),
             ({"ontap_state": "banana"}, State.UNKNOWN),
             ({"ontap_state": "copying"}, State.UNKNOWN),

@@ -296,7 +296,7 @@ class TestNotConfigured:
 
     def test_an_unconfigured_store_says_so(self, cloud, options):
         found = Store(cloud.configure(ENABLED, options), backend="fv1")
-        with pytest.raises(exceptions.BadStoreConfiguration, match="never configured"):
+        with pytest.raises(exceptions.BadStoreConfiguration, match="not configured"):
             found.get_size(
                 location.get_location_from_uri_and_backend(
                     f"cinder://fv1/{uuid.uuid4()}", "fv1", conf=found.conf

@@ -293,3 +293,14 @@ class TestDiscard:
             volumes.discard(volume.id, cause)
         assert f"Volume {volume.id} stays" in errors.describe(cause)
         assert elapsed.seconds == pytest.approx(300)
+
+
+@pytest.mark.parametrize("status", ["maintenance", "awaiting-transfer"])
+def test_discarding_a_stuck_volume_ends_at_once(cloud, status):
+    made = cloud.cinder.create(NewVolume("n", 1, "ontap-fv1", {}))
+    cloud.clock.sleep(1)
+    cloud.cinder.set_status(made.id, status)
+    started, cause = cloud.clock.monotonic(), errors.Broken("the cause")
+    cloud.waiting_volumes().discard(made.id, cause)
+    assert cloud.clock.monotonic() == started
+    assert status in errors.describe(cause)
