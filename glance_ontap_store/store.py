@@ -141,7 +141,7 @@ class Store(glance_store.driver.Store):
         with self._answering("store image %s", image_id):
             backend = self._configured
             owner = backend.owners.owner_of(image_id, requester)
-            access.check_takes(
+            access.check_accepts(
                 backend.settings.allowed_projects, self.backend_group, owner
             )
             stored = backend.images.store(

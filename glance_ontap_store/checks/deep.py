@@ -200,7 +200,7 @@ class Trial:
         if isinstance(login, Unknown):
             raise errors.Broken(f"the cloud's user cannot log in: {login.text}")
         try:
-            access.check_takes(
+            access.check_accepts(
                 self._settings.allowed_projects, self._id, login.project_id
             )
         except errors.Refused as error:

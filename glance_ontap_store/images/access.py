@@ -20,7 +20,7 @@ class Verdict(enum.Enum):
     ASK_GLANCE = enum.auto()
 
 
-def check_takes(
+def check_accepts(
     allowed_projects: Set[str], store_id: str | None, owner: str | None
 ) -> None:
     """Refuse the upload of an image whose owner may not use the store.

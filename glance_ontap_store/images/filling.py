@@ -27,7 +27,7 @@ class Upload:
     verifier: Verifier | None = None
 
 
-class Attacher(Protocol):
+class WritableVolumes(Protocol):
     """Makes a volume a device of this host; see `attach.attacher.Attacher`."""
 
     def writable(self, volume: Volume) -> contextlib.AbstractContextManager[Device]:
@@ -50,7 +50,7 @@ class Filler(Protocol):
 class StreamFiller:
     """`Filler` that writes Glance's stream through this host."""
 
-    def __init__(self, attacher: Attacher, thin: bool) -> None:
+    def __init__(self, attacher: WritableVolumes, thin: bool) -> None:
         self._attacher = attacher
         self._thin = thin
 

@@ -3,6 +3,7 @@
 
 import dataclasses
 import re
+from urllib import parse
 
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
@@ -97,7 +98,7 @@ class Owners:
         base = re.sub(r"(/v2)?/*$", "", endpoint)
         try:
             answer = self._session.get(
-                f"{base}/v2/images/{image_id}",
+                f"{base}/v2/images/{parse.quote(image_id, safe='')}",
                 auth=identity.acting_for(requester, endpoint, self._session),
                 timeout=TIMEOUT_S,
                 connect_retries=0,

@@ -28,7 +28,7 @@ _BRIEF_WAIT_S = 2.0
 Opened = contextlib.AbstractContextManager[Device]
 
 
-class Attacher(Protocol):
+class ReadableVolumes(Protocol):
     """Opens volumes for reading on this host; see `attach.attacher.Attacher`."""
 
     def readable(self, volume_id: str, known_raw: bool, wait_s: float) -> Opened:
@@ -41,7 +41,7 @@ class Attacher(Protocol):
 class Reading:
     """Opens image-volumes of one store for the readers of this process."""
 
-    def __init__(self, volumes: Volumes, attacher: Attacher) -> None:
+    def __init__(self, volumes: Volumes, attacher: ReadableVolumes) -> None:
         self._volumes = volumes
         self._attacher = attacher
 

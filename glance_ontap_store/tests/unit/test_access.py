@@ -72,10 +72,10 @@ def test_requesters(record, requester, may_name, may_delete):
 )
 def test_projects_whose_images_a_store_takes(allowed, owner, takes):
     if takes:
-        access.check_takes(allowed, "fv1", owner)
+        access.check_accepts(allowed, "fv1", owner)
     else:
         with pytest.raises(errors.Refused, match=f"'fv1' does not take.*{owner}"):
-            access.check_takes(allowed, "fv1", owner)
+            access.check_accepts(allowed, "fv1", owner)
 
 
 @pytest.mark.parametrize(

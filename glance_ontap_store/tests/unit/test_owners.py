@@ -145,3 +145,10 @@ class TestDeletion:
         with pytest.raises(errors.Refused):
             owners.check_may_delete("v", record, admin(**self.MEMBER))
         assert http.mock.request_history == []
+
+
+def test_an_odd_image_id_stays_one_segment_of_the_url(http, owners):
+    """The id comes from a volume's metadata, which somebody may have changed."""
+    asked = http.mock.get(f"{GLANCE}/v2/images/..%2Ftasks", json={"owner": "acme"})
+    assert owners.ask("../tasks", admin()) == "acme"
+    assert asked.call_count == 1
