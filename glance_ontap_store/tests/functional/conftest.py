@@ -58,3 +58,19 @@ def user(alice: connection.Connection) -> Iterator[User]:
     user = User(alice)
     yield user
     user.clean()
+
+
+@pytest.fixture
+def other(bob: connection.Connection) -> Iterator[User]:
+    """Bob; all that the test makes as him is removed at its end."""
+    user = User(bob)
+    yield user
+    user.clean()
+
+
+@pytest.fixture
+def operator(admin: connection.Connection) -> Iterator[User]:
+    """The administrator, with the same clean-up."""
+    user = User(admin)
+    yield user
+    user.clean()

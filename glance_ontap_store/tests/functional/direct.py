@@ -140,6 +140,22 @@ def quota(admin: Any, project_id: str, **values: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """Give Glance *options* by group until the block ends."""
+    must_be_alone()
+    before = lab.glance_config.read_text("utf-8")
+    for group, values in options.items():
+        for name, value in values.items():
+            lab.set_glance_option(group, name, value)
+    lab.restart("glance")
+    try:
+        yield
+    finally:
+        lab.glance_config.write_text(before, "utf-8")
+        lab.restart("glance")
+
+
+@contextlib.contextmanager
 def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[None]:
     """Give Cinder's volume service *options* by group until the block ends."""
 

@@ -204,7 +204,7 @@ class Rig:
         self.settle()
         now = self._leftovers.now()
         del now["files"]
-        return {f"{kind} {each}" for kind, found in now.items() for each in found}
+        return {f"{kind} {name}" for kind, found in now.items() for name in found}
 
     def file_of(self, volume_id: str) -> str:
         return os.path.join(self._lab.flexvol("fv1"), f"volume-{volume_id}")

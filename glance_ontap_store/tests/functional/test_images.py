@@ -114,7 +114,7 @@ def test_copy_image_makes_another_flexvol_instant(
         "the image is in both stores",
     )
     copies = {
-        backing_file(lab, each).parent: each for each in image_volumes(admin, image.id)
+        backing_file(lab, copy).parent: copy for copy in image_volumes(admin, image.id)
     }
     assert len(copies) == 2
     for volume in copies.values():
@@ -236,7 +236,9 @@ def test_an_image_uploaded_by_cinder_is_served_and_deleted(
     wait_until(
         lambda: (
             copy.id
-            not in {each.id for each in admin.block_storage.volumes(all_projects=True)}
+            not in {
+                found.id for found in admin.block_storage.volumes(all_projects=True)
+            }
         ),
         "its volume is gone",
     )

@@ -17,11 +17,7 @@ from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
-from glance_ontap_store.tests.functional.test_projects import glance_options
-from glance_ontap_store.tests.functional.test_projects import other
 from lab.polling import wait_until
-
-__all__ = ["other"]
 
 
 def policy(lab: Any, service: str) -> Path:
@@ -118,7 +114,7 @@ def said(answer: Any, url: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="class")
 def locations_shown(lab: Any) -> Iterator[None]:
-    with glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
+    with direct.glance_options(lab, {"DEFAULT": {"show_multiple_locations": "true"}}):
         yield
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
-from glance_ontap_store.tests.functional.test_projects import glance_options
 from lab.polling import wait_until
 from lab.stores import CONFIG
 from lab.stores import make_store
@@ -39,7 +39,7 @@ def stores(lab: Any) -> Iterator[float]:
     options: dict[str, dict[str, Any]] = {name: dict(parser["fv1"]) for name in names}
     options["DEFAULT"] = {"enabled_backends": f"{enabled},{more}"}
     since = time.time()
-    with glance_options(lab, options):
+    with direct.glance_options(lab, options):
         yield since
 
 

@@ -28,14 +28,10 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
-from glance_ontap_store.tests.functional.test_projects import operator
-from glance_ontap_store.tests.functional.test_projects import other
 from lab import ini
 from lab import layout
 from lab import stores
 from lab.polling import wait_until
-
-__all__ = ["operator", "other"]
 
 
 @pytest.fixture

@@ -21,42 +21,10 @@ from lab import glance
 from lab.polling import wait_until
 
 
-@contextlib.contextmanager
-def glance_options(lab: Any, options: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Give Glance *options* by group until the block ends."""
-    direct.must_be_alone()
-    before = lab.glance_config.read_text("utf-8")
-    for group, values in options.items():
-        for name, value in values.items():
-            lab.set_glance_option(group, name, value)
-    lab.restart("glance")
-    try:
-        yield
-    finally:
-        lab.glance_config.write_text(before, "utf-8")
-        lab.restart("glance")
-
-
-@pytest.fixture
-def other(bob: Any) -> Iterator[User]:
-    """Bob; all that the test makes as him is removed at its end."""
-    user = User(bob)
-    yield user
-    user.clean()
-
-
-@pytest.fixture
-def operator(admin: Any) -> Iterator[User]:
-    """The administrator, with the same clean-up."""
-    user = User(admin)
-    yield user
-    user.clean()
-
-
 @pytest.fixture(scope="class")
 def closed_to_others(lab: Any, alice: Any) -> Iterator[None]:
     allowed = {"ontap_allowed_projects": alice.current_project_id}
-    with glance_options(lab, {"fv2": allowed}):
+    with direct.glance_options(lab, {"fv2": allowed}):
         yield
 
 

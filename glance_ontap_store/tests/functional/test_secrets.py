@@ -16,7 +16,6 @@ from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
-from glance_ontap_store.tests.functional.test_projects import glance_options
 from lab import stores
 
 pytestmark = pytest.mark.shared
@@ -84,7 +83,7 @@ def test_no_secret_in_logs_states_and_command_lines(lab: Any, user: User) -> Non
     # Other tests of this lab configure a password where a name belongs, and
     # Keystone logs names that it does not know.
     before = dict(written(lab))
-    with glance_options(lab, {"DEFAULT": DEBUG}):
+    with direct.glance_options(lab, {"DEFAULT": DEBUG}):
         use(lab, user)
         found = {
             name: content.removeprefix(before.get(name, b""))

@@ -156,7 +156,7 @@ class TestRequests:
     def test_known_size(self, store: Any, requests: "Requests") -> None:
         location = self._add(store, Pattern(9 * MIB), 9 * MIB)
         found = requests.new("set metadata")
-        assert [each for each in found if each != "show"] == list(self.UPLOAD)
+        assert [word for word in found if word != "show"] == list(self.UPLOAD)
         assert found[1] == "show"  # when the volume is ready
         stream, _size = store.get(location)
         for _piece in stream:
@@ -171,7 +171,7 @@ class TestRequests:
         location = self._add(store, Pattern(GIB + 1), 0)
         found = requests.new("set metadata")
         assert (
-            [each for each in found if each != "show"]
+            [word for word in found if word != "show"]
             == [
                 *self.UPLOAD[:5],
                 "act",  # extend
@@ -217,7 +217,7 @@ class Requests:
     def _words(self) -> list[str]:
         found = self._lab.cinder_requests(self._since)
         found.sort(key=lambda each: each["time"])
-        return [_word(each) for each in found if _is_of_a_store(each)]
+        return [_word(request) for request in found if _is_of_a_store(request)]
 
 
 def _is_of_a_store(request: dict[str, Any]) -> bool:
