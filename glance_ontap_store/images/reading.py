@@ -133,10 +133,11 @@ class Reading:
         try:
             opened = self._attacher.beside(clone, image.volume, known_raw=True)
             return stack.enter_context(opened)
-        except errors.NotConnected as error:
+        except errors.Broken as error:
             # The other process has let the image-volume go meanwhile, or has no
-            # connection itself, or its protocol knows no neighbours.
-            LOG.debug("Clone %s is attached: %s", clone.id, error)
+            # connection itself, its protocol knows no neighbours, the clone lies
+            # elsewhere, or an answer was lost.
+            LOG.info("Clone %s is attached: %s", clone.id, error)
         try:
             opened = self._attacher.readable(clone.id, known_raw=True, wait_s=0)
             return stack.enter_context(opened)

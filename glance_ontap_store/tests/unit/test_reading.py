@@ -72,21 +72,38 @@ class TestTwoProcesses:
         cloud.clock.at(before + 2.3 - cloud.clock.monotonic(), first.close)
         assert read(cloud, found.volume_id) == content
 
+    @pytest.mark.parametrize("is_done", [False, True])
     @pytest.mark.parametrize("fault", ["attachments", "connection_info", "reserve"])
-    def test_a_failure_beside_the_first_reader_leaves_nothing(
-        self, cloud, stored, fault
+    def test_one_failed_question_does_not_make_a_reader_wait_for_the_first(
+        self, cloud, stored, fault, is_done
     ):
+        """The clone is there: it is attached as any other volume."""
         found, content = stored()
         first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
         before = cloud.holdings()
-        cloud.volumes.fail(fault, errors.CinderUnreachable("lost"))
-        cloud.clock.at(20, first.close)
-        # The second reader waits for the volume itself.
+        cloud.volumes.fail(fault, errors.CinderUnreachable("lost"), done=is_done)
+        started = cloud.clock.monotonic()
         assert read(cloud, found.volume_id) == content
+        assert cloud.clock.monotonic() - started < 15
         cloud.clock.sleep(60)
-        assert cloud.holdings() <= {
-            held.replace("in-use", "available") for held in before
-        }
+        assert cloud.holdings() == before
+        assert b"".join(first) == content
+
+    def test_a_clone_that_does_not_lie_beside_its_source_is_attached(
+        self, cloud, stored
+    ):
+        found, content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        shown = cloud.cinder.connection_info
+
+        def elsewhere(attachment_id):
+            return {**shown(attachment_id), "export": "192.0.2.1:/fv2"}
+
+        cloud.cinder.connection_info = elsewhere
+        started = cloud.clock.monotonic()
+        assert read(cloud, found.volume_id) == content
+        assert cloud.clock.monotonic() - started < 15
+        assert b"".join(first) == content
 
 
 class TestAnotherReaderIsJustAttaching:
