@@ -41,14 +41,18 @@ class TestRootwrapFilters:
                 return True
         return False
 
-    @pytest.mark.parametrize("count", [1, 2, 3])
+    @pytest.mark.parametrize(
+        ("files", "directories"),
+        [(1, 0), (2, 0), (3, 0), (0, 1), (1, 1), (2, 1), (3, 1), (0, 2), (3, 2)],
+    )
     @pytest.mark.parametrize(
         "context", [privilege.context.pypath, "os_brick.privileged.default"]
     )
-    def test_both_helpers_may_start(self, count, context):
-        files = " ".join(["--config-file /etc/glance/glance-api.conf"] * count)
+    def test_both_helpers_may_start(self, files, directories, context):
+        configuration = ["--config-file /etc/glance/glance-api.conf"] * files
+        configuration += ["--config-dir /etc/glance/glance.conf.d"] * directories
         assert self.permits(
-            f"privsep-helper {files} --privsep_context {context}"
+            f"privsep-helper {' '.join(configuration)} --privsep_context {context}"
             " --privsep_sock_path /tmp/tmpx1/privsep.sock"
         )
 
@@ -64,6 +68,10 @@ class TestRootwrapFilters:
             "privsep-helper --config-file /etc/../tmp/x --privsep_context"
             f" {privilege.context.pypath} --privsep_sock_path /tmp/x",
             "privsep-helper --config-file /etc/x/../../tmp/x --privsep_context"
+            f" {privilege.context.pypath} --privsep_sock_path /tmp/x",
+            "privsep-helper --config-dir /tmp/x --privsep_context"
+            f" {privilege.context.pypath} --privsep_sock_path /tmp/x",
+            "privsep-helper --config-dir /etc/../tmp/x --privsep_context"
             f" {privilege.context.pypath} --privsep_sock_path /tmp/x",
         ],
     )
