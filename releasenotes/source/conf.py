@@ -3,7 +3,8 @@
 
 project = "glance_ontap_store release notes"
 copyright = "glance_ontap_store developers"
-extensions = ["openstackdocstheme", "reno.sphinxext"]
-html_theme = "openstackdocs"
-openstackdocs_auto_name = False
-pygments_style = "native"
+extensions = ["reno.sphinxext"]
+html_theme = "furo"
+html_title = "glance_ontap_store release notes"
+html_copy_source = False
+smartquotes_action = "qe"
