@@ -81,7 +81,7 @@ def parts(settings: Settings, service: VolumeService) -> tuple[Volumes, Attacher
     """The volumes of *service*, and their attacher on this host."""
     volumes = Volumes(service, SystemClock(), wait_policy(settings))
     mounts = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
-    transports = Transports({"nfs": NfsTransport(mounts)})
+    transports = Transports({"nfs": NfsTransport(mounts, settings.nfs_mount_options)})
     return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)
 
 

@@ -210,6 +210,19 @@ OPTIONS: list[cfg.Opt] = [
         ),
     ),
     cfg.StrOpt(
+        "ontap_nfs_mount_options",
+        help=(
+            "Mount options of NFS for the FlexVols on this host, separated by commas,"
+            " for example ``vers=3,nolock`` or ``vers=4.1,nconnect=8``. They replace"
+            " those in Cinder's shares file. Cinder's option ``nfs_mount_options`` is"
+            " not known to Glance: set the same value here if the FlexVols need it."
+            " If unset, and the shares file has none, the newest version is used that"
+            " the host and the LIF support (4.2, then 4.1, then the host's default)."
+            " Stores with the same FlexVol must have the same options, because they"
+            " share one mount. ``nosuid,nodev,noexec`` are always added."
+        ),
+    ),
+    cfg.StrOpt(
         "ontap_rootwrap_config",
         default="/etc/glance/rootwrap.conf",
         help=(

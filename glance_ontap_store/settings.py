@@ -9,6 +9,7 @@ from typing import Any
 from urllib import parse
 
 from glance_ontap_store import errors
+from glance_ontap_store import nfs_options
 
 _PREFIX = "ontap_"
 
@@ -68,6 +69,8 @@ class Settings:
     delete_wait_s: int
     thin_upload: bool
     mount_point_base: str
+    # Separated by commas; "" means those that Cinder gives.
+    nfs_mount_options: str
     rootwrap_config: str
 
     @classmethod
@@ -102,6 +105,7 @@ class Settings:
             delete_wait_s=values["ontap_delete_wait"],
             thin_upload=values["ontap_store_thin_upload"],
             mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
+            nfs_mount_options=values["ontap_nfs_mount_options"] or "",
             rootwrap_config=values["ontap_rootwrap_config"],
         )
 
@@ -140,6 +144,11 @@ def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
         yield (
             "ontap_ca_certificates_file and ontap_api_insecure are both set:"
             " remove one of them"
+        )
+    for option in nfs_options.refused(values["ontap_nfs_mount_options"] or ""):
+        yield (
+            f"ontap_nfs_mount_options contains {option!r}, which is not an option of"
+            " NFS that is safe to use here: remove it"
         )
     for name in ("ontap_mount_point_base", "ontap_rootwrap_config"):
         if not os.path.isabs(values[name] or ""):

@@ -3,11 +3,13 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 import contextlib
 import os
 import stat
 
 from glance_ontap_store import errors
+from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.inventory import Row
@@ -35,9 +37,11 @@ def occupied(
             " administrator's credentials with --os-cloud."
         )
     found: dict[str, int] = {}
-    for (base, export), group in _by_export(placed, glance).items():
+    usable = {store.id: store.settings for store in glance.stores if store.settings}
+    for (_base, export), group in _by_export(placed, usable).items():
         try:
-            with process_setup.mounted(glance, base, export) as directory:
+            settings = usable[group[0].store]
+            with process_setup.mounted(glance, settings, export) as directory:
                 measured = dict(_measured(directory, group))
             found |= measured
             if len(measured) < len(group):
@@ -49,19 +53,15 @@ def occupied(
 
 
 def _by_export(
-    rows: Iterable[Row], glance: GlanceConfig
+    rows: Iterable[Row], settings: Mapping[str, Settings]
 ) -> dict[tuple[str, str], list[Row]]:
     """Return the rows by their store's mount point base and their export."""
-    bases = {
-        store.id: store.settings.mount_point_base
-        for store in glance.stores
-        if store.settings
-    }
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         # <host>@<backend>#<LIF>:<junction path>
         export = (row.pool or "").rpartition("#")[2]
-        groups.setdefault((bases[row.store], export), []).append(row)
+        base = settings[row.store].mount_point_base
+        groups.setdefault((base, export), []).append(row)
     return groups
 
 

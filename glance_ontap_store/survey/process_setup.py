@@ -8,6 +8,7 @@ import signal
 from oslo_config import cfg
 
 from glance_ontap_store import errors
+from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.facts import GlanceConfig
 
 
@@ -54,11 +55,11 @@ def start(glance: GlanceConfig, rootwrap_config: str) -> None:
 
 
 @contextlib.contextmanager
-def mounted(glance: GlanceConfig, base: str, export: str) -> Iterator[str]:
-    """Mount *export* while the block runs, and yield the directory.
+def mounted(glance: GlanceConfig, settings: Settings, export: str) -> Iterator[str]:
+    """Mount *export* as a store does while the block runs, and yield the directory.
 
     :raises errors.Broken: it cannot be mounted
-    :raises errors.Misconfigured: *base* cannot be used
+    :raises errors.Misconfigured: the store's mount point base cannot be used
     """
     # Imported late: the command must work, and report it, if os-brick is missing.
     from glance_ontap_store.attach.brick import Brick
@@ -66,12 +67,8 @@ def mounted(glance: GlanceConfig, base: str, export: str) -> Iterator[str]:
     from glance_ontap_store.attach.nfs.mounts import Mounts
 
     prepare(glance)
-    config = next(
-        store.settings.rootwrap_config
-        for store in glance.stores
-        if store.settings and store.settings.mount_point_base == base
-    )
-    Brick(config)
-    mount = Mounts(base, NfsMounter(base)).use(export, "")
+    Brick(settings.rootwrap_config)
+    base = settings.mount_point_base
+    mount = Mounts(base, NfsMounter(base)).use(export, settings.nfs_mount_options)
     with contextlib.closing(mount):
         yield mount.path

@@ -15,7 +15,7 @@ class NfsConnection:
     """A file on an NFS export.
 
     *export* is ``<LIF>:<junction path>`` and *name* the file in it. *options* is
-    the value of mount's ``-o`` from the shares file of Cinder, or "".
+    the value of mount's ``-o``, or "".
     """
 
     export: str
@@ -23,19 +23,23 @@ class NfsConnection:
     options: str = ""
 
 
-def parse(info: Mapping[str, Any]) -> NfsConnection:
+def parse(info: Mapping[str, Any], own_options: str = "") -> NfsConnection:
     """Return the file that an attachment's ``connection_info`` describes.
+
+    *own_options* are the store's mount options; they replace those in *info*.
 
     The format is that of cinder/volume/drivers/nfs.py, initialize_connection:
     ``driver_volume_type``, ``export``, ``name`` and perhaps ``options``, a
-    string of mount arguments such as ``-o vers=4.1,lookupcache=pos``.
+    string of mount arguments such as ``-o vers=4.1,lookupcache=pos``. The driver
+    takes them from its shares file. It tells nobody ``nfs_mount_options``, which it
+    uses for its own mounts alone.
 
     :raises errors.Broken: the export, the file name or an option is not accepted
     """
     return NfsConnection(
         rules.check_export(info.get("export")),
         rules.check_name(info.get("name")),
-        _mount_options(info.get("options")),
+        own_options or _mount_options(info.get("options")),
     )
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exports, file names and mount options of Cinder that the store accepts.
+"""The exports, file names and mount options that the store accepts.
 
 Glance's process checks them to refuse early with a clear error. The helper that
 runs as root checks them again, because it does not trust that process.
 """
 
-from collections.abc import Iterator
 import hashlib
 import os
 import re
 
 from glance_ontap_store import errors
+from glance_ontap_store import nfs_options
 
 # Added after all other options, because the last one wins. They keep programs on the
 # export from running, with any user's rights, and its device files from being used.
@@ -21,32 +21,6 @@ OURS = ("nosuid", "nodev", "noexec")
 _EXPORT = re.compile(
     r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]):(?P<path>/.*)", re.ASCII
 )
-
-# Options that contradict ours, and options that only fstab or mount(8) itself
-# reads. The store does not need them.
-_LEFT_OUT = """
-defaults suid dev exec nosuid nodev noexec auto noauto nofail _netdev nouser fg
-"""
-
-# Of mount(8) and nfs(5): options that only change how NFS is spoken or cached.
-# `bg` is missing, because with it mount reports success without a mount. So are all
-# options that make mount(8) do something else: bind, move, remount, loop, x-..., user,
-# helper=.
-_FLAGS = """
-rw ro sync async dirsync atime noatime diratime nodiratime relatime norelatime
-strictatime nostrictatime lazytime nolazytime
-soft softerr hard softreval nosoftreval intr nointr ac noac cto nocto acl noacl
-lock nolock rdirplus nordirplus sharecache nosharecache resvport noresvport
-migration nomigration trunkdiscovery notrunkdiscovery fsc nofsc
-tcp tcp6 udp udp6 rdma v3 v4 v4.0 v4.1 v4.2
-"""
-_WITH_VALUE = """
-vers nfsvers minorversion proto port mountport mountproto mounthost mountvers
-sec xprtsec timeo retrans retry rsize wsize bsize namlen nconnect max_connect
-acregmin acregmax acdirmin acdirmax actimeo lookupcache local_lock rdirplus
-clientaddr write fsc context fscontext defcontext rootcontext
-"""
-_VALUE = re.compile(r"[\w.:/@%+*-]+", re.ASCII)
 
 
 def check_export(export: object) -> str:
@@ -91,34 +65,21 @@ def check_name(name: object) -> str:
 
 
 def mount_options(options: str) -> str:
-    """Return Cinder's *options* as mount's ``-o`` takes them, then ours.
+    """Return *options* as mount's ``-o`` takes them, then ours.
 
-    Both are names or ``name=value``, separated by commas. Options that ours
+    They are names or ``name=value``, separated by commas. Options that ours
     contradict, or that mean nothing to the store, are left out.
 
     :raises errors.Broken: an option is not one of NFS
     """
-    return ",".join([*_accepted(options), *OURS])
-
-
-def _accepted(options: str) -> Iterator[str]:
-    for option in filter(None, (part.strip() for part in options.split(","))):
-        if option in _LEFT_OUT.split():
-            continue
-        if not _is_of_nfs(option):
-            raise errors.Broken(
-                f"Cinder's mount options contain {option!r}, which the store does not"
-                " pass to mount: it is not an option of NFS that is safe to use here."
-                " Remove it from the shares file (nfs_shares_config) of cinder-volume."
-            )
-        yield option
-
-
-def _is_of_nfs(option: str) -> bool:
-    name, has_value, value = option.partition("=")
-    if not has_value:
-        return name in _FLAGS.split()
-    return name in _WITH_VALUE.split() and _VALUE.fullmatch(value) is not None
+    for option in nfs_options.refused(options):
+        raise errors.Broken(
+            f"The mount options contain {option!r}, which the store does not pass to"
+            " mount: it is not an option of NFS that is safe to use here. Remove it"
+            " from ontap_nfs_mount_options, or from the shares file"
+            " (nfs_shares_config) of cinder-volume."
+        )
+    return ",".join([*nfs_options.kept(options), *OURS])
 
 
 def mount_point(base: str, export: str) -> str:

@@ -13,10 +13,14 @@ from glance_ontap_store.attach.nfs.mounts import Mounts
 
 
 class NfsTransport:
-    """`transport.Transport` for volumes that are files on an NFS export."""
+    """`transport.Transport` for volumes that are files on an NFS export.
 
-    def __init__(self, mounts: Mounts) -> None:
+    *mount_options* are the store's own, which replace those that Cinder gives.
+    """
+
+    def __init__(self, mounts: Mounts, mount_options: str = "") -> None:
         self._mounts = mounts
+        self._mount_options = mount_options
 
     @contextlib.contextmanager
     def opened(self, info: Mapping[str, Any], mode: str) -> Iterator[FileDevice]:
@@ -26,7 +30,7 @@ class NfsTransport:
         :raises errors.Broken: the export or the file cannot be reached
         :raises errors.WriteDenied: this host may not open the file
         """
-        found = connection.parse(info)
+        found = connection.parse(info, self._mount_options)
         with file.opened(found, self._mounts, mode) as device:
             yield device
 
@@ -38,7 +42,7 @@ class NfsTransport:
         Cinder names files after volumes, so the file of *volume_id* shows the form of
         the name. A migrated volume keeps its id, but its file has another name.
         """
-        name = connection.parse(info).name
+        name = connection.parse(info, self._mount_options).name
         if volume_id not in name:
             return None
         return {**info, "name": name.replace(volume_id, other_id)}

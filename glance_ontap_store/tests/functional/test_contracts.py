@@ -169,7 +169,24 @@ class _Exports:
 
 
 class TestNfsMounter(_Exports, MounterContract):
-    pass
+    def test_the_options_reach_the_mount(
+        self, mounter: NfsMounter, export: str
+    ) -> None:
+        """The lab's mount.nfs knows one option that can be seen in a bind mount."""
+        mounter.mount(export, "ro,nconnect=8")
+        try:
+            flags = os.statvfs(mounter.mount_point(export)).f_flag
+            assert flags & os.ST_RDONLY
+        finally:
+            mounter.unmount(export)
+
+    @pytest.mark.parametrize("options", ["bind", "vers=3,remount", "vers=3 4"])
+    def test_the_helper_refuses_other_options(
+        self, mounter: NfsMounter, export: str, options: str
+    ) -> None:
+        with pytest.raises(errors.Broken, match="not an option of NFS"):
+            mounter.mount(export, options)
+        assert not self.is_mounted(mounter, export)
 
 
 class TestMounts(_Exports, MountsContract):

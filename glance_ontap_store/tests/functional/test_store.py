@@ -112,6 +112,20 @@ def test_a_client_that_goes_away(make: Any, leftovers: Any) -> None:
         add(make(), reader, 9 * MIB)
 
 
+def test_the_stores_mount_options_are_those_of_its_mounts(
+    make: Any, leftovers: Any
+) -> None:
+    """The lab's mount.nfs heeds ``ro``: images can be read, and not written."""
+    with added(make("fv1"), MIB) as url:
+        read_only = make("fv1", nfs_mount_options="ro,nconnect=4")
+        stream, length = read_only.get(direct.located("fv1", url))
+        with contextlib.closing(stream):
+            assert b"".join(stream) == pattern.at(0, MIB)
+        assert length == MIB
+        with pytest.raises(exceptions.StorageWriteDenied):
+            add(read_only, Pattern(MIB), MIB)
+
+
 def test_unknown_volume_type(make: Any, leftovers: Any) -> None:
     with pytest.raises(
         exceptions.BadStoreConfiguration, match=r"'no-such-type'.*ontap_v"

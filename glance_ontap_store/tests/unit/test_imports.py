@@ -21,7 +21,7 @@ LAYERS = [
     {"attach", "transfer"},
     {"cinder"},
     {"identity"},
-    {"location", "settings", "units", "requester", "opts", "undo"},
+    {"location", "settings", "units", "requester", "opts", "undo", "nfs_options"},
     {"errors"},
 ]
 # Third-party library -> the only modules that import it.

@@ -52,6 +52,11 @@ class TestParse:
         with pytest.raises(errors.Broken, match="shares file"):
             connection.parse({**NFS, "options": text})
 
+    @pytest.mark.parametrize("theirs", [None, "-o vers=4.1", "-o bind"])
+    def test_the_stores_own_mount_options_replace_cinders(self, theirs):
+        found = connection.parse({**NFS, "options": theirs}, "vers=3,nolock")
+        assert found.options == "vers=3,nolock"
+
     def test_an_export_that_cannot_be_mounted_is_refused(self):
         with pytest.raises(errors.Broken, match="'/dev/vda1:/x'"):
             connection.parse({**NFS, "export": "/dev/vda1:/x"})

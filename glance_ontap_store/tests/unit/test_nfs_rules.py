@@ -3,6 +3,7 @@ from os_brick.remotefs import remotefs
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store import nfs_options
 from glance_ontap_store.attach.nfs import rules
 
 
@@ -144,7 +145,36 @@ class TestMountOptions:
         with pytest.raises(errors.Broken) as caught:
             rules.mount_options(f"hard,{option}")
         assert "nfs_shares_config" in str(caught.value)
+        assert "ontap_nfs_mount_options" in str(caught.value)
         assert repr(option.split(",")[0].strip()) in str(caught.value)
+
+
+class TestVersion:
+    @pytest.mark.parametrize(
+        ("options", "version"),
+        [
+            ("", None),
+            ("hard,nconnect=8", None),
+            ("vers=3,nolock", "3"),
+            ("nfsvers=4.1", "4.1"),
+            ("v4.2,hard", "4.2"),
+            ("vers=4,minorversion=1", "4.1"),
+            ("vers=4", "4"),
+            ("vers=3,vers=4.1", "4.1"),
+        ],
+    )
+    def test_the_version_that_options_ask_for(self, options, version):
+        assert nfs_options.version(options) == version
+
+    @pytest.mark.parametrize(
+        "options", ["", "hard", "vers=3,nolock", "nfsvers=4.1", "v4.2", "vers=4"]
+    )
+    def test_os_brick_negotiates_only_without_a_version(self, options):
+        client = remotefs.RemoteFsClient(
+            "nfs", "", nfs_mount_point_base="/base", nfs_mount_options=options
+        )
+        is_negotiated = len(client._nfs_mount_type_opts) > 1
+        assert is_negotiated == (nfs_options.version(options) is None)
 
 
 @pytest.mark.parametrize("export", ["192.0.2.1:/fv1", "[2001:db8::1]:/a/b"])

@@ -79,6 +79,7 @@ class TestValid:
                 "ontap_delete_wait": 14,
                 "ontap_store_thin_upload": False,
                 "ontap_mount_point_base": "/mnt//glance/",
+                "ontap_nfs_mount_options": "vers=3,nolock",
                 "ontap_rootwrap_config": "/opt/rootwrap.conf",
             }
         )
@@ -100,6 +101,7 @@ class TestValid:
             delete_wait_s=14,
             thin_upload=False,
             mount_point_base="/mnt/glance",
+            nfs_mount_options="vers=3,nolock",
             rootwrap_config="/opt/rootwrap.conf",
         )
 
@@ -138,6 +140,7 @@ WRONG = {
     "ontap_catalog_info": ("volumev3", "ontap_catalog_info = 'volumev3'"),
     "ontap_ca_certificates_file": ("/no/such/file", "cannot be read"),
     "ontap_mount_point_base": ("mnt", "ontap_mount_point_base = 'mnt'"),
+    "ontap_nfs_mount_options": ("hard,bind", "contains 'bind'"),
     "ontap_rootwrap_config": ("", "ontap_rootwrap_config = ''"),
 }
 
@@ -147,7 +150,7 @@ class TestMistakes:
         "names",
         [
             pytest.param(names, id="+".join(names))
-            for count in (1, 2, 7)
+            for count in (1, 2, 8)
             for names in itertools.combinations(WRONG, count)
         ],
     )

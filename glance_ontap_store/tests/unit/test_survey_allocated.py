@@ -37,7 +37,7 @@ def occupied(tmp_path, monkeypatch):
     """Measure rows, with a directory in the place of the only export."""
 
     @contextlib.contextmanager
-    def mounted(_glance, _base, export):
+    def mounted(_glance, _settings, export):
         if export != "a:/fv1":
             raise errors.Broken("no route to host")
         yield str(tmp_path)

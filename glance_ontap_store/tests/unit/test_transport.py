@@ -102,6 +102,11 @@ class TestNfsTransport:
         with open(files[ONE], "rb") as file:
             assert file.read(3) == b"new"
 
+    def test_the_stores_mount_options_are_used_instead_of_cinders(self, cloud, files):
+        own = NfsTransport(cloud.mounts, "vers=3,nolock")
+        with own.opened(INFO, "ro"):
+            assert cloud.mounter.options[EXPORT] == "vers=3,nolock"
+
     def test_the_volume_beside_it_is_opened(self, transport, files):
         beside = transport.beside(INFO, ONE, OTHER)
         assert beside == {**INFO, "name": f"volume-{OTHER}"}
