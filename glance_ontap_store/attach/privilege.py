@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three things that need root: mount, unmount, and change a file's owner.
+"""The three things that need root: mount, unmount, and open a file as its owner.
 
 They run in an oslo.privsep daemon, which
 ``etc/glance/rootwrap.d/glance_ontap_store.filters`` lets Glance's user start. The
@@ -13,7 +13,8 @@ the process that calls it:
 * The daemon builds the command that it runs itself: NFS, an export in the usual
   form, options of NFS. mount(8) gets the capabilities that it needs, and can gain
   no others.
-* Only a regular file on such a mount gets another owner.
+* Only a regular file on such a mount is opened, with the rights of its owner and no
+  others, and never with those of root.
 
 This limits mistakes. It does not contain a hostile glance-api: between the check
 and mount(8) such a process can replace the directory with a link, and os-brick's
@@ -34,6 +35,8 @@ from oslo_privsep import priv_context
 
 from glance_ontap_store import errors
 from glance_ontap_store import opts
+from glance_ontap_store.attach import handover
+from glance_ontap_store.attach import ownership
 from glance_ontap_store.attach.nfs import mountinfo
 from glance_ontap_store.attach.nfs import rules
 
@@ -51,7 +54,7 @@ context = priv_context.PrivContext(
     "glance_ontap_store",
     cfg_section="privsep_ontap",
     pypath=f"{__name__}.context",
-    capabilities=[capabilities.CAP_CHOWN, *sorted(_MOUNT_NEEDS)],
+    capabilities=sorted(_MOUNT_NEEDS | ownership.NEEDS),
 )
 
 _BASE = next(
@@ -126,28 +129,47 @@ def unmount(base: str, export: str) -> None:
 
 
 @context.entrypoint
-def change_owner(base: str, export: str, name: str, uid: int) -> None:
-    """Give the regular file *name* on the mounted *export* to user *uid*.
+def open_as_owner(
+    base: str, export: str, name: str, writable: bool, address: str, receiver: int
+) -> None:
+    """Open the regular file *name* on the mounted *export* with its owner's rights.
+
+    The descriptor goes to the inbox at *address* of user *receiver* (`handover`),
+    which must exist. Nothing changes on the export.
 
     :raises errors.Broken: an argument is not accepted, the export is not mounted,
-        or the name is not that of a regular file
-    :raises OSError: chown(2) failed; EPERM where the export squashes root
+        the name is not that of a regular file, or the inbox is not there
+    :raises errors.WriteDenied: the file belongs to root
+    :raises OSError: open(2) failed; EACCES if its owner may not open it either
     """
     rules.check_name(name)
-    with contextlib.ExitStack() as stack:
-        real_base, directory = stack.enter_context(_opened_base(base))
-        root_name = rules.directory_name(rules.check_export(export))
-        root = stack.enter_context(
-            _descriptor(root_name, os.O_PATH | os.O_DIRECTORY, directory)
-        )
+    if os.getgroups():
+        # Root's groups: NFS would send them to the server beside the owner's.
+        os.setgroups([])
+    flags = os.O_RDWR if writable else os.O_RDONLY
+    with _opened_export(base, export) as root:
+        file = ownership.open_file(root, name, flags)
+        try:
+            handover.send(file, address, receiver)
+        finally:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def _opened_export(base: str, export: str) -> Iterator[int]:
+    """Yield a descriptor of the directory of the mounted *export*.
+
+    :raises errors.Broken: *base* is not permitted, or *export* is not mounted
+    """
+    root_name = rules.directory_name(rules.check_export(export))
+    with (
+        _opened_base(base) as (real_base, directory),
+        _descriptor(root_name, os.O_PATH | os.O_DIRECTORY, directory) as root,
+    ):
         found = mountinfo.at(os.path.join(real_base, root_name))
         if found is None or found.mount_id != mountinfo.id_of(root):
             raise errors.Broken(f"{export} is not mounted below {base}.")
-        file = stack.enter_context(_descriptor(name, os.O_PATH, root))
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise errors.Broken(f"{name} on {export} is not a regular file.")
-        # fchown(2) refuses a descriptor of O_PATH; this follows to its very file.
-        os.chown(f"/proc/self/fd/{file}", uid, -1)
+        yield root
 
 
 @contextlib.contextmanager

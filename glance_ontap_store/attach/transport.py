@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 import contextlib
+import dataclasses
 from typing import Any
 from typing import Protocol
 
@@ -10,8 +11,25 @@ from glance_ontap_store import errors
 from glance_ontap_store.transfer.device import Device
 
 
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """The rights by which this host opened a volume that is a file.
+
+    *owner* and *group* are numeric ids, and *mode* has the nine bits of permissions.
+    """
+
+    owner: int
+    group: int
+    mode: int
+    # The helper opened the file as its owner, because Glance's user may not.
+    through_helper: bool
+
+
 class OpenVolume(Device, Protocol):
     """An attached volume, open on this host."""
+
+    def access(self) -> Access | None:
+        """Return by which rights the volume was opened; None if it is not a file."""
 
     def holds_qcow2(self) -> bool:
         """Return whether the volume's content begins with the qcow2 magic.

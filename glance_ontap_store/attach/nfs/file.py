@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import contextlib
 import errno
 import os
+import stat
 import sys
+
+from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
@@ -13,10 +16,18 @@ from glance_ontap_store import units
 from glance_ontap_store.attach.nfs.connection import NfsConnection
 from glance_ontap_store.attach.nfs.mount import Mount
 from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.attach.transport import Access
 from glance_ontap_store.units import Extent
+
+LOG = logging.getLogger(__name__)
 
 # The first bytes of a qcow2 file (QEMU docs/interop/qcow2.rst, "Header").
 _QCOW2_MAGIC = b"QFI\xfb"
+
+
+# NFS 4.2 asks the server with the rights of the process that asks. Reads and writes
+# have those of the process that opened the file, which may be others.
+_CANNOT_TELL = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM)
 
 
 class FileDevice:
@@ -26,9 +37,10 @@ class FileDevice:
     several threads may use it. It grows when it is written past its end.
     """
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(self, fd: int, name: str, through_helper: bool = False) -> None:
         self._fd = fd
         self.name = name
+        self._through_helper = through_helper
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return *length* bytes, or fewer at the end of the file."""
@@ -43,8 +55,8 @@ class FileDevice:
     def extent(self, offset: int) -> Extent:
         """Return where the hole or the data at *offset* ends, as lseek(2) says.
 
-        A file system that cannot tell has no holes. Threads share the position that
-        lseek(2) moves, but nothing reads or writes there.
+        A file system that cannot tell, or refuses to, has no holes. Threads share the
+        position that lseek(2) moves, but nothing reads or writes there.
         """
         end = self.length()
         if offset >= end:
@@ -57,7 +69,7 @@ class FileDevice:
         except OSError as error:
             if error.errno == errno.ENXIO:  # no data from there to the end
                 return Extent(is_hole=True, end=end)
-            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
+            if error.errno in _CANNOT_TELL:
                 return Extent(is_hole=False, end=sys.maxsize)
             raise
 
@@ -117,6 +129,16 @@ class FileDevice:
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
 
+    def access(self) -> Access:
+        """Return by which rights the file was opened."""
+        status = os.fstat(self._fd)
+        return Access(
+            owner=status.st_uid,
+            group=status.st_gid,
+            mode=stat.S_IMODE(status.st_mode) & 0o777,
+            through_helper=self._through_helper,
+        )
+
     def holds_qcow2(self) -> bool:
         """Return whether the file begins with the qcow2 magic."""
         return self.read_at(0, len(_QCOW2_MAGIC)) == _QCOW2_MAGIC
@@ -138,7 +160,7 @@ def opened(nfs: NfsConnection, mounts: Mounts, mode: str) -> Iterator[FileDevice
         undo.always(stack, f"stop using the mount of {nfs.export}", mount.close)
         flags = os.O_RDWR if mode == "rw" else os.O_RDONLY
         try:
-            fd = _open(mount, nfs.name, flags, stack)
+            fd, through_helper = _open(mount, nfs.name, flags)
         except FileNotFoundError as error:
             raise errors.Broken(
                 f"{nfs.export} has no file {nfs.name!r}, although Cinder says that the"
@@ -148,7 +170,7 @@ def opened(nfs: NfsConnection, mounts: Mounts, mode: str) -> Iterator[FileDevice
             with errors.writing(name):
                 raise error
         undo.always(stack, f"close {name}", lambda: _close(fd, name))
-        yield FileDevice(fd, name)
+        yield FileDevice(fd, name, through_helper)
 
 
 def _close(fd: int, name: str) -> None:
@@ -157,34 +179,25 @@ def _close(fd: int, name: str) -> None:
         os.close(fd)
 
 
-def _open(mount: Mount, name: str, flags: int, stack: contextlib.ExitStack) -> int:
-    """Open the file. If only Cinder's user may, make Glance its owner meanwhile.
+def _open(mount: Mount, name: str, flags: int) -> tuple[int, bool]:
+    """Return a descriptor of the file, and whether the helper opened it.
 
-    Cinder gives files the mode 0660 when ``nas_secure_file_permissions`` is on. If
-    the process dies before it gives the file back, Glance stays the owner and can
-    still attach the volume.
+    Cinder gives files the mode 0660 when ``nas_secure_file_permissions`` is on. Where
+    Glance's user may not open such a file, the helper does so as the file's owner.
+    The file itself stays as it is, so nothing must be undone, also after a crash.
     """
     try:
-        return mount.open(name, flags)
-    except PermissionError:
-        owner = mount.owner_of(name)
-        if owner == os.geteuid():
-            raise
-        mount.change_owner(name, os.geteuid())
-        undo.always(
-            stack,
-            f"give {name} on {mount.export} back to user {owner}",
-            lambda: _give_back(mount, name, owner),
-        )
-        return mount.open(name, flags)
-
-
-def _give_back(mount: Mount, name: str, owner: int) -> None:
-    try:
-        mount.change_owner(name, owner)
-    except (OSError, errors.StoreError) as error:
-        raise errors.WriteDenied(
-            f"{name} on {mount.export} could not be given back to user {owner}:"
-            f" {error}. Cinder may not be able to use the volume: change the owner of"
-            " the file."
-        ) from error
+        return mount.open(name, flags), False
+    except PermissionError as denied:
+        try:
+            opened = mount.open_as_owner(name, flags)
+        except PermissionError as error:
+            raise errors.WriteDenied(
+                f"{mount.export}/{name} was opened neither as Glance's user"
+                f" {os.geteuid()} ({denied.strerror}) nor, by the helper, as the"
+                f" file's owner ({error}). Add Glance's user to Cinder's group on this"
+                " host and on the SVM, or correct the file's owner and mode. Check that"
+                " the export policy lets this host write, and accepts sec=sys."
+            ) from error
+        LOG.debug("The helper opened %s/%s as its owner", mount.export, name)
+        return opened, True

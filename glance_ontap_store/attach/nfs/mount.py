@@ -43,11 +43,15 @@ class Mounter(Protocol):
         :raises OSError: as open(2), for example if the server is gone
         """
 
-    def change_owner(self, export: str, name: str, uid: int) -> None:
-        """Give the regular file *name* of the mounted *export* to user *uid*.
+    def open_as_owner(self, export: str, name: str, flags: int) -> int:
+        """Return a descriptor of file *name*, opened with the rights of its owner.
 
-        :raises OSError: it was denied
-        :raises errors.Broken: the file is not a regular one
+        *flags* are O_RDONLY or O_RDWR. The file keeps its owner and its mode.
+
+        :raises PermissionError: its owner may not open it either
+        :raises OSError: as open(2)
+        :raises errors.WriteDenied: it belongs to root
+        :raises errors.Broken: the file is not a regular one, or the helper failed
         """
 
 
@@ -86,30 +90,16 @@ class Mount:
             # Checked first, because opening a device can already have an effect.
             self._check(name, os.stat(name, dir_fd=directory, follow_symlinks=False))
             safe = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            fd = os.open(name, flags | safe, dir_fd=directory)
-            with contextlib.ExitStack() as stack:
-                undo.always(stack, f"close {name}", lambda: os.close(fd))
-                self._check(name, os.fstat(fd))
-                stack.pop_all()
-            return fd
+            return self._checked(name, os.open(name, flags | safe, dir_fd=directory))
 
-    def owner_of(self, name: str) -> int:
-        """Return the user id that the regular file *name* belongs to.
+    def open_as_owner(self, name: str, flags: int) -> int:
+        """Return a file descriptor of *name*, opened with the rights of its owner.
 
         :raises OSError, errors.Broken: as `open`
+        :raises errors.WriteDenied: it belongs to root
         """
-        with self._root() as directory:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            self._check(name, status)
-            return status.st_uid
-
-    def change_owner(self, name: str, uid: int) -> None:
-        """Give the regular file *name* to user *uid*.
-
-        :raises OSError: it was denied
-        :raises errors.Broken: the file is not a regular one
-        """
-        self._mounter.change_owner(self.export, name, uid)
+        fd = self._mounter.open_as_owner(self.export, name, flags)
+        return self._checked(name, fd)
 
     @contextlib.contextmanager
     def _root(self) -> Iterator[int]:
@@ -119,6 +109,14 @@ class Mount:
             undo.always(stack, f"close {self.path}", lambda: os.close(directory))
             self._check_device(os.fstat(directory))
             yield directory
+
+    def _checked(self, name: str, fd: int) -> int:
+        """Return *fd* if it is a regular file of this mount; else close it."""
+        with contextlib.ExitStack() as stack:
+            undo.always(stack, f"close {name}", lambda: os.close(fd))
+            self._check(name, os.fstat(fd))
+            stack.pop_all()
+        return fd
 
     def _check(self, name: str, status: os.stat_result) -> None:
         self._check_device(status)

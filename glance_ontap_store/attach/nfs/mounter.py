@@ -10,6 +10,7 @@ from os_brick.remotefs import remotefs
 from oslo_concurrency import processutils
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach import handover
 from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.nfs import mountinfo
 from glance_ontap_store.attach.nfs import rules
@@ -85,25 +86,39 @@ class NfsMounter:
     def open_root(self, export: str) -> int:
         """Return a descriptor of the mounted directory.
 
+        One that this user may not read is opened as a place only (O_PATH).
+
         :raises OSError: as open(2); ESTALE or EIO if the server is gone
         """
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self.mount_point(export), flags)
+        flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        point = self.mount_point(export)
+        try:
+            return os.open(point, os.O_RDONLY | flags)
+        except PermissionError:
+            return os.open(point, os.O_PATH | flags)
 
-    def change_owner(self, export: str, name: str, uid: int) -> None:
-        """Give file *name* on *export* to user *uid*.
+    def open_as_owner(self, export: str, name: str, flags: int) -> int:
+        """Return a descriptor of file *name* on *export*, opened as its owner.
 
-        :raises OSError: it was denied; EPERM where the export squashes root
+        :raises PermissionError: its owner may not open it
+        :raises OSError: as open(2)
+        :raises errors.WriteDenied: it belongs to root
         :raises errors.Broken: the file is not a regular one, or the helper failed
         """
-        try:
-            privilege.change_owner(self._base, export, name, uid)
-        except (OSError, errors.StoreError):
-            raise
-        except Exception as error:
-            raise errors.Broken(
-                f"The owner of {name} on {export} cannot be changed: {error}"
-            ) from error
+        writable = flags & os.O_ACCMODE == os.O_RDWR
+        with handover.inbox() as inbox:
+            try:
+                privilege.open_as_owner(
+                    self._base, export, name, writable, inbox.address, os.geteuid()
+                )
+            except (OSError, errors.StoreError):
+                raise
+            except Exception as error:
+                raise errors.Broken(
+                    f"The helper that runs as root cannot open {name} on {export}:"
+                    f" {error}"
+                ) from error
+            return inbox.take()
 
     def _execute(self, *command: str, run_as_root: bool = False, **kwargs: Any) -> Any:
         """Run a command of os-brick's client; our helper runs mount(8) as root.

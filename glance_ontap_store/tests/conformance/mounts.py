@@ -114,6 +114,44 @@ class MounterContract(_Place):
         finally:
             mounter.unmount(export)
 
+    def test_a_file_is_opened_as_its_owner_and_keeps_it(self, mounter, export):
+        mounter.mount(export, "")
+        path = os.path.join(mounter.mount_point(export), "contract")
+        try:
+            with open(path, "wb") as file:
+                file.write(b"content")
+            if os.geteuid() == 0:
+                os.chown(path, 4242, 4242)
+            os.chmod(path, 0o600)
+            before = os.stat(path)
+            fd = mounter.open_as_owner(export, "contract", os.O_RDWR)
+            os.pwrite(fd, b"CON", 0)
+            os.close(fd)
+            with open(path, "rb") as file:
+                assert file.read() == b"CONtent"
+            after = os.stat(path)
+            assert after.st_ino == before.st_ino
+            assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+            assert after.st_mode == before.st_mode
+            os.unlink(path)
+        finally:
+            mounter.unmount(export)
+
+    def test_what_its_owner_may_not_open_is_denied(self, mounter, export):
+        mounter.mount(export, "")
+        path = os.path.join(mounter.mount_point(export), "contract")
+        try:
+            with open(path, "wb"):
+                pass
+            if os.geteuid() == 0:
+                os.chown(path, 4242, 4242)
+            os.chmod(path, 0o400)
+            with pytest.raises(PermissionError):
+                mounter.open_as_owner(export, "contract", os.O_RDWR)
+            os.unlink(path)
+        finally:
+            mounter.unmount(export)
+
     def test_a_left_over_directory_is_mounted_on(self, mounter, export):
         os.makedirs(mounter.mount_point(export))
         mounter.mount(export, "")

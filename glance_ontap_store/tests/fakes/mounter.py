@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts without root: a mount point is a symbolic link into another file system."""
 
+import errno
 import os
 import pathlib
+import stat
 
 from glance_ontap_store import errors
 from glance_ontap_store.tests.fakes.exports import Exports
@@ -64,8 +66,16 @@ class FakeMounter:
     def open_root(self, export: str) -> int:
         return os.open(self.mount_point(export), os.O_RDONLY | os.O_DIRECTORY)
 
-    def change_owner(self, export: str, name: str, uid: int) -> None:
-        os.chown(os.path.join(self.mount_point(export), name), uid, -1)
+    def open_as_owner(self, export: str, name: str, flags: int) -> int:
+        """Open as the user of the tests; the mode counts, also if that is root."""
+        path = os.path.join(self.mount_point(export), name)
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise errors.Broken(f"{name} is not a regular file.")
+        needed = 0o400 if flags & os.O_ACCMODE == os.O_RDONLY else 0o600
+        if mode & needed != needed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return os.open(path, flags)
 
     def mounted(self) -> set[str]:
         """Return the mount points that any process has mounted."""

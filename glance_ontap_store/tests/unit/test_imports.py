@@ -28,7 +28,7 @@ LAYERS = [
 ONLY_IMPORTERS = {
     "cinderclient": {"cinder.client", "cinder.translate"},
     "os_brick": {"attach.brick", "attach.nfs.mounter"},
-    "oslo_privsep": {"attach.privilege"},
+    "oslo_privsep": {"attach.ownership", "attach.privilege"},
     "keystoneauth1": {
         "backend",
         "identity",

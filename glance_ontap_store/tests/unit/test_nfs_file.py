@@ -11,6 +11,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.attach.nfs import file as nfs_file
 from glance_ontap_store.attach.nfs.connection import NfsConnection
 from glance_ontap_store.attach.nfs.file import FileDevice
+from glance_ontap_store.attach.transport import Access
 from glance_ontap_store.tests.conformance.device import DeviceContract
 
 EXPORT = "192.0.2.1:/fv1"
@@ -40,7 +41,9 @@ class TestFileDevice(DeviceContract):
         assert device.read_at(1, 100) == b"bcdefgh"
         assert device.read_at(8, 100) == b""
 
-    @pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+    @pytest.mark.parametrize(
+        "code", [errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM]
+    )
     def test_a_file_system_without_holes_reports_none(self, device, monkeypatch, code):
         def refused(*_args):
             raise OSError(code, os.strerror(code))
@@ -271,107 +274,113 @@ class TestReleases:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-class Owner:
-    """Lets only the file's owner open it, as an export with files of mode 0660.
+class Denied:
+    """Makes opening of the volume's file by this process fail.
 
-    The tests may run as root, which may open anything. So the kernel's answer is
-    made up here; everything else is real.
+    The tests may run as root, which may open anything, so the kernel's answer is made
+    up here. The helper is the fake mounter's, and counts what it opens.
     """
 
-    def __init__(self, monkeypatch, mounter, uid):
-        self.uid = uid
-        self.changes = []
-        self.error = None
-        self.works = True
-        real_open, real_stat = os.open, os.stat
+    def __init__(self, monkeypatch, mounter):
+        self.code = errno.EACCES
+        self.helper_error = None
+        self.helped = []
+        real_open, real_helper = os.open, mounter.open_as_owner
 
         def open_(name, flags, *args, **kwargs):
-            if name == "volume-7" and self.uid != os.geteuid():
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if name == "volume-7" and self.code:
+                raise OSError(self.code, os.strerror(self.code))
             return real_open(name, flags, *args, **kwargs)
 
-        def stat_(name, **kwargs):
-            found = real_stat(name, **kwargs)
-            if name == "volume-7":
-                values = list(found)
-                values[4] = self.uid
-                return os.stat_result(values, {"st_dev": found.st_dev})
-            return found
+        def open_as_owner(export, name, flags):
+            self.helped.append((export, name, flags))
+            if self.helper_error:
+                raise self.helper_error
+            return real_helper(export, name, flags)
 
         monkeypatch.setattr(os, "open", open_)
-        monkeypatch.setattr(os, "stat", stat_)
-        monkeypatch.setattr(mounter, "change_owner", self.change)
-
-    def change(self, export, name, uid):
-        assert (export, name) == (EXPORT, "volume-7")
-        self.changes.append(uid)
-        if self.error and len(self.changes) >= self.error[0]:
-            raise self.error[1]
-        if self.works:
-            self.uid = uid
-
-
-CINDER = 64061
-DENIED = PermissionError(errno.EPERM, "squashed")
+        monkeypatch.setattr(mounter, "open_as_owner", open_as_owner)
 
 
 class TestPermissions:
     @pytest.fixture
-    def owner(self, monkeypatch, cloud, path):
-        return Owner(monkeypatch, cloud.mounter, CINDER)
+    def denied(self, monkeypatch, cloud, path):
+        return Denied(monkeypatch, cloud.mounter)
 
-    def test_cinders_file_is_ours_while_it_is_open(self, cloud, owner):
+    @pytest.mark.parametrize(
+        ("mode", "flags"), [("ro", os.O_RDONLY), ("rw", os.O_RDWR)]
+    )
+    def test_the_helper_opens_a_file_that_only_its_owner_may(
+        self, cloud, denied, path, mode, flags
+    ):
+        before = os.stat(path)
+        with nfs_file.opened(NFS, cloud.mounts, mode) as opened:
+            assert opened.read_at(0, 100) == b"content"
+            assert opened.access().through_helper
+        assert denied.helped == [(EXPORT, "volume-7", flags)]
+        after = os.stat(path)
+        assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
+        assert not cloud.mounter.mounted()
+
+    def test_a_file_that_may_be_opened_needs_no_helper(self, cloud, denied, path):
+        denied.code = 0
+        os.chmod(path, 0o640)
         with nfs_file.opened(NFS, cloud.mounts, "rw") as opened:
-            assert owner.uid == os.geteuid()
-            opened.write_at(0, b"CON")
-        assert owner.uid == CINDER
+            assert opened.access() == Access(
+                owner=os.geteuid(),
+                group=os.stat(path).st_gid,
+                mode=0o640,
+                through_helper=False,
+            )
+        assert denied.helped == []
 
-    def test_the_file_is_given_back_after_an_error(self, cloud, owner):
+    def test_the_helper_is_not_asked_after_another_error(self, cloud, denied):
+        denied.code = errno.EROFS
+        with pytest.raises(errors.WriteDenied, match="export policy"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                pass
+        assert denied.helped == []
+
+    def test_a_file_that_nobody_may_open_names_both_users(self, cloud, denied):
+        denied.helper_error = PermissionError(errno.EACCES, "squashed")
+        with pytest.raises(errors.WriteDenied, match="Cinder's group") as caught:
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                pass
+        assert f"Glance's user {os.geteuid()}" in str(caught.value)
+        assert "squashed" in str(caught.value)
+        assert not cloud.mounter.mounted()
+
+    def test_a_helper_that_fails_is_reported(self, cloud, denied):
+        denied.helper_error = errors.Broken("the helper has died")
+        with pytest.raises(errors.Broken, match="has died"):
+            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+                pass
+        assert not cloud.mounter.mounted()
+
+    def test_no_descriptor_is_left(self, cloud, denied):
+        before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(KeyError), nfs_file.opened(NFS, cloud.mounts, "rw"):
             raise KeyError
-        assert owner.uid == CINDER
+        assert len(os.listdir("/proc/self/fd")) == before
 
-    def test_a_file_that_may_be_opened_keeps_its_owner(self, cloud, owner):
-        owner.uid = os.geteuid()
-        with nfs_file.opened(NFS, cloud.mounts, "rw"):
-            pass
-        assert owner.changes == []
-
-    def test_a_squashed_root_names_cinders_options(self, cloud, owner):
-        owner.error = (1, DENIED)
-        with pytest.raises(errors.WriteDenied, match="nas_secure_file_permissions"):
-            with nfs_file.opened(NFS, cloud.mounts, "rw"):
+    def test_a_file_elsewhere_is_not_taken_from_the_helper(
+        self, cloud, denied, tmp_path, monkeypatch
+    ):
+        stray = tmp_path / "stray"
+        stray.write_text("on the host's own disk")
+        monkeypatch.setattr(
+            cloud.mounter, "open_as_owner", lambda *_args: os.open(stray, os.O_RDONLY)
+        )
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(errors.Broken, match="no longer the mount"):
+            with nfs_file.opened(NFS, cloud.mounts, "ro"):
                 pass
-        assert not cloud.mounter.mounted()
+        assert len(os.listdir("/proc/self/fd")) == before
 
-    def test_a_file_still_denied_is_given_back(self, cloud, owner, monkeypatch):
-        monkeypatch.setattr(os, "geteuid", lambda: 4242)
-        owner.works = False
-        with pytest.raises(errors.WriteDenied):
-            with nfs_file.opened(NFS, cloud.mounts, "rw"):
-                pass
-        assert owner.changes == [4242, CINDER]
-
-    def test_giving_back_does_not_replace_the_earlier_error(self, cloud, owner):
-        owner.error = (2, DENIED)
-        with pytest.raises(KeyError) as caught:
-            with nfs_file.opened(NFS, cloud.mounts, "rw"):
-                raise KeyError("first")
-        assert "squashed" in errors.describe(caught.value)
-        assert not cloud.mounter.mounted()
-
-    def test_giving_back_that_fails_alone_is_reported(self, cloud, owner):
-        """The image is written, but Cinder may not be able to use the volume."""
-        owner.error = (2, DENIED)
-        with pytest.raises(errors.WriteDenied, match="squashed"):
-            with nfs_file.opened(NFS, cloud.mounts, "rw"):
-                pass
-        assert not cloud.mounter.mounted()
-
-    def test_a_symbolic_link_keeps_its_owner(self, cloud, owner, path):
+    def test_a_symbolic_link_is_not_opened_by_the_helper(self, cloud, denied, path):
         os.unlink(path)
         os.symlink("/etc/shadow", path)
         with pytest.raises(errors.Broken, match="symbolic link"):
             with nfs_file.opened(NFS, cloud.mounts, "rw"):
                 pass
-        assert owner.changes == []
+        assert denied.helped == []

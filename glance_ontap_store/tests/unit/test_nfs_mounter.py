@@ -7,6 +7,7 @@ from oslo_concurrency import processutils
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach import handover
 from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.nfs.mounter import NfsMounter
 
@@ -19,6 +20,8 @@ class Helper:
     def __init__(self):
         self.mounts = []
         self.unmounts = []
+        self.opens = []
+        self.sent = True
         self.accepts = lambda options: True
         self.error = None
 
@@ -34,14 +37,19 @@ class Helper:
         if self.error:
             raise self.error
 
-    def change_owner(self, base, export, name, uid):
-        raise self.error
+    def open_as_owner(self, base, export, name, writable, address, receiver):
+        self.opens.append((base, export, name, writable, receiver))
+        if self.error:
+            raise self.error
+        if self.sent:
+            with open(os.devnull) as file:
+                handover.send(file.fileno(), address, receiver)
 
 
 @pytest.fixture
 def helper(monkeypatch):
     found = Helper()
-    for name in ("mount", "unmount", "change_owner"):
+    for name in ("mount", "unmount", "open_as_owner"):
         monkeypatch.setattr(privilege, name, getattr(found, name))
     return found
 
@@ -122,19 +130,62 @@ class TestUnmount:
             mounter.unmount(EXPORT)
 
 
-class TestChangeOwner:
+class TestOpenAsOwner:
+    @pytest.fixture
+    def mounter(self, base, monkeypatch):
+        """A mounter for tests that need not be root, which the helper is."""
+        monkeypatch.setattr(handover.Inbox.take, "__defaults__", (os.geteuid(),))
+        return NfsMounter(base)
+
+    @pytest.mark.parametrize(
+        ("flags", "writable"), [(os.O_RDONLY, False), (os.O_RDWR, True)]
+    )
+    def test_the_helpers_descriptor_is_returned(
+        self, helper, mounter, base, flags, writable
+    ):
+        fd = mounter.open_as_owner(EXPORT, "volume-7", flags)
+        assert os.readlink(f"/proc/self/fd/{fd}") == os.devnull
+        os.close(fd)
+        assert helper.opens == [(base, EXPORT, "volume-7", writable, os.geteuid())]
+
     @pytest.mark.parametrize(
         ("raised", "expected"),
         [
-            (PermissionError(1, "squashed"), PermissionError),
+            (PermissionError(13, "squashed"), PermissionError),
             (errors.Broken("is a FIFO"), errors.Broken),
             (RuntimeError("the helper died"), errors.Broken),
         ],
     )
     def test_every_failure_has_its_meaning(self, helper, mounter, raised, expected):
         helper.error = raised
+        before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(expected, match=str(raised.args[-1])):
-            mounter.change_owner(EXPORT, "volume-7", 7)
+            mounter.open_as_owner(EXPORT, "volume-7", os.O_RDWR)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    def test_a_helper_that_sends_nothing_is_reported(self, helper, mounter):
+        helper.sent = False
+        with pytest.raises(errors.Broken, match="did not arrive"):
+            mounter.open_as_owner(EXPORT, "volume-7", os.O_RDWR)
+
+
+class TestOpenRoot:
+    def test_a_directory_that_may_not_be_read_is_found(
+        self, mounter, base, monkeypatch
+    ):
+        """One of mode 0750 that belongs to Cinder's user."""
+        os.mkdir(mounter.mount_point(EXPORT))
+        real_open = os.open
+
+        def open_(path, flags, *args, **kwargs):
+            if not flags & os.O_PATH:
+                raise PermissionError(13, "Permission denied")
+            return real_open(path, flags, *args, **kwargs)
+
+        monkeypatch.setattr(os, "open", open_)
+        fd = mounter.open_root(EXPORT)
+        assert os.fstat(fd).st_ino == os.stat(mounter.mount_point(EXPORT)).st_ino
+        os.close(fd)
 
 
 class TestExecute:

@@ -13,6 +13,7 @@ from oslo_config import cfg
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach import handover
 from glance_ontap_store.attach import privilege
 from glance_ontap_store.attach.nfs import rules
 
@@ -159,7 +160,7 @@ class TestMount:
         for call in (
             lambda: privilege.mount(other, EXPORT, ""),
             lambda: privilege.unmount(other, EXPORT),
-            lambda: privilege.change_owner(other, EXPORT, "volume-7", 7),
+            lambda: privilege.open_as_owner(other, EXPORT, "volume-7", False, "x", 7),
         ):
             with pytest.raises(errors.Broken, match=r"glance-api\.conf"):
                 call()
@@ -202,24 +203,25 @@ class TestNothingMounted:
         with pytest.raises(errors.Broken, match="Nothing is mounted"):
             privilege.unmount(base, EXPORT)
 
-    def test_a_file_there_keeps_its_owner(self, here, base):
+    def test_a_file_there_is_not_opened(self, here, base):
         point = rules.mount_point(base, EXPORT)
         os.mkdir(point)
-        path = os.path.join(point, "volume-7")
-        with open(path, "w"):
+        with open(os.path.join(point, "volume-7"), "w"):
             pass
-        with pytest.raises(errors.Broken, match="is not mounted"):
-            privilege.change_owner(base, EXPORT, "volume-7", 4242)
-        assert os.stat(path).st_uid == os.geteuid()
+        with handover.inbox() as inbox:
+            with pytest.raises(errors.Broken, match="is not mounted"):
+                privilege.open_as_owner(
+                    base, EXPORT, "volume-7", False, inbox.address, os.geteuid()
+                )
 
 
 # Runs in a mount namespace of its own, with the capabilities of the helper. The
-# program `mount` writes down its own and mounts a tmpfs.
+# program `mount` writes down its own and mounts the directory of an export.
 _IN_NAMESPACE = """
 import json, os, sys
 from oslo_config import cfg
 from oslo_privsep import capabilities
-from glance_ontap_store.attach import privilege
+from glance_ontap_store.attach import handover, privilege
 from glance_ontap_store.attach.nfs import mountinfo, rules
 
 base, conf, export = sys.argv[1:]
@@ -239,18 +241,21 @@ def attempt(key, call, *arguments):
 point = rules.mount_point(base, export)
 os.mkdir(point)
 attempt("mount", privilege.mount, base, export, "vers=4.1")
-found["filesystem"] = mountinfo.at(point).filesystem
+found["mounted"] = mountinfo.at(point).root
 attempt("mount twice", privilege.mount, base, export, "vers=4.1")
-for name in ("volume-7", "other"):
-    open(os.path.join(point, name), "w").close()
-os.mkfifo(os.path.join(point, "fifo"))
-os.symlink("other", os.path.join(point, "link"))
-for name in ("volume-7", "fifo", "link", "missing"):
-    attempt(f"chown {name}", privilege.change_owner, base, export, name, 4242)
-found["owners"] = {
-    name: os.lstat(os.path.join(point, name)).st_uid
-    for name in ("volume-7", "other", "fifo", "link")
-}
+
+def fetch(name):
+    with handover.inbox() as inbox:
+        privilege.open_as_owner(base, export, name, True, inbox.address, 0)
+        fd = inbox.take()
+    status = os.fstat(fd)
+    found["opened"] = [status.st_uid, status.st_gid, status.st_mode & 0o777]
+    os.write(fd, b"written")
+    os.close(fd)
+
+for name in ("volume-7", "of-root", "fifo", "link", "missing", "../x"):
+    attempt(f"open {name}", fetch, name)
+found["groups"] = os.getgroups()
 fd = os.open(os.path.join(point, "volume-7"), os.O_RDONLY)
 attempt("unmount busy", privilege.unmount, base, export)
 os.close(fd)
@@ -266,8 +271,21 @@ print(json.dumps(found))
 _FAKE_MOUNT = """#!/bin/sh
 grep -E '^(CapEff|CapPrm|NoNewPrivs)' /proc/self/status > {status}
 for point; do :; done
-exec {mount} -n -i -t tmpfs none "$point"
+exec {mount} -n -i --bind {export} "$point"
 """
+CINDER = 4242
+
+
+def _make_export(directory):
+    """Make the directory of an export, which only Cinder's user may enter."""
+    directory.mkdir(0o700)
+    for name, owner in (("volume-7", CINDER), ("of-root", 0)):
+        path = directory / name
+        path.touch(0o600)
+        os.chown(path, owner, owner)
+    os.mkfifo(directory / "fifo")
+    os.symlink("volume-7", directory / "link")
+    os.chown(directory, CINDER, CINDER)
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +295,8 @@ def found(tmp_path_factory):
     if os.geteuid() or subprocess.run([*unshare, "true"]).returncode:
         pytest.skip("only root can mount, in a mount namespace of its own")
     (directory / "mnt").mkdir()
+    export = directory / "export"
+    _make_export(export)
     conf = directory / "glance-api.conf"
     conf.write_text(
         "[DEFAULT]\nenabled_backends = fv1:ontap\n"
@@ -284,7 +304,9 @@ def found(tmp_path_factory):
     )
     status, fake = directory / "status", directory / "bin" / "mount"
     fake.parent.mkdir()
-    fake.write_text(_FAKE_MOUNT.format(status=status, mount="/bin/mount"))
+    fake.write_text(
+        _FAKE_MOUNT.format(status=status, mount="/bin/mount", export=export)
+    )
     fake.chmod(0o755)
     path = f"{fake.parent}:{os.environ['PATH']}"
     run = subprocess.run(
@@ -311,7 +333,7 @@ class TestInNamespace:
 
     def test_mounted_once_and_unmounted_once(self, found):
         assert found["mount"] == "done"
-        assert found["filesystem"] == "tmpfs"
+        assert found["mounted"].endswith("/export")
         assert "is mounted on" in found["mount twice"]
         assert "resource busy" in found["unmount busy"]
         assert found["unmount"] == "done"
@@ -323,12 +345,19 @@ class TestInNamespace:
         assert int(found["CapPrm"], 16) == needed
         assert found["NoNewPrivs"] == "1"
 
-    def test_only_a_regular_file_gets_another_owner(self, found):
-        assert found["chown volume-7"] == "done"
-        assert "is not a regular file" in found["chown fifo"]
-        assert "is not a regular file" in found["chown link"]
-        assert found["chown missing"].startswith("FileNotFoundError")
-        assert found["owners"] == {"volume-7": 4242, "other": 0, "fifo": 0, "link": 0}
+    def test_a_file_is_opened_as_its_owner_and_stays_as_it_is(self, found):
+        assert found["open volume-7"] == "done"
+        assert found["opened"] == [CINDER, CINDER, 0o600]
+
+    def test_nothing_else_is_opened(self, found):
+        assert "is not a regular file" in found["open fifo"]
+        assert "is not a regular file" in found["open link"]
+        assert "belongs to root" in found["open of-root"]
+        assert found["open missing"].startswith("FileNotFoundError")
+        assert "must be the name of a file" in found["open ../x"]
+
+    def test_the_server_gets_no_groups_of_root(self, found):
+        assert found["groups"] == []
 
     def test_a_link_to_another_mount_is_not_unmounted(self, found):
         assert "Nothing is mounted" in found["unmount through a link"]
