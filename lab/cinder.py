@@ -30,6 +30,8 @@ CONFIG = "/etc/cinder/cinder.conf"
 BACKEND = "ontap"
 EMBEDDED = "cinder"
 STOCK = ("cinder-api", "cinder-scheduler", "cinder-volume")
+# A service of the stock flavour that starts on demand only.
+BACKUP = "cinder-backup"
 
 
 def write_config(lab: Layout) -> None:
@@ -61,6 +63,11 @@ def write_config(lab: Layout) -> None:
                 "quota_volumes": 10000,
                 "quota_snapshots": 10000,
                 "quota_gigabytes": 1000000,
+                "quota_backup_gigabytes": 1000000,
+                # Read only by cinder-backup, which keeps so much in memory.
+                "backup_driver": "cinder.backup.drivers.posix.PosixBackupDriver",
+                "backup_posix_path": data / "backup",
+                "backup_file_size": 64 * 1024 * 1024,
                 "use_stderr": True,
                 # A backend reports at once, not after a random delay.
                 "periodic_fuzzy_delay": 0,
@@ -118,7 +125,7 @@ def write_config(lab: Layout) -> None:
         directory,
         sorted((rootwrap.SHIPPED / "os-brick" / "rootwrap.d").glob("*.filters")),
     )
-    for name in ("locks", "coordination", "mnt", "conversion"):
+    for name in ("locks", "coordination", "mnt", "conversion", "backup"):
         (data / name).mkdir(parents=True, exist_ok=True)
     lab.requests("cinder").touch()
 
@@ -167,6 +174,17 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
         )
         for name in STOCK
     ]
+
+
+def backup_service(lab: Layout, environment: dict[str, str]) -> Service:
+    """Return cinder-backup; the backups lie in a directory of the lab."""
+    return Service(
+        BACKUP,
+        [str(environment_bin() / BACKUP), "--config-file", CONFIG],
+        environment,
+        lab.log(BACKUP),
+        lambda service: service.log_count("Starting cinder-backup node") > 0,
+    )
 
 
 def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -> None:

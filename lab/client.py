@@ -62,7 +62,8 @@ class Lab:
 
     # Services. Names: ontap, keystone, glance, cinder; in the stock flavour also
     # rabbitmq, cinder-api, cinder-scheduler, cinder-volume (in the embedded one
-    # the last three all mean the one process).
+    # the last three all mean the one process). Only started here: glance-second,
+    # a second glance-api beside the first, and in the stock flavour cinder-backup.
 
     def start(self, service: str) -> None:
         """Start the service, unless it runs, and return when it answers."""

@@ -22,15 +22,18 @@ def url(path: Path) -> str:
     return f"sqlite:///{path}?timeout=60&plugin={sqlite_plugin.NAME}"
 
 
-def prepare(project: str, path: Path, migrate: Callable[[], None]) -> bool:
+def prepare(
+    project: str, path: Path, migrate: Callable[[], None], content: str = ""
+) -> bool:
     """Make database ``path`` with ``project``'s schema; return if it was ready-made.
 
     ``migrate`` is called if there is no ready-made database of exactly these
-    versions. Ready-made databases are kept inside a virtual environment; outside of
-    one none are kept.
+    versions and this ``content``, which names what ``migrate`` adds to the schema.
+    Ready-made databases are kept inside a virtual environment; outside of one none
+    are kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    template = _template(project)
+    template = _template(project, content)
     if template and template.exists():
         shutil.copyfile(template, path)
         return True
@@ -44,11 +47,11 @@ def prepare(project: str, path: Path, migrate: Callable[[], None]) -> bool:
     return False
 
 
-def _template(project: str) -> Path | None:
+def _template(project: str, content: str) -> Path | None:
     if sys.prefix == sys.base_prefix:
         return None
     versions = " ".join(f"{n} {metadata.version(n)}" for n in (project, *_SHAPED_BY))
-    key = hashlib.sha256(versions.encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{versions} {content}".encode()).hexdigest()[:16]
     return Path(sys.prefix) / ".lab-databases" / f"{project}-{key}.sqlite"
 
 

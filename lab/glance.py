@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's Glance: configuration with all stores, database, process."""
 
+import shutil
 import subprocess
 
 from lab import databases
@@ -18,6 +19,8 @@ from lab.services import Service
 from lab.services import run_step
 
 CONFIG = "/etc/glance/glance-api.conf"
+# A service that starts on demand only.
+SECOND = "glance-second"
 WORKERS = 2
 THREADS = 6
 FILE_STORE_SIZE = "16G"
@@ -123,13 +126,15 @@ def prepare(lab: Layout, environment: dict[str, str]) -> bool:
     """
     _mount_file_store(lab)
     manage = [str(environment_bin() / "glance-manage"), "--config-file", CONFIG]
-    return databases.prepare(
-        "glance",
-        lab.data / "glance.sqlite",
-        lambda: run_step(
-            "glance", [*manage, "db", "sync"], environment, lab.log("glance-setup")
-        ),
-    )
+    metadefs = str(rootwrap.SHIPPED / "glance" / "metadefs")
+
+    def migrate() -> None:
+        for command in (["db", "sync"], ["db", "load_metadefs", "--path", metadefs]):
+            run_step(
+                "glance", [*manage, *command], environment, lab.log("glance-setup")
+            )
+
+    return databases.prepare("glance", lab.data / "glance.sqlite", migrate, "metadefs")
 
 
 def _mount_file_store(lab: Layout) -> None:
@@ -146,12 +151,51 @@ def _mount_file_store(lab: Layout) -> None:
 
 
 def service(lab: Layout, environment: dict[str, str]) -> Service:
+    return _service(lab, "glance", environment)
+
+
+def second_service(lab: Layout, environment: dict[str, str]) -> Service:
+    """Return a second glance-api with the same database, stores and mounts.
+
+    It has the configuration that the first one has when this one starts, except what
+    belongs to one glance-api: its URL, its staging area and its cache.
+    """
+    service = _service(
+        lab, SECOND, {**environment, "OS_GLANCE_CONFIG_DIR": f"/etc/glance/{SECOND}"}
+    )
+    service.before_start = lambda: _write_second_config(lab)
+    return service
+
+
+def _service(lab: Layout, name: str, environment: dict[str, str]) -> Service:
     return Service(
-        name="glance",
+        name=name,
         argv=uwsgi.command(
-            "glance.wsgi.api:application", lab.ports["glance"], WORKERS, THREADS
+            "glance.wsgi.api:application", lab.ports[name], WORKERS, THREADS
         ),
         environment=environment,
-        log=lab.log("glance"),
-        ready=uwsgi.ready(f"{lab.url('glance')}/v2/", WORKERS, (200, 401)),
+        log=lab.log(name),
+        ready=uwsgi.ready(f"{lab.url(name)}/v2/", WORKERS, (200, 401)),
     )
+
+
+def _write_second_config(lab: Layout) -> None:
+    first = lab.configs / "glance"
+    second = first / SECOND
+    data = lab.data / SECOND
+    for name in ("staging", "cache"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+    second.mkdir(exist_ok=True)
+    shutil.copy(first / "glance-image-import.conf", second)
+    text = (first / "glance-api.conf").read_text(encoding="utf-8")
+    own: list[tuple[str, str, Value]] = [
+        ("DEFAULT", "worker_self_reference_url", lab.url(SECOND)),
+        ("os_glance_staging_store", "filesystem_store_datadir", data / "staging"),
+    ]
+    if "image_cache_dir" in text:
+        own.append(("DEFAULT", "image_cache_dir", data / "cache"))
+    for group, name, value in own:
+        text = ini.set_option(text, group, name, value)
+    path = second / "glance-api.conf"
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")

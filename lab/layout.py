@@ -33,7 +33,9 @@ USERS = {
     "alice": ("acme", ("member",)),
     "bob": ("globex", ("member",)),
 }
-PORTS = ("keystone", "glance", "cinder", "ontap", "amqp", "epmd", "erlang")
+PORTS = (
+    "keystone", "glance", "glance-second", "cinder", "ontap", "amqp", "epmd", "erlang",
+)  # fmt: skip
 
 # The services import this package from the checkout: no wheel has it.
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -79,6 +79,9 @@ class Supervisor:
         made.append(keystone.service(lab, environment))
         made += cinder.services(lab, environment)
         made.append(glance.service(lab, environment))
+        made.append(glance.second_service(lab, environment))
+        if lab.broker:
+            made.append(cinder.backup_service(lab, environment))
         self.services = {service.name: service for service in made}
 
     def _steps(self) -> dict[str, Step]:
@@ -198,6 +201,8 @@ class Supervisor:
             "urls": {
                 "keystone": lab.url("keystone"),
                 "glance": lab.url("glance"),
+                # Answers when the service of this name has been started.
+                glance.SECOND: lab.url(glance.SECOND),
                 "cinder": lab.url("cinder"),
                 "ontap": ontap.get("url"),
             },

@@ -14,6 +14,7 @@ from openstack import connection
 import pytest
 
 from glance_ontap_store.tests.functional.clouds import User
+from lab import cinder
 from lab import layout
 from lab.client import Lab
 from lab.errors import LabError
@@ -51,6 +52,30 @@ def test_services_answer(lab: Lab, admin: connection.Connection) -> None:
     stores = admin.image.get("/info/stores").json()["stores"]
     assert [store["id"] for store in stores] == lab.facts["stores"]
     assert next(store["id"] for store in stores if store.get("default")) == "fv1"
+
+
+def test_pools_and_their_capabilities_are_listed(admin: connection.Connection) -> None:
+    """In the embedded flavour too: run this test in both."""
+    pools = admin.block_storage.get("/scheduler-stats/get_pools?detail=True").json()
+    capabilities = {pool["name"]: pool["capabilities"] for pool in pools["pools"]}
+    assert capabilities.keys() == cinder.expected_pools()
+    assert {each["storage_protocol"] for each in capabilities.values()} == {"NFS"}
+
+
+def test_glance_has_its_metadata_definitions(admin: connection.Connection) -> None:
+    names = {space.namespace for space in admin.image.metadef_namespaces()}
+    assert "OS::Compute::Hypervisor" in names
+
+
+@pytest.mark.exclusive
+def test_a_second_glance_serves_the_images_of_the_first(lab: Lab, user: User) -> None:
+    image = upload(user, "fv1")
+    lab.start("glance-second")
+    try:
+        url = f"{lab.facts['urls']['glance-second']}/v2/images/{image}/file"
+        assert user.cloud.session.get(url).content == CONTENT
+    finally:
+        lab.stop("glance-second")
 
 
 def test_facts_name_what_exists(lab: Lab) -> None:
