@@ -102,6 +102,7 @@ def lifecycle(settings: Settings, volumes: Volumes, attacher: Attacher) -> Lifec
         volumes,
         Reading(volumes, attacher),
         StreamFiller(attacher, settings.thin_upload),
+        settings.availability_zone,
     )
 
 

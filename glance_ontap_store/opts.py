@@ -23,6 +23,17 @@ OPTIONS: list[cfg.Opt] = [
         ),
     ),
     cfg.StrOpt(
+        "ontap_availability_zone",
+        help=(
+            "Availability zone of the image-volumes, as Cinder names it (openstack"
+            " availability zone list --volume). Set it if the FlexVol's back end is in"
+            " another zone than Cinder's default (``backend_availability_zone``):"
+            " otherwise no pool fits, and uploads fail with 413. If unset, the extra"
+            " spec ``RESKEY:availability_zones`` of the volume type decides, or else"
+            " Cinder's default."
+        ),
+    ),
+    cfg.StrOpt(
         "ontap_store_auth_address",
         help=(
             "URL of Keystone, for example ``https://keystone.example.com/v3``."

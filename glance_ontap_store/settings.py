@@ -51,6 +51,8 @@ class Settings:
 
     store_id: str | None
     volume_type: str | None
+    # None: that of the volume type, or Cinder's default.
+    availability_zone: str | None
     auth_url: str
     credential: Password | ApplicationCredential
     # Ids of the projects that may store images. Empty means all.
@@ -90,6 +92,7 @@ class Settings:
         return cls(
             store_id=store_id,
             volume_type=values["ontap_volume_type"] or None,
+            availability_zone=values["ontap_availability_zone"] or None,
             auth_url=values["ontap_store_auth_address"],
             credential=_credential(values),
             allowed_projects=frozenset(values["ontap_allowed_projects"]) - {""},

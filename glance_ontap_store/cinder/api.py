@@ -54,6 +54,7 @@ class Volume:
     project_id: str | None = None
     created_at: str | None = None
     name_id: str | None = None
+    availability_zone: str | None = None
 
     @property
     def is_leaving(self) -> bool:
@@ -90,6 +91,8 @@ class NewVolume:
     metadata: Mapping[str, str]
     # The volume that it is a clone of; its type is then the source's.
     source_id: str | None = None
+    # None: that of the type (``RESKEY:availability_zones``), or Cinder's default.
+    availability_zone: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +188,8 @@ class VolumeService(Protocol):
         volume may exist all the same: see `find`.
 
         :raises errors.NoSpace: the project's quota is full
-        :raises errors.Misconfigured: the volume type does not exist
+        :raises errors.Misconfigured: the volume type or availability zone does not
+            exist
         :raises errors.ImageVolumeInUse: the source's status does not permit a clone
         """
 

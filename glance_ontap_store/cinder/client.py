@@ -90,7 +90,8 @@ class CinderClient:
     def create(self, new: NewVolume) -> Volume:
         """Begin to create a volume; see `VolumeService.create`.
 
-        :raises errors.Misconfigured: the volume type does not exist
+        :raises errors.Misconfigured: the volume type or availability zone does not
+            exist
         """
         try:
             # Cinder answers 400 when a source's status permits no clone.
@@ -103,6 +104,7 @@ class CinderClient:
                         volume_type=new.volume_type,
                         metadata=dict(new.metadata),
                         source_volid=new.source_id,
+                        availability_zone=new.availability_zone,
                     )
                 )
         except errors.ImageVolumeGone as error:
@@ -114,6 +116,15 @@ class CinderClient:
                 f" other projects than {self._translator.quota_owner}."
                 " Create it or change ontap_volume_type."
             ) from error
+        except errors.Broken as error:
+            if _is_about_zone(error.__cause__):
+                raise errors.Misconfigured(
+                    f"Cinder has no availability zone {new.availability_zone!r} in"
+                    f" which it runs: {error.__cause__}. Correct"
+                    " ontap_availability_zone (openstack availability zone list"
+                    " --volume)."
+                ) from error.__cause__
+            raise
 
     def get(self, volume_id: str) -> Volume:
         """The volume as it is now."""
@@ -320,6 +331,15 @@ def _endpoint(settings: Settings, requester: Requester) -> str:
     return identity.endpoint_of(requester, settings.catalog, settings.region_name)
 
 
+def _is_about_zone(error: BaseException | None) -> bool:
+    """Return whether Cinder does not know a volume's availability zone.
+
+    Its answer has no code for it: see InvalidAvailabilityZone in cinder/exception.py.
+    """
+    is_answer = isinstance(error, cinder_errors.BadRequest)
+    return is_answer and "availability zone" in str(error).lower()
+
+
 def _volume(volume: Any) -> Volume:
     """The value of what cinderclient makes of a volume in an answer."""
     shown: Mapping[str, Any] = volume.to_dict()
@@ -335,6 +355,7 @@ def _volume(volume: Any) -> Volume:
         project_id=shown.get("os-vol-tenant-attr:tenant_id"),
         created_at=shown.get("created_at"),
         name_id=shown.get("os-vol-mig-status-attr:name_id"),
+        availability_zone=shown.get("availability_zone"),
     )
 
 

@@ -144,8 +144,9 @@ def _failure(volumes: VolumeService, volume: Volume, passing: str) -> errors.Sto
     )
     if fault and fault.is_lack_of_room:
         return errors.NoSpace(
-            f"{text} No pool of that volume type has room for it (or none matches the"
-            " type's extra specs): free space, grow the FlexVol or change"
-            " ontap_volume_type."
+            f"{text} No pool of that volume type has room for it, or none matches the"
+            " type's extra specs and the availability zone"
+            f" ({volume.availability_zone}): free space, grow the FlexVol, or change"
+            " ontap_volume_type or ontap_availability_zone."
         )
     return errors.Broken(f"{text} See the logs of cinder-scheduler and cinder-volume.")

@@ -48,7 +48,8 @@ class Lifecycle:
     """The image-volumes of one store.
 
     *store_id* is written into their metadata, and *volume_type*, a name or an id,
-    is theirs; both may be None. *filler* is the way in which an upload is stored
+    is theirs; both may be None. *availability_zone* is Cinder's; None means its
+    default. *filler* is the way in which an upload is stored
     unless its caller has another.
     """
 
@@ -59,12 +60,14 @@ class Lifecycle:
         volumes: Volumes,
         reading: Reading,
         filler: Filler,
+        availability_zone: str | None = None,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
         self._volumes = volumes
         self._reading = reading
         self._filler = filler
+        self._availability_zone = availability_zone
         self._leases = Leases[Device]()
 
     def store(
@@ -96,10 +99,11 @@ class Lifecycle:
             written = (filler or self._filler).fill(volume, upload, digests)
             self._seal(volume.id, filling, upload.hash_algo, written)
         LOG.info(
-            "Image %s is sealed in image-volume %s: %d bytes",
+            "Image %s is sealed in image-volume %s: %d bytes, content %s",
             upload.image_id,
             volume.id,
             written.size,
+            written.content or "not looked at",
         )
         return Stored(volume.id, written.size, written.checksum, written.multihash)
 
@@ -109,6 +113,7 @@ class Lifecycle:
             size_gib=units.gib_for(upload.size),
             volume_type=self._volume_type,
             metadata=record.to_metadata(),
+            availability_zone=self._availability_zone,
         )
 
     def _seal(
@@ -122,6 +127,7 @@ class Lifecycle:
             size=written.size,
             hash_algo=hash_algo,
             hash_value=written.multihash,
+            content=written.content,
         )
         self._volumes.service.set_metadata(volume_id, sealed.to_metadata())
 

@@ -184,6 +184,8 @@ class Reading:
                 volume_type=None if clone else image.volume.volume_type,
                 metadata=record.to_metadata(),
                 source_id=image.id if clone else None,
+                # Cinder clones into no other zone, and the option may have changed.
+                availability_zone=image.volume.availability_zone,
             )
         )
         with contextlib.ExitStack() as stack:

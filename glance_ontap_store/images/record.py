@@ -42,6 +42,7 @@ _STARTED = "ontap_started"
 _WRITE_ID = "ontap_write_id"
 _HASH_ALGO = "ontap_hash_algo"
 _HASH_VALUE = "ontap_hash_value"
+_CONTENT = "ontap_content"
 
 # str.isdecimal and int accept digits of other scripts; the metadata must be ASCII.
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -67,6 +68,9 @@ class Record:
         One attempt to write it.
     ``hash_algo``, ``hash_value``
         The multihash.
+    ``content``
+        The format that the image begins with, see `transfer.content`. None where an
+        older release wrote it, or nothing looked at the bytes.
 
     *bad_size* is ``image_size`` where it is not a number; *size* is None then.
     *state_text* is the word of a state that is `State.UNKNOWN`.
@@ -83,6 +87,7 @@ class Record:
     write_id: str | None = None
     hash_algo: str | None = None
     hash_value: str | None = None
+    content: str | None = None
     bad_size: str | None = None
     state_text: str | None = None
 
@@ -104,6 +109,7 @@ class Record:
             write_id=metadata.get(_WRITE_ID),
             hash_algo=metadata.get(_HASH_ALGO),
             hash_value=metadata.get(_HASH_VALUE),
+            content=metadata.get(_CONTENT),
             bad_size=None if is_number else size,
             state_text=_state_text(metadata) if state is State.UNKNOWN else None,
         )
@@ -123,6 +129,7 @@ class Record:
             _WRITE_ID: self.write_id,
             _HASH_ALGO: self.hash_algo,
             _HASH_VALUE: self.hash_value,
+            _CONTENT: self.content,
         }
         return {key: value for key, value in values.items() if value is not None}
 

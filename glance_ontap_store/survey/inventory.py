@@ -24,6 +24,8 @@ class Row:
 
     *image_size* is None while it is unknown. *state* is a value of `State`, `BY_CINDER`
     or `UNREADABLE`; *status* is Cinder's. *file* is the file's name on the export.
+    *content* is the format that the image begins with, see `transfer.content`; None
+    if nobody looked at it.
     """
 
     store: str
@@ -36,6 +38,7 @@ class Row:
     state: str
     status: str
     file: str
+    content: str | None = None
 
     @property
     def is_image(self) -> bool:
@@ -77,6 +80,7 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
         state=state,
         status=volume.status,
         file=f"volume-{volume.backing_id}",
+        content=record.content,
     )
 
 

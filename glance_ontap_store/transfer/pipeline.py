@@ -4,6 +4,7 @@
 import dataclasses
 
 from glance_ontap_store.transfer import buffers
+from glance_ontap_store.transfer import content
 from glance_ontap_store.transfer import threads
 from glance_ontap_store.transfer.buffers import Buffer
 from glance_ontap_store.transfer.digests import Digests
@@ -15,11 +16,16 @@ from glance_ontap_store.transfer.source import Reader
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """An image that is durable on a device: bytes, and digests in hex."""
+    """An image that is durable on a device: bytes, and digests in hex.
+
+    *content* is the format that it begins with, see `content.detect`; None where the
+    bytes were not seen.
+    """
 
     size: int
     checksum: str
     multihash: str
+    content: str | None = None
 
 
 def run(
@@ -78,4 +84,9 @@ def fill_threaded(
 
 def _finish(stream: BoundedReader, digests: Digests, sink: Sink) -> Written:
     sink.finish()
-    return Written(stream.count, digests.checksum(), digests.multihash())
+    return Written(
+        size=stream.count,
+        checksum=digests.checksum(),
+        multihash=digests.multihash(),
+        content=content.detect(stream.head),
+    )

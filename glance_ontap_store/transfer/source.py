@@ -7,6 +7,7 @@ Reads are small, see `READ_SIZE`; blocks for hashing and writing are larger.
 from typing import Protocol
 
 from glance_ontap_store import errors
+from glance_ontap_store.transfer import content
 
 # The largest read of Glance's stream. Glance inspects every read with oslo.utils. Its
 # inspector of vhdx finds in the first 256 KiB where the disk's metadata are (at 1 MiB
@@ -37,6 +38,8 @@ class BoundedReader:
         self._ended = False
         # The bytes that came: the image's size once the stream has ended.
         self.count = 0
+        # The image's first bytes, `content.HEAD` at most.
+        self.head = b""
 
     def read(self, size: int) -> bytes:
         """Return at most *size* bytes; b"" at the end, as often as it is called.
@@ -48,6 +51,8 @@ class BoundedReader:
             return b""
         data = self._reader.read(min(size, READ_SIZE))
         self.count += len(data)
+        if len(self.head) < content.HEAD:
+            self.head += data[: content.HEAD - len(self.head)]
         self._ended = not data
         if self._announced and self.count > self._announced:
             raise errors.WrongLength(

@@ -142,6 +142,25 @@ class VolumeServiceContract:
         with pytest.raises(errors.Misconfigured):
             make(volume_type=f"no-such-type-{uuid.uuid4()}")
 
+    def test_a_new_volume_is_in_the_zone_asked_for(self, volumes, make):
+        zone = make().availability_zone
+        assert zone
+        made = make(availability_zone=zone)
+        assert volumes.get(made.id).availability_zone == zone
+
+    def test_a_clone_stays_in_its_sources_zone(self, make):
+        source = make()
+        clone = make(
+            volume_type=None,
+            source_id=source.id,
+            availability_zone=source.availability_zone,
+        )
+        assert clone.availability_zone == source.availability_zone
+
+    def test_an_unknown_zone_is_misconfigured(self, make):
+        with pytest.raises(errors.Misconfigured, match="vailability zone"):
+            make(availability_zone=f"no-such-zone-{uuid.uuid4()}")
+
     def test_a_full_quota_is_lack_of_space(self, volumes, make):
         with self.full_quota(volumes), pytest.raises(errors.NoSpace):
             make()

@@ -45,6 +45,8 @@ class VolumeType:
     # The connection's protocol. The store supports "nfs" only.
     protocol: str = "nfs"
     mount_options: str | None = None
+    # The availability zone of the FlexVol's back end.
+    zone: str = "nova"
     id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -57,6 +59,7 @@ class _Volume:
     metadata: dict[str, str]
     type_name: str
     path: str
+    zone: str
     is_readonly: bool = False
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -107,14 +110,15 @@ class FakeCinder:
             if kind is None or kind.is_private:
                 raise errors.Misconfigured(f"Volume type {type_name!r} does not exist.")
             self._check_quota(new.size_gib)
-            volume = self._make(new, type_name, kind)
+            zone = self._zone(new, source)
+            volume = self._make(new, type_name, kind, zone)
             if source:
                 _copy_data(source.path, volume.path)
                 volume.is_format_recorded = False
             if kind.defect:
                 volume.status_then = "error"
                 volume.fault = Fault(UNKNOWN_FAULT, kind.defect)
-            elif self._used_gib(kind.export) > kind.room_gib:
+            elif zone != kind.zone or self._used_gib(kind.export) > kind.room_gib:
                 volume.status_then = "error"
                 volume.fault = Fault(
                     NO_BACKEND, "schedule allocate volume: No weighed backends"
@@ -131,7 +135,21 @@ class FakeCinder:
             )
         return source
 
-    def _make(self, new: NewVolume, type_name: str, kind: VolumeType) -> _Volume:
+    def _zone(self, new: NewVolume, source: _Volume | None) -> str:
+        default = source.zone if source else "nova"
+        zone = new.availability_zone or default
+        if zone not in {kind.zone for kind in self._types.values()}:
+            raise errors.Misconfigured(f"Availability zone {zone!r} is invalid.")
+        if source and zone != source.zone:
+            raise errors.ImageVolumeInUse(
+                "Volume must be in the same availability zone as the source volume"
+                " (HTTP 400)"
+            )
+        return zone
+
+    def _make(
+        self, new: NewVolume, type_name: str, kind: VolumeType, zone: str
+    ) -> _Volume:
         volume_id = str(uuid.uuid4())
         path = os.path.join(self._exports.directory(kind.export), f"volume-{volume_id}")
         volume = _Volume(
@@ -142,6 +160,7 @@ class FakeCinder:
             metadata=dict(new.metadata),
             type_name=type_name,
             path=path,
+            zone=zone,
             ends_at=self._clock.monotonic() + self.action_s,
             status_then="available",
         )
@@ -391,6 +410,7 @@ class FakeCinder:
             encrypted=self._types[volume.type_name].is_encrypted,
             name=volume.name,
             name_id=volume.name_id,
+            availability_zone=volume.zone,
         )
 
     def _check_quota(self, more_gib: int) -> None:

@@ -47,6 +47,7 @@ TYPES = {
     "qcow2": VolumeType("192.0.2.1:/fv1", is_qcow2=True),
     "multiattach": VolumeType("192.0.2.1:/fv1", is_multiattach=True),
     "broken": VolumeType("192.0.2.1:/fv1", defect="The array said no"),
+    "az2": VolumeType("192.0.2.1:/fv1", zone="az2"),
     "iscsi": VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
 }
 
@@ -80,9 +81,11 @@ class FakeCloud:
         self.built: list[Settings] = []
         self.owners = FakeOwners()
 
-    def attacher(self, transport: Transport | None = None) -> Attacher:
+    def attacher(
+        self, transport: Transport | None = None, mount_options: str = ""
+    ) -> Attacher:
         """This host's attacher; *transport* None means NFS over the fake mounts."""
-        nfs = Transports({"nfs": NfsTransport(self.mounts)})
+        nfs = Transports({"nfs": NfsTransport(self.mounts, mount_options)})
         return Attacher(self.waiting_volumes(), FakeHost(), transport or nfs)
 
     def waiting_volumes(self, waits: WaitPolicy = WAITS) -> Volumes:
@@ -95,7 +98,11 @@ class FakeCloud:
         volumes = self.waiting_volumes(backend.wait_policy(settings))
         return Backend(
             settings,
-            backend.lifecycle(settings, volumes, self.attacher()),
+            backend.lifecycle(
+                settings,
+                volumes,
+                self.attacher(mount_options=settings.nfs_mount_options),
+            ),
             self.owners,
             volumes,
             lambda requester: self.volumes,
@@ -108,6 +115,7 @@ class FakeCloud:
         attacher: Any = None,
         waits: WaitPolicy = WAITS,
         thin_upload: bool = True,
+        availability_zone: str | None = None,
     ) -> Lifecycle:
         """The image-volumes of one store."""
         volumes = self.waiting_volumes(waits)
@@ -118,6 +126,7 @@ class FakeCloud:
             volumes,
             Reading(volumes, attacher),
             StreamFiller(attacher, thin_upload),
+            availability_zone,
         )
 
     def configure(

@@ -133,6 +133,21 @@ def test_unknown_volume_type(make: Any, leftovers: Any) -> None:
         add(make(volume_type="no-such-type"), Pattern(1), 1)
 
 
+def test_an_availability_zone_that_cinder_has(make: Any, leftovers: Any) -> None:
+    store = make(availability_zone="nova")
+    with added(store, MIB) as url:
+        volume = stores.cinder("fv1").get(url.rpartition("/")[2])
+        assert volume.availability_zone == "nova"
+        assert volume.metadata["ontap_content"] == "raw"
+
+
+def test_an_unknown_availability_zone(make: Any, leftovers: Any) -> None:
+    with pytest.raises(
+        exceptions.BadStoreConfiguration, match=r"'az9' is invalid.*ontap_availability"
+    ):
+        add(make(availability_zone="az9"), Pattern(1), 1)
+
+
 def test_wrong_password(make: Any, leftovers: Any) -> None:
     with pytest.raises(exceptions.Forbidden, match="credentials of store 'fv1'"):
         add(make(store_password="wrong"), Pattern(1), 1)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import datetime
 
 from keystoneauth1 import session as keystone_session
@@ -180,6 +181,20 @@ class TestAnswers:
             volumes.create(NEW)
         assert "ontap_volume_type" in str(caught.value)
         assert "'glance'" in str(caught.value)
+
+    def test_an_unknown_availability_zone_names_the_option(self, http, volumes):
+        text = "Availability zone 'az9' is invalid."
+        refusal = {"badRequest": {"code": 400, "message": text}}
+        http.answer("POST", "/volumes", status_code=400, json=refusal)
+        with pytest.raises(errors.Misconfigured, match="'az9' is invalid") as caught:
+            volumes.create(dataclasses.replace(NEW, availability_zone="az9"))
+        assert "ontap_availability_zone" in str(caught.value)
+
+    def test_another_bad_request_is_not_about_the_zone(self, http, volumes):
+        refusal = {"badRequest": {"code": 400, "message": "Invalid volume name."}}
+        http.answer("POST", "/volumes", status_code=400, json=refusal)
+        with pytest.raises(errors.Broken, match="Invalid volume name"):
+            volumes.create(dataclasses.replace(NEW, availability_zone="az9"))
 
     def test_a_full_quota_names_the_project(self, http, volumes):
         http.answer(
@@ -497,6 +512,15 @@ class TestRequestsAndAnswers:
         assert asked["volume_type"] == "ontap-fv1"
         assert asked["metadata"] == {"image_owner": "acme"}
         assert asked.get("multiattach") in (None, False)
+        assert asked.get("availability_zone") is None
+
+    def test_the_availability_zone_is_asked_for_and_parsed(self, http, volumes):
+        created = {**VOLUME, "availability_zone": "az2"}
+        http.answer("POST", "/volumes", status_code=202, json={"volume": created})
+        new = dataclasses.replace(NEW, availability_zone="az2")
+        assert volumes.create(new).availability_zone == "az2"
+        (request,) = http.requests()
+        assert request.json()["volume"]["availability_zone"] == "az2"
 
     def test_a_volume_is_parsed(self, http, volumes):
         shown = {

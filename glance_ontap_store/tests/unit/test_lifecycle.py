@@ -34,6 +34,49 @@ def upload(content=1000, announced=None, **changes):
     return builders.upload(content, size, **changes)
 
 
+class TestAvailabilityZone:
+    def images(self, cloud, zone):
+        return cloud.lifecycle(volume_type="az2", availability_zone=zone)
+
+    def test_the_image_volume_is_in_the_stores_zone(self, cloud):
+        found = self.images(cloud, "az2").store(upload())
+        assert cloud.cinder.get(found.volume_id).availability_zone == "az2"
+
+    def test_without_the_zone_of_the_flexvol_no_pool_fits(self, cloud):
+        with pytest.raises(errors.NoSpace, match="availability zone") as caught:
+            self.images(cloud, None).store(upload())
+        assert "ontap_availability_zone" in str(caught.value)
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == set()
+
+    def test_a_second_process_reads_a_clone_whatever_the_option_says_now(self, cloud):
+        found = self.images(cloud, "az2").store(upload())
+        first, _size = self.images(cloud, "az2").read(found.volume_id, 0, None)
+        second, _size = self.images(cloud, "nova").read(found.volume_id, 0, None)
+        assert cloud.cinder.find(f"reading-{found.volume_id}")
+        assert b"".join(second) == b"".join(first) == Pattern(1000).at(0, 1000)
+
+
+class TestContent:
+    @pytest.mark.parametrize(
+        ("head", "content"),
+        [(b"QFI\xfb\0\0\0\3", "qcow2"), (b"KDMV", "vmdk"), (b"boot", "raw")],
+    )
+    def test_the_format_that_an_image_begins_with_is_recorded(
+        self, cloud, head, content
+    ):
+        found = cloud.lifecycle().store(upload(Sparse(5000, {0: head})))
+        metadata = cloud.cinder.get(found.volume_id).metadata
+        assert metadata["ontap_content"] == content
+        assert metadata["ontap_format"] == "1"
+
+    def test_a_volume_without_that_record_is_served(self, cloud):
+        """A store before this release sealed it."""
+        found = cloud.lifecycle().store(upload())
+        cloud.cinder.drop_metadata(found.volume_id, "ontap_content")
+        assert cloud.lifecycle().describe(found.volume_id).size == 1000
+
+
 class TestUnknownSize:
     def test_upstream_growth_over_a_gib_attaches_and_extends_once(self, cloud):
         """Upstream detached, extended and attached again at each GiB.

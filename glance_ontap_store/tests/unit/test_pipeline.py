@@ -58,7 +58,10 @@ class TestBothWaysAlone:
         image = content.at(0, size)
         assert device.read_at(0, 10_000) == image.ljust(length, b"\0")
         assert written == Written(
-            size, hashlib.md5(image).hexdigest(), hashlib.sha256(image).hexdigest()
+            size,
+            hashlib.md5(image).hexdigest(),
+            hashlib.sha256(image).hexdigest(),
+            "raw",
         )
 
     def test_the_device_is_synced_at_the_end(self, way):

@@ -26,6 +26,7 @@ records = st.builds(
     write_id=optional,
     hash_algo=optional,
     hash_value=optional,
+    content=optional,
 )
 
 

@@ -64,6 +64,7 @@ class TestValid:
             {
                 **PASSWORD,
                 "ontap_volume_type": "ontap-fv1",
+                "ontap_availability_zone": "az2",
                 "ontap_store_user_domain_name": "users",
                 "ontap_store_project_domain_name": "projects",
                 "ontap_allowed_projects": ["acme", "globex"],
@@ -86,6 +87,7 @@ class TestValid:
         assert found == Settings(
             store_id="fv1",
             volume_type="ontap-fv1",
+            availability_zone="az2",
             auth_url="https://keystone.example.com/v3",
             credential=Password("glance", "users", "s3cret", "images", "projects"),
             allowed_projects=frozenset({"acme", "globex"}),
@@ -116,7 +118,9 @@ class TestValid:
     def test_insecure_turns_verification_off(self):
         assert read({**PASSWORD, "ontap_api_insecure": True}).verify is False
 
-    @pytest.mark.parametrize("name", ["ontap_volume_type", "ontap_os_region_name"])
+    @pytest.mark.parametrize(
+        "name", ["ontap_volume_type", "ontap_availability_zone", "ontap_os_region_name"]
+    )
     def test_an_empty_value_equals_an_unset_option(self, name):
         assert read({**PASSWORD, name: ""}) == read(PASSWORD)
 

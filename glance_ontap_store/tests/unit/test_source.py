@@ -6,6 +6,7 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.transfer import content
 from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer.buffers import BLOCK
 from glance_ontap_store.transfer.source import BoundedReader
@@ -30,6 +31,14 @@ class TestBoundedReader:
         found = list(chunks(reader(length, most), announced, size))
         assert b"".join(found) == Pattern(length).at(0, length)
         assert all(0 < len(chunk) <= size for chunk in found)
+
+    @pytest.mark.parametrize("length", [0, 100, content.HEAD, 3 * content.HEAD])
+    @pytest.mark.parametrize("most", [7000, 2**30])
+    def test_the_first_bytes_are_kept(self, length, most):
+        stream = BoundedReader(reader(length, most), length)
+        while stream.read(BLOCK):
+            pass
+        assert stream.head == Pattern(length).at(0, min(length, content.HEAD))
 
     @given(
         st.integers(min_value=1, max_value=300),
