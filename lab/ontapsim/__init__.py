@@ -19,7 +19,8 @@ share a misunderstanding of ONTAP. A test checks this.
   page cache with the "array" (no close-to-open, root squash, stale handles,
   export policies);
 * SAN and NVMe (LUNs and namespaces are empty collections), FlexGroups,
-  SnapMirror (an empty collection), SVM peers (likewise), ZAPI;
+  SnapMirror (an empty collection), SVM peers (likewise);
+* ZAPI, but for the few calls of Cinder's REST client (``api_zapi.py``);
 * more than one node, failover, moving a FlexVol, shrinking or taking one
   offline, FlexClone of a whole FlexVol;
 * deduplication, compression, snapshot reserve, space guarantees: every FlexVol

@@ -12,6 +12,7 @@ from typing import Any
 
 from lab.ontapsim import errors
 from lab.ontapsim import files
+from lab.ontapsim import records
 from lab.ontapsim.call import Call
 from lab.ontapsim.call import Reply
 from lab.ontapsim.call import is_true
@@ -268,7 +269,7 @@ def show_efficiency(call: Call) -> Reply:
             "vserver": volume.svm,
             "volume": volume.name,
             "logical_data_size": volume.files.usage().used,
-            "logical_data_limit": 640 << 40,
+            "logical_data_limit": records.LOGICAL_DATA_LIMIT,
         }
         for volume in call.array.volumes()
     ]

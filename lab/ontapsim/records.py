@@ -17,6 +17,9 @@ from lab.ontapsim.state import Volume
 
 Record = dict[str, Any]
 
+# Bytes that the files of a FlexVol may have before deduplication.
+LOGICAL_DATA_LIMIT = 640 << 40
+
 
 def link(path: str) -> Record:
     """Return the ``_links`` of a record."""

@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 from lab.ontapsim import api_cluster
 from lab.ontapsim import api_files
 from lab.ontapsim import api_storage
+from lab.ontapsim import api_zapi
 from lab.ontapsim import errors
 from lab.ontapsim import query
 from lab.ontapsim.call import Call
@@ -120,7 +121,7 @@ _CLUSTER_ONLY = (
 
 
 def create_app(array: Array) -> Flask:
-    """Return the web application that answers under ``/api``."""
+    """Return the web application that answers under ``/api``, and to ZAPI."""
     app = Flask("ontapsim", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
@@ -132,6 +133,7 @@ def create_app(array: Array) -> Flask:
             methods=[method],
             provide_automatic_options=False,
         )
+    app.add_url_rule(api_zapi.PATH, view_func=_zapi_view(array), methods=["POST"])
     app.register_error_handler(OntapError, _answer_error)
     app.register_error_handler(HTTPException, _answer_unknown)
     app.register_error_handler(OSError, _answer_os_error)
@@ -158,6 +160,16 @@ def _view(array: Array, handler: Handler) -> Callable[..., Response]:
         return _response(reply)
 
     return view
+
+
+def _zapi_view(array: Array) -> Callable[[], Response]:
+    def zapi() -> Response:
+        user = authenticate(array)
+        return Response(
+            api_zapi.answer(array, user, request.get_data()), mimetype="text/xml"
+        )
+
+    return zapi
 
 
 def _response(reply: Reply) -> Response:

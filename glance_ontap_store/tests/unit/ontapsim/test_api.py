@@ -71,7 +71,8 @@ def test_the_svm_header_limits_to_that_svm(api):
         ("POST", "/api/storage/luns", {"name": "x"}),
         ("PUT", "/api/cluster", {}),
         ("OPTIONS", "/api/cluster", None),
-        ("POST", "/servlets/netapp.servlets.admin.XMLrequest_filer", None),
+        ("GET", "/servlets/netapp.servlets.admin.XMLrequest_filer", None),
+        ("POST", "/servlets/netapp.servlets.admin.XMLrequest", None),
         ("GET", "/", None),
     ],
 )
