@@ -60,6 +60,8 @@ class HostFacts:
 
     *programs* and *packages* map a name to a path or version, None if missing.
     *directories* and *rootwrap* map a path to a problem with it, None if it is fine.
+    *shared* maps the mount point bases that are not on a disk of this host to their
+    file systems, in words.
     """
 
     programs: Mapping[str, str | None]
@@ -67,6 +69,7 @@ class HostFacts:
     directories: Mapping[str, str | None]
     rootwrap: Mapping[str, Answer[str | None]]
     sudo: Answer[bool]
+    shared: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

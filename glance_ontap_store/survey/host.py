@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+from glance_ontap_store.attach.nfs import mountinfo
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
@@ -45,7 +46,10 @@ CONTEXTS = (
 def look(glance: GlanceConfig) -> HostFacts:
     """Return the facts about this host that matter to the stores."""
     settings = [store.settings for store in glance.stores if store.settings]
-    directories = {usable.mount_point_base for usable in settings}
+    bases = {usable.mount_point_base for usable in settings}
+    shared = _shared(bases)
+    # A server that is gone would never answer.
+    directories = bases - set(shared)
     if glance.lock_path:
         directories.add(glance.lock_path)
     configs = sorted({usable.rootwrap_config for usable in settings})
@@ -55,7 +59,15 @@ def look(glance: GlanceConfig) -> HostFacts:
         directories={path: unusable(path) for path in sorted(directories)},
         rootwrap={path: _rootwrap(path, glance) for path in configs},
         sudo=_sudo(configs),
+        shared=shared,
     )
+
+
+def _shared(bases: Iterable[str]) -> Mapping[str, str]:
+    """Return those of *bases* that other hosts share, and their file systems."""
+    mounts = list(mountinfo.table())
+    found = {base: mountinfo.shared(base, mounts) for base in bases}
+    return {base: entry.identity for base, entry in found.items() if entry}
 
 
 def _program(name: str) -> str | None:

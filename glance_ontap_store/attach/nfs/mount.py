@@ -18,6 +18,12 @@ class Mounter(Protocol):
     def mount_point(self, export: str) -> str:
         """Return the directory for *export*, the same in every process."""
 
+    def shared_base(self) -> str | None:
+        """Return which file system of several hosts the base is on, in words; or None.
+
+        The server is not asked.
+        """
+
     def filesystem(self, export: str) -> str | None:
         """Return which file system is mounted for *export*, in words; or None.
 

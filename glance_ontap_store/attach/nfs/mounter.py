@@ -31,6 +31,14 @@ class NfsMounter:
         """Return the directory under the base for *export*."""
         return rules.mount_point(self._base, export)
 
+    def shared_base(self) -> str | None:
+        """Return which file system of several hosts the base is on, in words; or None.
+
+        Their locks would be one host's users of a mount on another.
+        """
+        found = mountinfo.shared(self._base, mountinfo.table())
+        return found.identity if found else None
+
     def filesystem(self, export: str) -> str | None:
         """Return which file system is mounted for *export*, in words; or None."""
         # The kernel lists mount points without symbolic links.

@@ -54,6 +54,7 @@ class Mounts:
             in its place
         :raises errors.Misconfigured: the base directory cannot be used
         """
+        self._check_base()
         self._files.prepare()
         self._clean_up_once(export)
         with self._files.guarded(export), contextlib.ExitStack() as stack:
@@ -69,6 +70,17 @@ class Mounts:
         return Mount(
             export, path, device, self._mounter, lambda: self._let_go(export, users)
         )
+
+    def _check_base(self) -> None:
+        """Refuse a base on NFS and the like before anything there is touched."""
+        found = self._mounter.shared_base()
+        if found is not None:
+            raise errors.Misconfigured(
+                f"ontap_mount_point_base is on a file system that other hosts share"
+                f" ({found}). The locks there would count the users of other hosts'"
+                " mounts, and if it is the FlexVol itself, its mounts cannot be told"
+                " from the directory. Set it to a directory on a disk of this host."
+            )
 
     def _let_go(self, export: str, users: UsersFile) -> None:
         """Stop being a user, and unmount the export if there is no other user."""

@@ -63,6 +63,9 @@ class MounterContract(_Place):
         mounter.unmount(export)
         assert not self.is_mounted(mounter, export)
 
+    def test_a_base_on_a_disk_of_the_host_is_not_shared(self, mounter):
+        assert mounter.shared_base() is None
+
     def test_the_mount_point_is_under_the_base_and_the_same_each_time(
         self, mounter, base, export, other_export
     ):

@@ -26,9 +26,14 @@ class FakeMounter:
         self.refuses = False
         self.lies = False
         self.keeps = False
+        # The file system of several hosts on which the base is, in words.
+        self.shared: str | None = None
 
     def mount_point(self, export: str) -> str:
         return os.path.join(self._base, export.replace("/", "_"))
+
+    def shared_base(self) -> str | None:
+        return self.shared
 
     def mount(self, export: str, options: str) -> None:
         point = self.mount_point(export)

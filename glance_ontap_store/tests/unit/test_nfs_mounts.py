@@ -73,6 +73,13 @@ class TestGoingWrong:
         with pytest.raises(errors.Misconfigured, match="ontap_mount_point_base"):
             cloud.mounts.use(EXPORT, "")
 
+    def test_a_base_on_nfs_is_refused_and_not_touched(self, cloud):
+        cloud.mounter.shared = "nfs4 192.0.2.1:/share /"
+        with pytest.raises(errors.Misconfigured, match="192.0.2.1:/share") as caught:
+            cloud.mounts.use(EXPORT, "")
+        assert "ontap_mount_point_base" in str(caught.value)
+        assert not os.path.exists(cloud.base)
+
     def test_a_dead_mount_that_is_used_is_reported(self, cloud):
         """An NFS server that is gone: ESTALE, EIO; here a link to itself: ELOOP."""
         held = cloud.mounts.use(EXPORT, "")
