@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 
+from glance_ontap_store.checks import backends
 from glance_ontap_store.checks import codes
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks import volume_types
@@ -12,7 +13,6 @@ from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
-from glance_ontap_store.survey.facts import CinderBackend
 from glance_ontap_store.survey.facts import CinderConfig
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import Login
@@ -111,7 +111,7 @@ def volume_type_leads_to_ontap(
     if kind is None or wanted is None:
         return
     for backend in config.backends:
-        if backend.backend_name == wanted and not _is_ontap(backend):
+        if backend.backend_name == wanted and not backends.is_ontap(backend):
             yield codes.VOLUME_TYPE_NOT_ONTAP(
                 store.id,
                 f"Volume type {kind.name!r} leads to [{backend.section}] of"
@@ -130,7 +130,7 @@ def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
     """
     if not isinstance(facts.admin.volume_types, Unknown):
         return
-    if not any(_is_ontap(backend) for backend in config.backends):
+    if not any(backends.is_ontap(backend) for backend in config.backends):
         yield codes.NO_ONTAP_BACKEND(
             "cinder",
             "No enabled back end of cinder.conf uses NetApp's driver over NFS"
@@ -144,15 +144,10 @@ def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
 def files_are_raw(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
     """Report back ends that make qcow2 files."""
     for backend in config.backends:
-        if backend.qcow2 and _is_ontap(backend):
+        if backend.qcow2 and backends.is_ontap(backend):
             yield codes.QCOW2_VOLUMES(
                 "cinder",
                 f"nfs_qcow2_volumes = true in [{backend.section}] of cinder.conf: an"
                 " image-volume must be raw, and uploads fail.",
                 "Set it to false and restart cinder-volume.",
             )
-
-
-def _is_ontap(backend: CinderBackend) -> bool:
-    is_netapp = ".netapp." in (backend.driver or "")
-    return is_netapp and backend.protocol == volume_types.PROTOCOL

@@ -73,6 +73,7 @@ def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
         )
     hint = "" if None not in pools else " The pools are not shown to these credentials."
     return (
-        "Look for the volume's id in the log of cinder-volume; see Troubleshooting in"
-        f" the documentation.{hint}"
+        "Look for the volume's id in the log of cinder-volume: if ONTAP refused the"
+        " clone, the SVM may lack the FlexClone licence, or the node's split load is"
+        f" used up. See Troubleshooting in the documentation.{hint}"
     )

@@ -112,6 +112,11 @@ SAME_VOLUME_TYPE = _code(
 MOUNT_BASE_UNUSABLE = _error(
     "mount-base-unusable", "The directory ``ontap_mount_point_base`` cannot be used."
 )
+MOUNT_BASE_NOT_LOCAL = _error(
+    "mount-base-not-local",
+    "The directory ``ontap_mount_point_base`` is on NFS, or another file system that"
+    " several hosts share.",
+)
 MOUNT_BASE_SHARED = _error(
     "mount-base-shared",
     "A store of upstream's type ``cinder`` uses the same directory for its mounts.",
@@ -193,6 +198,41 @@ VOLUME_TYPE_UNPINNED = _code(
     (_WARNING,),
     "The volume type leads to more than one FlexVol.",
 )
+VOLUME_TYPE_QOS = _code(
+    "volume-type-qos",
+    (_WARNING,),
+    "The volume type has a QoS policy, which slows uploads and downloads.",
+)
+FLEXGROUP = _code(
+    "flexgroup", (_WARNING,), "The pool is a FlexGroup, where cloning needs ONTAP 9.14."
+)
+SHARED_BLOCKS = _code(
+    "shared-blocks",
+    (_WARNING,),
+    "The FlexVol has used 90 % or more of the blocks that its files may share.",
+)
+REPLICATION = _code(
+    "replication", (_INFO,), "The back end of the pool is replicated to another array."
+)
+POOL_GONE = _code(
+    "pool-gone",
+    (_WARNING,),
+    "Image-volumes are in a pool that Cinder does not know (any more).",
+)
+AVAILABILITY_ZONE = _error(
+    "availability-zone", "The image-volumes' availability zone does not have the pool."
+)
+CINDER_CLUSTER = _code(
+    "cinder-cluster",
+    (_WARNING, _INFO),
+    "cinder-volume runs as a cluster, and Cinder is older than 2025.2. A note if its"
+    " release is unknown.",
+)
+DISK_FORMAT = _code(
+    "disk-format",
+    (_WARNING,),
+    "The bytes of images that Glance calls raw are qcow2, vmdk or the like.",
+)
 QUOTA = _code(
     "quota",
     (_ERROR, _WARNING),
@@ -216,10 +256,35 @@ GLANCE_USER_ROLE = _error(
     "glance-user-role",
     "The user of ``[glance]`` in cinder.conf lacks the role service or admin.",
 )
+LOCATIONS_HIDDEN = _error(
+    "locations-hidden",
+    "Cinder is older than 2025.2 and Glance hides locations: Cinder never clones.",
+)
 NO_ONTAP_BACKEND = _error(
     "no-ontap-backend", "No back end of cinder.conf uses NetApp's driver over NFS."
 )
 QCOW2_VOLUMES = _error("qcow2-volumes", "``nfs_qcow2_volumes`` is set: uploads fail.")
+THICK_VOLUMES = _code(
+    "thick-volumes",
+    (_INFO,),
+    "``nfs_sparsed_volumes`` is false: new volumes are written full of zeros.",
+)
+LEGACY_CLIENT = _code(
+    "legacy-client",
+    (_WARNING,),
+    "``netapp_use_legacy_client`` is not false: the driver uses ZAPI instead of REST.",
+)
+MOUNT_OPTIONS = _code(
+    "mount-options",
+    (_WARNING,),
+    "Glance and cinder-volume mount the FlexVol with NFS 3 and 4.",
+)
+INTERNAL_TENANT = _code(
+    "internal-tenant",
+    (_WARNING,),
+    "``image_upload_use_cinder_backend`` is set without the store's project as the"
+    " internal tenant.",
+)
 
 # check --deep
 DEEP_STORED = _code(

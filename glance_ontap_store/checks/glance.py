@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import itertools
 
 from glance_ontap_store import errors
+from glance_ontap_store.checks import backends
 from glance_ontap_store.checks import codes
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
@@ -88,10 +89,23 @@ def locations_are_hidden(facts: Facts) -> Iterator[Finding]:
             yield codes.LOCATIONS_EXPOSED(
                 "glance",
                 f"{name} = true: {danger}.",
-                "Set it to false if Cinder is 2025.2 or later. Older Cinder needs"
-                " show_image_direct_url; set it only on a glance-api that users cannot"
-                " reach.",
+                _hide_locations(facts.cinder_release),
             )
+
+
+def _hide_locations(cinder_release: int | None) -> str:
+    if cinder_release is None:
+        return (
+            "Set it to false if Cinder is 2025.2 or later. Older Cinder needs"
+            " show_image_direct_url; set it only on a glance-api that users cannot"
+            " reach."
+        )
+    if cinder_release >= backends.ASKS_FOR_LOCATIONS:
+        return "Set it to false: Cinder does not need it since 2025.2."
+    return (
+        "Cinder before 2025.2 needs show_image_direct_url: set it on a glance-api that"
+        " only services can reach, and to false on the others."
+    )
 
 
 @judges.once()
@@ -161,6 +175,13 @@ def mount_points_are_usable(facts: Facts) -> Iterator[Finding]:
 
 
 def _mount_point(base: str, subject: str, facts: Facts) -> Iterator[Finding]:
+    if filesystem := facts.host.shared.get(base):
+        yield codes.MOUNT_BASE_NOT_LOCAL(
+            subject,
+            f"ontap_mount_point_base = {base} is on a file system that other hosts"
+            f" share ({filesystem}): uploads and downloads fail.",
+            "Set it to a directory on a disk of this host.",
+        )
     if problem := facts.host.directories.get(base):
         yield codes.MOUNT_BASE_UNUSABLE(
             subject,

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judge facts with the judges of all areas."""
 
+from glance_ontap_store.checks import backends
 from glance_ontap_store.checks import cinder
 from glance_ontap_store.checks import cinder_conf
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks import host
+from glance_ontap_store.checks import images
 from glance_ontap_store.checks import keystone
+from glance_ontap_store.checks import pools
 from glance_ontap_store.checks import volume_types
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.survey.facts import Facts
@@ -18,7 +21,10 @@ _AREAS = (
     keystone.judges,
     cinder.judges,
     volume_types.judges,
+    pools.judges,
+    images.judges,
     cinder_conf.judges,
+    backends.judges,
 )
 
 

@@ -155,6 +155,25 @@ def full_type(
     return store.volume_type_in(types) if store.id in admin.covers else None
 
 
+def reached_by(
+    store: StoreFacts,
+    admin: AdminFacts,
+    types: tuple[VolumeType, ...],
+    pools: tuple[Pool, ...],
+) -> list[Pool]:
+    """Return the pools in which the store's volumes may lie, as far as known."""
+    kind = full_type(store, admin, types)
+    if kind is None:
+        return []
+    backend = kind.extra_specs.get("volume_backend_name")
+    pin = kind.extra_specs.get("pool_name")
+    return [
+        pool
+        for pool in pools
+        if backend in (None, pool.backend_name) and pin in (None, pool.pool_name)
+    ]
+
+
 @judges.per_store("facts.admin", "facts.admin.volume_types", "facts.admin.pools")
 def volume_type_leads_to_one_flexvol(
     store: StoreFacts,
@@ -169,7 +188,7 @@ def volume_type_leads_to_one_flexvol(
     backend = kind.extra_specs.get("volume_backend_name")
     pin = kind.extra_specs.get("pool_name")
     matching = [pool for pool in pools if backend in (None, pool.backend_name)]
-    reached = [pool for pool in matching if pin in (None, pool.pool_name)]
+    reached = reached_by(store, admin, types, pools)
     taken = {other.extra_specs.get("pool_name") for other in types if other != kind}
     if not matching:
         yield codes.VOLUME_TYPE_BACKEND(

@@ -127,12 +127,13 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class VolumeType:
-    """*extra_specs* are complete for an administrator only."""
+    """*extra_specs* and *qos_specs_id* are complete for an administrator only."""
 
     id: str
     name: str
     is_public: bool
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    qos_specs_id: str | None = None
 
     def is_called(self, text: str | None) -> bool:
         """Return whether *text* is its name or its id: options may hold either."""
@@ -154,13 +155,35 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """One pool of Cinder's scheduler: with ONTAP over NFS, one FlexVol."""
+    """One pool of Cinder's scheduler: with ONTAP over NFS, one FlexVol or FlexGroup.
+
+    *name* is ``host@backend#pool_name``. *shared_blocks_percent* is the part that is
+    used of the blocks that files of the FlexVol may share; the driver knows it with
+    cluster credentials only.
+    """
 
     name: str
     pool_name: str | None
     backend_name: str | None
     vendor: str | None
     protocol: str | None
+    is_flexgroup: bool = False
+    is_replicated: bool = False
+    shared_blocks_percent: float = 0.0
+
+    @property
+    def service(self) -> str:
+        """The ``host@backend`` of the cinder-volume, or cluster, that reports it."""
+        return self.name.partition("#")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A cinder-volume: *host* and *cluster* are ``name@backend``."""
+
+    host: str
+    zone: str
+    cluster: str | None = None
 
 
 class Creator(Protocol):

@@ -20,6 +20,7 @@ from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.cinder.translate import Translator
@@ -275,6 +276,7 @@ class CinderClient:
                     name=kind.name,
                     is_public=kind.is_public,
                     extra_specs=dict(getattr(kind, "extra_specs", {})),
+                    qos_specs_id=getattr(kind, "qos_specs_id", None),
                 )
                 for kind in self._repeating.volume_types.list()
             )
@@ -300,6 +302,18 @@ class CinderClient:
         with self._request("list pools"):
             return tuple(
                 _pool(shown) for shown in self._repeating.pools.list(detailed=True)
+            )
+
+    def volume_services(self) -> tuple[Service, ...]:
+        """Every cinder-volume, whether it runs or not. For administrators."""
+        with self._request("list services"):
+            return tuple(
+                Service(
+                    host=shown.host,
+                    zone=shown.zone,
+                    cluster=getattr(shown, "cluster", None),
+                )
+                for shown in self._repeating.services.list(binary="cinder-volume")
             )
 
     def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
@@ -370,4 +384,8 @@ def _pool(shown: Any) -> Pool:
         backend_name=getattr(shown, "volume_backend_name", None),
         vendor=getattr(shown, "vendor_name", None),
         protocol=str(protocol).lower() if protocol else None,
+        # The driver reports the text "true" or "false".
+        is_flexgroup=str(getattr(shown, "netapp_is_flexgroup", "")).lower() == "true",
+        is_replicated=bool(getattr(shown, "replication_enabled", False)),
+        shared_blocks_percent=getattr(shown, "netapp_dedupe_used_percent", None) or 0.0,
     )

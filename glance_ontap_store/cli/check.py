@@ -20,6 +20,7 @@ from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.survey import gather
+from glance_ontap_store.survey import release
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
 # The exit code if the command itself failed, whatever it had found.
@@ -53,6 +54,13 @@ class Check(lister.Lister):
             metavar="FILE",
             help="a copy of cinder-volume's cinder.conf, to check whether Cinder can"
             " clone images",
+        )
+        parser.add_argument(
+            "--cinder-release",
+            metavar="RELEASE",
+            type=_release,
+            help="the release of Cinder, such as 2025.1 or 26.1.0, which Cinder's API"
+            " does not tell: some findings depend on it",
         )
         parser.add_argument(
             "--store",
@@ -118,6 +126,7 @@ class Check(lister.Lister):
             admin=cloud.session if cloud else None,
             cinder_conf=context.cinder_conf(parsed_args.cinder_conf),
             only=parsed_args.store,
+            cinder_release=parsed_args.cinder_release,
         )
         found = judging.judge(facts)
         if parsed_args.deep:
@@ -127,6 +136,14 @@ class Check(lister.Lister):
     def _say(self, text: str) -> None:
         """Print to standard error: programs read standard output."""
         self.app.stderr.write(of(self.app).masked(text) + "\n")
+
+
+def _release(text: str) -> int:
+    """Return the major version of Cinder that *text* names, for argparse."""
+    try:
+        return release.cinder_major(text)
+    except errors.Misconfigured as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _sentence(line: str) -> str:

@@ -15,6 +15,7 @@ from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.cinder.client import CinderClient
@@ -50,6 +51,10 @@ class CinderSurvey:
     def pools(self) -> Answer[tuple[Pool, ...]]:
         """Return all pools that the scheduler knows; for administrators."""
         return asked(self._client.pools)
+
+    def services(self) -> Answer[tuple[Service, ...]]:
+        """Return every cinder-volume; for administrators."""
+        return asked(self._client.volume_services)
 
     def volumes(self, **search: Any) -> Answer[tuple[Volume, ...]]:
         """Return all volumes that match Cinder's filters in *search*."""

@@ -38,12 +38,22 @@ _UPSTREAM = [
 _CINDER = [
     cfg.ListOpt("enabled_backends", default=[]),
     cfg.ListOpt("allowed_direct_url_schemes", default=[]),
+    cfg.StrOpt("cinder_internal_tenant_project_id"),
+    cfg.StrOpt("cinder_internal_tenant_user_id"),
+    cfg.StrOpt("default_availability_zone"),
+    cfg.StrOpt("storage_availability_zone", default="nova"),
 ]
 _CINDER_BACKEND = [
     cfg.StrOpt("volume_driver"),
     cfg.StrOpt("volume_backend_name"),
     cfg.StrOpt("netapp_storage_protocol"),
     cfg.BoolOpt("nfs_qcow2_volumes"),
+    cfg.BoolOpt("nfs_sparsed_volumes", default=True),
+    cfg.StrOpt("nfs_mount_options"),
+    cfg.StrOpt("nas_mount_options"),
+    cfg.BoolOpt("netapp_use_legacy_client", default=True),
+    cfg.BoolOpt("image_upload_use_cinder_backend", default=False),
+    cfg.BoolOpt("image_upload_use_internal_tenant", default=False),
 ]
 
 
@@ -190,7 +200,29 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
         backend_name=_value(conf, section, "volume_backend_name"),
         protocol=_value(conf, section, "netapp_storage_protocol"),
         qcow2=bool(_value(conf, section, "nfs_qcow2_volumes")),
+        is_sparse=_value(conf, section, "nfs_sparsed_volumes"),
+        uses_zapi=_value(conf, section, "netapp_use_legacy_client"),
+        # As cinder/volume/drivers/nfs.py chooses them.
+        mount_options=_value(conf, section, "nas_mount_options")
+        or _value(conf, section, "nfs_mount_options")
+        or "",
+        is_cloning_uploads=_value(conf, section, "image_upload_use_cinder_backend"),
+        is_internal=_value(conf, section, "image_upload_use_internal_tenant"),
     )
+
+
+def internal_project(conf: cfg.ConfigOpts) -> str | None:
+    """Return the project of Cinder's own volumes; None if its user is not set."""
+    conf.register_opts(_CINDER)
+    found: str | None = conf.cinder_internal_tenant_project_id
+    return found if conf.cinder_internal_tenant_user_id else None
+
+
+def default_zone(conf: cfg.ConfigOpts) -> str:
+    """Return the availability zone of a volume that asks for none."""
+    conf.register_opts(_CINDER)
+    zone: str = conf.default_availability_zone or conf.storage_availability_zone
+    return zone
 
 
 def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:

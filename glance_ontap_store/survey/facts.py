@@ -8,11 +8,13 @@ import dataclasses
 
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.settings import Password
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.inventory import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +171,11 @@ class Quota:
 
 @dataclasses.dataclass(frozen=True)
 class AdminFacts:
-    """Cinder's answers to an administrator; *encrypted* is by the type's id.
+    """Cinder's and Glance's answers to an administrator.
+
+    *encrypted* is by the type's id. *rows* are the volumes of the stores that are
+    covered. *raw_images* are the ids of the images that Glance calls raw, of those
+    whose bytes are something else.
 
     *covers* are the ids of the stores in this cloud and region. The answers say
     nothing about others, even if a type has the same name.
@@ -178,18 +184,30 @@ class AdminFacts:
     volume_types: Answer[tuple[VolumeType, ...]]
     encrypted: Mapping[str, Answer[bool]]
     pools: Answer[tuple[Pool, ...]]
+    services: Answer[tuple[Service, ...]]
+    rows: Answer[tuple[Row, ...]]
+    raw_images: Answer[frozenset[str]]
     covers: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
 class CinderBackend:
-    """A back end of cinder.conf."""
+    """A back end of cinder.conf, with Cinder's defaults.
+
+    *is_cloning_uploads* is ``image_upload_use_cinder_backend``, and *is_internal*
+    ``image_upload_use_internal_tenant``.
+    """
 
     section: str
     driver: str | None
     backend_name: str | None
     protocol: str | None
     qcow2: bool
+    is_sparse: bool = True
+    uses_zapi: bool = False
+    mount_options: str = ""
+    is_cloning_uploads: bool = False
+    is_internal: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,22 +215,30 @@ class CinderConfig:
     """The part of cinder.conf that decides how volumes are made from images.
 
     *glance_user* is the login of the user of ``[glance]``, None if there is none.
+    *internal_project* is the id of the project of Cinder's own volumes; None unless
+    its user is set too. *zone* is the availability zone of volumes without one.
     """
 
     allowed_direct_url_schemes: tuple[str, ...]
     backends: tuple[CinderBackend, ...]
     glance_user: Answer[Login] | None
+    internal_project: str | None = None
+    zone: str = "nova"
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Everything that `check` knows when it starts to judge."""
+    """Everything that `check` knows when it starts to judge.
+
+    *cinder_release* is the major version of Cinder's package, None if unknown.
+    """
 
     glance: GlanceConfig
     host: HostFacts
     stores: tuple[StoreFacts, ...]
     admin: AdminFacts
     cinder: Answer[CinderConfig]
+    cinder_release: int | None = None
 
     @property
     def quotas(self) -> tuple[Quota, ...]:

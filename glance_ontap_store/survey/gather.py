@@ -12,12 +12,15 @@ from typing import Any
 
 from keystoneauth1.session import Session
 
+from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Room
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import configuration
+from glance_ontap_store.survey import glance
 from glance_ontap_store.survey import host
 from glance_ontap_store.survey import keystone
+from glance_ontap_store.survey import listing
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
@@ -28,31 +31,34 @@ from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
+from glance_ontap_store.survey.inventory import Row
 
 # Stores that are asked about at the same time; each needs about five requests.
 _AT_ONCE = 8
 
 
 def gather(
-    glance: GlanceConfig,
+    config: GlanceConfig,
     admin: Session | None,
     cinder_conf: Answer[Any],
     only: str | None,
+    cinder_release: int | None = None,
 ) -> Facts:
     """Return all facts. With *only*, services are asked about that store alone.
 
-    *admin* may be the session of any user. *cinder_conf* is the parsed cinder.conf.
+    *admin* may be the session of any user. *cinder_conf* is the parsed cinder.conf,
+    and *cinder_release* the major version of Cinder's package.
     """
-    chosen = [store for store in glance.stores if only in (None, store.id)]
+    chosen = [store for store in config.stores if only in (None, store.id)]
     with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         stores = tuple(pool.map(_store, chosen))
-    usable = [store.settings for store in stores if store.settings]
     return Facts(
-        glance=glance,
-        host=host.look(glance),
+        glance=config,
+        host=host.look(config),
         stores=stores,
-        admin=_admin(admin, usable),
+        admin=_admin(admin, stores),
         cinder=_cinder_config(cinder_conf),
+        cinder_release=cinder_release,
     )
 
 
@@ -119,7 +125,7 @@ def _nothing_asked(
     )
 
 
-def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
+def _admin(session: Session | None, asked: Sequence[StoreFacts]) -> AdminFacts:
     """Return the facts that the first store's Cinder tells administrators alone.
 
     They cover all stores with the same Keystone and region.
@@ -128,6 +134,7 @@ def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
         return _no_admin(
             Unknown(Reason.NOT_GIVEN, "no administrator's credentials were given")
         )
+    stores = [store.settings for store in asked if store.settings]
     if not stores:
         return _no_admin(Unknown(Reason.EARLIER, "no store has valid options"))
     login = keystone.login(session)
@@ -144,6 +151,7 @@ def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
     types = survey.volume_types()
     known = () if isinstance(types, Unknown) else types
     covered = [store for store in stores if _place(store) == _place(stores[0])]
+    rows = _rows(session, asked, covered)
     return AdminFacts(
         volume_types=types,
         encrypted={
@@ -152,6 +160,9 @@ def _admin(session: Session | None, stores: Sequence[Settings]) -> AdminFacts:
             if any(kind.is_called(store.volume_type) for store in covered)
         },
         pools=survey.pools(),
+        services=survey.services(),
+        rows=rows,
+        raw_images=_raw_images(session, stores[0], rows),
         covers=frozenset(store.store_id or "" for store in covered),
     )
 
@@ -160,8 +171,43 @@ def _place(settings: Settings) -> tuple[str, str | None]:
     return settings.auth_url, settings.region_name
 
 
+def _rows(
+    session: Session, asked: Sequence[StoreFacts], covered: Sequence[Settings]
+) -> Answer[tuple[Row, ...]]:
+    """Return the volumes of the covered stores that can log in."""
+    chosen = [
+        store.config
+        for store in asked
+        if store.settings in covered and not isinstance(store.volume_types, Unknown)
+    ]
+    try:
+        return listing.find(chosen, session).rows
+    except errors.StoreError as error:
+        return Unknown(error.reason or Reason.BROKEN, str(error))
+
+
+def _raw_images(
+    session: Session, settings: Settings, rows: Answer[tuple[Row, ...]]
+) -> Answer[frozenset[str]]:
+    """Return the ids of the images that Glance calls raw and the bytes do not."""
+    if isinstance(rows, Unknown):
+        return Unknown(Reason.EARLIER, "the image-volumes are unknown")
+    ids = {row.image_id for row in rows if row.is_mistaken_for_raw}
+    if not ids:
+        return frozenset()
+    found = glance.raw_images(session, settings)
+    return found if isinstance(found, Unknown) else found & ids
+
+
 def _no_admin(unknown: Unknown) -> AdminFacts:
-    return AdminFacts(volume_types=unknown, encrypted={}, pools=unknown)
+    return AdminFacts(
+        volume_types=unknown,
+        encrypted={},
+        pools=unknown,
+        services=unknown,
+        rows=unknown,
+        raw_images=unknown,
+    )
 
 
 def _cinder_config(conf: Answer[Any]) -> Answer[CinderConfig]:
@@ -171,6 +217,8 @@ def _cinder_config(conf: Answer[Any]) -> Answer[CinderConfig]:
         allowed_direct_url_schemes=configuration.direct_url_schemes(conf),
         backends=configuration.cinder_backends(conf),
         glance_user=_glance_user(conf),
+        internal_project=configuration.internal_project(conf),
+        zone=configuration.default_zone(conf),
     )
 
 

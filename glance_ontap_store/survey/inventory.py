@@ -11,6 +11,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.images import access
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
+from glance_ontap_store.transfer import content
 
 # More states of a row: Cinder registered the image itself, or the metadata of the
 # volume was changed and cannot be understood.
@@ -39,6 +40,14 @@ class Row:
     status: str
     file: str
     content: str | None = None
+
+    @property
+    def is_mistaken_for_raw(self) -> bool:
+        """Return whether Cinder would take the content for a disk format.
+
+        Not so for an ISO image, and LUKS is a raw disk that somebody encrypted.
+        """
+        return self.content not in (None, content.RAW, "iso", "luks")
 
     @property
     def is_image(self) -> bool:

@@ -9,7 +9,10 @@ import re
 
 # File systems that several hosts mount: they share files there, and locks too.
 _SHARED = frozenset(
-    "nfs nfs4 cifs smb3 ceph glusterfs fuse.glusterfs lustre gpfs ocfs2 gfs2".split()
+    {
+        *("nfs", "nfs4", "cifs", "smb3"),
+        *("ceph", "glusterfs", "fuse.glusterfs", "lustre", "gpfs", "ocfs2", "gfs2"),
+    }
 )
 # As many symbolic links as the kernel follows (path_resolution(7)).
 _MOST_LINKS = 40
@@ -66,7 +69,7 @@ def shared(path: str, mounts: Iterable[Entry]) -> Entry | None:
         if _is_shared(_covering(here, mounts)):
             # Without a look at it: the rest has no links. A local disk may be mounted
             # there again.
-            here, rest = os.path.join(here, *reversed(rest)), []
+            here = os.path.join(here, *reversed(rest))
             break
         name = rest.pop()
         step = os.path.dirname(here) if name == ".." else os.path.join(here, name)

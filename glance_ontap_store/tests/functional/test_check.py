@@ -13,7 +13,9 @@ import uuid
 
 import pytest
 
+from glance_ontap_store.tests import disk_formats
 from glance_ontap_store.tests.functional import direct
+from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import preflight
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Changes
@@ -39,7 +41,9 @@ def undo() -> Iterator[contextlib.ExitStack]:
 def test_an_intact_lab_has_neither_errors_nor_warnings(
     operator: Operator,
 ) -> None:
-    code, found = operator.findings("--cinder-conf", CINDER_CONF)
+    code, found = operator.findings(
+        "--cinder-conf", CINDER_CONF, "--cinder-release", "2026.2"
+    )
     assert preflight.wrong(found) == []
     assert code == 0
     # Glance's user does not exist in the lab, which the command notes.
@@ -145,6 +149,14 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {store: {"ontap_rootwrap_config": "/etc/nowhere.conf"} for store in STORES},
         [("error", "rootwrap", "host")],
     ),
+    "an availability zone without the pool": (
+        {"fv1": {"ontap_availability_zone": "az9"}},
+        [("error", "availability-zone", "fv1")],
+    ),
+    "a mount option that is not one of NFS": (
+        {"fv1": {"ontap_nfs_mount_options": "vers=3,bind"}},
+        [("error", "bad-options", "fv1")],
+    ),
     "no store": (
         {"DEFAULT": {"enabled_backends": "file:file"}},
         [("error", "no-store", "glance")],
@@ -230,6 +242,68 @@ CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         [("error", "volume-type-not-ontap", store) for store in STORES],
     ),
 }
+
+
+# Changes of cinder.conf with which images work, but not as well as they could.
+WORSE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
+    "ZAPI": (
+        {"ontap": {"netapp_use_legacy_client": None}},
+        [("warning", "legacy-client", "cinder")],
+    ),
+    "NFS 3 in Cinder alone": (
+        {"ontap": {"nfs_mount_options": "vers=3,nolock"}},
+        [("warning", "mount-options", store) for store in STORES],
+    ),
+    "images of volumes without the internal tenant": (
+        {"ontap": {"image_upload_use_cinder_backend": "true"}},
+        [("warning", "internal-tenant", "cinder")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WORSE)
+def test_a_setting_in_cinder_conf_that_makes_images_worse(
+    operator: Operator, case: str
+) -> None:
+    changes, expected = WORSE[case]
+    with operator.changed(changes, "cinder") as cinder_conf:
+        code, found = operator.findings("--cinder-conf", cinder_conf)
+    assert preflight.wrong(found) == expected
+    assert code == 1
+
+
+def test_hidden_locations_are_judged_by_cinders_release(operator: Operator) -> None:
+    given = ("--cinder-conf", CINDER_CONF)
+    code, found = operator.findings(*given, "--cinder-release", "2025.1")
+    assert preflight.wrong(found) == [("error", "locations-hidden", "cinder")]
+    assert code == 2
+    code, found = operator.findings(*given)
+    assert preflight.wrong(found) == []
+    assert any("release of Cinder" in finding["Problem"] for finding in found)
+
+
+def test_an_unknown_release_is_refused(operator: Operator) -> None:
+    ended = operator.run("check", "--cinder-release", "zed")
+    assert ended.returncode == 2
+    assert "'zed' is not a release" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.exclusive
+def test_a_qcow2_file_that_is_called_raw_is_found(
+    operator: Operator, user: Any, admin: Any
+) -> None:
+    image = user.image()
+    assert user.put(image, disk_formats.qcow2(), "fv1").status_code == 204
+    volume = images.image_volume(admin, image.id)
+    assert volume.metadata["ontap_content"] == "qcow2"
+    code, found = operator.findings()
+    assert preflight.wrong(found) == [("warning", "disk-format", "fv1")]
+    (problem,) = (
+        finding["Problem"] for finding in found if finding["Code"] == "disk-format"
+    )
+    assert image.id in problem
+    assert code == 1
 
 
 @pytest.mark.parametrize("case", CINDER)
@@ -328,6 +402,28 @@ def encrypted(admin: Any, undo: contextlib.ExitStack) -> Any:
         made, provider="luks", control_location="front-end", cipher="aes-xts-plain64"
     )
     return made
+
+
+def slowed(admin: Any, undo: contextlib.ExitStack) -> Any:
+    """A volume type with a QoS spec."""
+    made = new_type(admin, undo)
+    spec = admin.block_storage.post(
+        "/qos-specs", json={"qos_specs": {"name": made.name, "maxBPS": "1000000"}}
+    ).json()["qos_specs"]["id"]
+    undo.callback(admin.block_storage.delete, f"/qos-specs/{spec}?force=True")
+    path = f"/qos-specs/{spec}/associate?vol_type_id={made.id}"
+    assert admin.block_storage.get(path).status_code == 202
+    return made
+
+
+def test_a_volume_type_with_qos_is_found(
+    operator: Operator, admin: Any, undo: contextlib.ExitStack
+) -> None:
+    made = slowed(admin, undo)
+    with operator.changed({"fv1": {"ontap_volume_type": made.name}}) as config:
+        code, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [("warning", "volume-type-qos", "fv1")]
+    assert code == 1
 
 
 TYPES: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {

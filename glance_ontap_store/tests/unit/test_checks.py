@@ -25,6 +25,7 @@ from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
+from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
@@ -38,6 +39,7 @@ from glance_ontap_store.survey.facts import HostFacts
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
+from glance_ontap_store.survey.inventory import Row
 from glance_ontap_store.tests import builders
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +52,21 @@ PRIVATE = dataclasses.replace(TYPE, is_public=False)
 POOLS = tuple(
     Pool(f"h@ontap#a:/{name}", f"a:/{name}", "ontap", "NetApp", "nfs")
     for name in ("fv1", "fv2")
+)
+# The cinder-volume that reports the pools.
+SERVICES = (Service("h@ontap", "nova"),)
+ROW = Row(
+    store="fv1",
+    image_id="i1",
+    owner="acme",
+    volume_id="v1",
+    pool=POOLS[0].name,
+    size_gib=1,
+    image_size=1,
+    state="sealed",
+    status="available",
+    file="volume-v1",
+    content="raw",
 )
 CINDER_USER = Login("u2", "p2", frozenset({"service", "admin"}))
 CINDER = CinderConfig(
@@ -130,11 +147,15 @@ def intact(**changes):
                 "volume_types": (TYPE,),
                 "encrypted": {"t1": False},
                 "pools": POOLS,
+                "services": SERVICES,
+                "rows": (ROW,),
+                "raw_images": frozenset(),
                 "covers": frozenset({"fv1"}),
                 **admin,
             }
         ),
         "cinder": CINDER,
+        "cinder_release": 29,
     }
     return Facts(**{**known, **changes})
 
@@ -162,6 +183,29 @@ def with_backend(**changes):
     return dataclasses.replace(
         CINDER, backends=(dataclasses.replace(backend, **changes),)
     )
+
+
+def with_row(**changes):
+    return {"rows": (dataclasses.replace(ROW, **changes),)}
+
+
+def in_zones(*zones):
+    """One cinder-volume in each zone; the first has the pools."""
+    others = enumerate(zones[1:])
+    return {
+        "services": (
+            Service("h@ontap", zones[0]),
+            *(Service(f"h{number}@other", zone) for number, zone in others),
+        )
+    }
+
+
+def wrongly_called_raw(content, *image_ids):
+    rows = [
+        dataclasses.replace(ROW, image_id=image_id, content=content)
+        for image_id in image_ids
+    ]
+    return {"rows": tuple(rows), "raw_images": frozenset(image_ids)}
 
 
 def with_cinder(**changes):
@@ -202,8 +246,16 @@ def two_stores(**options):
     }
 
 
+NO_ADMIN = {
+    "volume_types": SILENT,
+    "pools": SILENT,
+    "services": SILENT,
+    "rows": SILENT,
+    "raw_images": SILENT,
+    "encrypted": {},
+}
 ONLY_IN_CINDER_CONF = {
-    "admin": {"volume_types": SILENT, "pools": SILENT, "encrypted": {}},
+    "admin": NO_ADMIN,
     "cinder": with_backend(protocol="iscsi"),
 }
 
@@ -230,7 +282,7 @@ WRONG = [
         "Create it for Glance's user",
     ),
     (
-        {"glance": {"show_image_direct_url": True}},
+        {"glance": {"show_image_direct_url": True}, "cinder_release": None},
         ("locations-exposed", "WARNING"),
         "Set it to false if Cinder is 2025.2 or later.",
     ),
@@ -408,7 +460,7 @@ WRONG = [
         " openstack volume type set --property pool_name=a:/fv1 ontap-fv1",
     ),
     (
-        {"admin": {**with_type(pool_name="a:/fv9"), "pools": POOLS[1:]}},
+        {"admin": {**with_type(pool_name="a:/fv9"), "pools": POOLS[1:], "rows": ()}},
         ("volume-type-pool", "ERROR"),
         "Run: openstack volume type set --property pool_name=a:/fv2 ontap-fv1",
     ),
@@ -472,6 +524,109 @@ WRONG = [
         {"cinder": with_backend(qcow2=True)},
         ("qcow2-volumes", "ERROR"),
         "Set it to false and restart cinder-volume.",
+    ),
+    (
+        {"host": {"shared": {settings().mount_point_base: "nfs4 a:/x /"}}},
+        ("mount-base-not-local", "ERROR"),
+        "Set it to a directory on a disk of this host.",
+    ),
+    (
+        {"admin": with_pools(is_flexgroup=True)},
+        ("flexgroup", "WARNING"),
+        "Use a FlexVol for images.",
+    ),
+    (
+        {"admin": with_pools(shared_blocks_percent=90.0)},
+        ("shared-blocks", "WARNING"),
+        "Put new images on another FlexVol",
+    ),
+    (
+        {"admin": with_pools(is_replicated=True)},
+        ("replication", "INFO"),
+        "Plan the failover with the LIF's address",
+    ),
+    (
+        {"admin": {"volume_types": (dataclasses.replace(TYPE, qos_specs_id="q1"),)}},
+        ("volume-type-qos", "WARNING"),
+        "Use a type without QoS for the store.",
+    ),
+    (
+        {"admin": with_type(**{"netapp:qos_policy_group": "slow"})},
+        ("volume-type-qos", "WARNING"),
+        "Use a type without QoS for the store.",
+    ),
+    (
+        {"admin": with_row(pool="h@ontap#old:/fv1")},
+        ("pool-gone", "WARNING"),
+        "Check that cinder-volume of that back end runs",
+    ),
+    (
+        {"admin": in_zones("az2")},
+        ("availability-zone", "ERROR"),
+        "Set ontap_availability_zone = az2.",
+    ),
+    (
+        {"stores": (store(options={"ontap_availability_zone": "az2"}),)},
+        ("availability-zone", "ERROR"),
+        "Set ontap_availability_zone = nova.",
+    ),
+    (
+        {"admin": with_type(**{"RESKEY:availability_zones": "az2, az3"})},
+        ("availability-zone", "ERROR"),
+        "Set ontap_availability_zone = nova.",
+    ),
+    (
+        {"admin": wrongly_called_raw("qcow2", "i1")},
+        ("disk-format", "WARNING"),
+        "upload it with --disk-format qcow2",
+    ),
+    (
+        {"cinder_release": 26},
+        ("locations-hidden", "ERROR"),
+        "Set show_image_direct_url = true on a glance-api that only services can",
+    ),
+    (
+        {"cinder": with_backend(uses_zapi=True)},
+        ("legacy-client", "WARNING"),
+        "Set it to false and restart cinder-volume.",
+    ),
+    (
+        {"cinder": with_backend(is_sparse=False)},
+        ("thick-volumes", "INFO"),
+        "unless you want thick volumes",
+    ),
+    (
+        {"cinder": with_backend(mount_options="vers=3,nolock")},
+        ("mount-options", "WARNING"),
+        "Set ontap_nfs_mount_options = vers=3,nolock",
+    ),
+    (
+        {
+            "cinder": with_backend(mount_options="vers=4.1"),
+            "stores": (store(options={"ontap_nfs_mount_options": "vers=3"}),),
+        },
+        ("mount-options", "WARNING"),
+        "Set ontap_nfs_mount_options = vers=4.1",
+    ),
+    (
+        {"cinder": with_backend(is_cloning_uploads=True)},
+        ("internal-tenant", "WARNING"),
+        "cinder_internal_tenant_project_id = p1",
+    ),
+    (
+        {"cinder": with_backend(is_cloning_uploads=True, is_internal=True)},
+        ("internal-tenant", "WARNING"),
+        "cinder_internal_tenant_project_id = p1",
+    ),
+    (
+        {
+            "cinder": dataclasses.replace(
+                with_backend(is_cloning_uploads=True, is_internal=True),
+                internal_project="another",
+            )
+        },
+        ("internal-tenant", "WARNING"),
+        "cinder_internal_tenant_project_id = p1",
     ),
 ]
 
@@ -544,7 +699,11 @@ def test_a_store_of_projects_whose_user_has_both_roles_is_fine():
 
 UNKNOWN = {
     "cinder.conf": {"cinder": Unknown(Reason.NOT_GIVEN, "not given")},
-    "types": {"admin": {"volume_types": SILENT, "pools": SILENT, "encrypted": {}}},
+    "types": {"admin": NO_ADMIN},
+    "services": {"admin": {"services": SILENT}},
+    "image-volumes": {"admin": {"rows": SILENT, "raw_images": EARLIER}},
+    "raw images": {"admin": {"raw_images": SILENT}},
+    "release": {"cinder_release": None},
     "pools": {"admin": {"pools": SILENT}},
     "encryption": {"admin": {"encrypted": {"t1": SILENT}}},
     "another cloud": {"admin": {"covers": frozenset({"fv2"})}},
@@ -562,6 +721,101 @@ def test_an_unanswered_question_is_a_note(case):
     assert (found.code, found.severity) == (codes.NOT_ASKED.name, Severity.INFO)
     assert found.problem.startswith("Not checked: ")
     assert finding.exit_code([found]) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"admin": with_type(**{"RESKEY:availability_zones": "az2, nova"})},
+        {
+            "admin": in_zones("az2"),
+            "stores": (store(options={"ontap_availability_zone": "az2"}),),
+        },
+        {
+            "admin": {
+                "services": (Service("n1@ontap", "nova", "h@ontap"),),
+            }
+        },
+        {"admin": in_zones("az2"), **with_cinder(zone="az2")},
+        {"admin": in_zones("nova", "az2")},
+        {"admin": with_pools(shared_blocks_percent=89.0)},
+        {"admin": with_row(pool=None)},
+        {"admin": with_row(pool="old", state="reading")},
+        {"admin": wrongly_called_raw("iso", "i1")},
+        {"admin": wrongly_called_raw("luks", "i1")},
+        {"admin": wrongly_called_raw(None, "i1")},
+        {"admin": with_row(content="qcow2")},
+        {"cinder": with_backend(mount_options="vers=4.1")},
+        {"cinder": with_backend(mount_options="hard,nconnect=8")},
+        {
+            "cinder": with_backend(mount_options="vers=3"),
+            "stores": (store(options={"ontap_nfs_mount_options": "v3"}),),
+        },
+        {
+            "cinder": dataclasses.replace(
+                with_backend(is_cloning_uploads=True, is_internal=True),
+                internal_project="p1",
+            )
+        },
+    ],
+)
+def test_a_setup_that_works_has_no_findings(changes):
+    assert seen(intact(**changes)) == []
+
+
+# The release of Cinder, and the severity of a cluster of cinder-volumes then.
+CLUSTER = {26: "WARNING", 27: None, None: "INFO"}
+
+
+def in_a_cluster(release):
+    return intact(
+        admin={"services": (Service("n1@ontap", "nova", "h@ontap"),)},
+        cinder_release=release,
+        glance={"show_image_direct_url": True},
+    )
+
+
+@pytest.mark.parametrize("release", CLUSTER)
+def test_a_cluster_matters_before_2025_2(release):
+    severities = [
+        severity
+        for severity, code in seen(in_a_cluster(release))
+        if code == "cinder-cluster"
+    ]
+    assert severities == ([CLUSTER[release]] if CLUSTER[release] else [])
+
+
+def test_without_cinder_conf_several_zones_are_a_question():
+    unknown = Unknown(Reason.NOT_GIVEN, "not given")
+    found = judging.judge(intact(admin=in_zones("az2", "az3"), cinder=unknown))
+    assert {finding.code for finding in found} == {"not-asked"}
+    assert any("zone = az2" in finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("release", "text"),
+    [(29, "Set it to false: Cinder does not need it"), (26, "Cinder before 2025.2")],
+)
+def test_shown_locations_are_judged_by_cinders_release(release, text):
+    facts = intact(glance={"show_image_direct_url": True}, cinder_release=release)
+    (found,) = judging.judge(facts)
+    assert found.code == "locations-exposed"
+    assert found.remedy.startswith(text)
+
+
+def test_many_images_are_one_finding():
+    ids = [f"i{number}" for number in range(10)]
+    (found,) = judging.judge(intact(admin=wrongly_called_raw("vmdk", *ids)))
+    assert "i0, i1, i2 and 7 more" in found.problem
+
+
+def test_image_volumes_of_a_pool_are_counted():
+    gone = [dataclasses.replace(ROW, pool=f"h@b#{name}") for name in "aab"]
+    found = judging.judge(intact(admin={"rows": (ROW, *gone)}))
+    assert [finding.problem.split(", which")[0] for finding in found] == [
+        "2 image-volumes are in pool h@b#a",
+        "1 image-volumes are in pool h@b#b",
+    ]
 
 
 def test_no_ontap_back_end_is_found_without_an_administrator():
@@ -772,6 +1026,7 @@ def produced():
         *unknown,
         *wrong,
         *seen(intact(**ONLY_IN_CINDER_CONF)),
+        *(case for release in CLUSTER for case in seen(in_a_cluster(release))),
         *((found.severity.name, found.code) for found in others),
     }
 

@@ -10,6 +10,8 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Pool
+from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
 from glance_ontap_store.tests.builders import ATTACHMENT_ID
@@ -181,6 +183,58 @@ class TestAnswers:
             volumes.create(NEW)
         assert "ontap_volume_type" in str(caught.value)
         assert "'glance'" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("reported", "is_flexgroup"),
+        [
+            ({"netapp_is_flexgroup": "true"}, True),
+            ({"netapp_is_flexgroup": "false"}, False),
+            ({"netapp_is_flexgroup": True}, True),
+            ({}, False),
+        ],
+    )
+    def test_a_pool_is_a_flexgroup_if_the_driver_says_so(
+        self, http, volumes, reported, is_flexgroup
+    ):
+        shown = {"name": "h@b#a:/fv1", "capabilities": reported}
+        http.answer("GET", "/scheduler-stats/get_pools", json={"pools": [shown]})
+        (pool,) = volumes.pools()
+        assert pool.is_flexgroup == is_flexgroup
+        assert pool.service == "h@b"
+
+    def test_what_a_pool_reports_is_parsed(self, http, volumes):
+        capabilities = {
+            "pool_name": "a:/fv1",
+            "volume_backend_name": "ontap",
+            "vendor_name": "NetApp",
+            "storage_protocol": ["NFS", "nfs"],
+            "replication_enabled": True,
+            "netapp_dedupe_used_percent": 91.5,
+        }
+        shown = {"name": "h@b#a:/fv1", "capabilities": capabilities}
+        http.answer("GET", "/scheduler-stats/get_pools", json={"pools": [shown]})
+        assert volumes.pools() == (
+            Pool(
+                name="h@b#a:/fv1",
+                pool_name="a:/fv1",
+                backend_name="ontap",
+                vendor="NetApp",
+                protocol="nfs",
+                is_replicated=True,
+                shared_blocks_percent=91.5,
+            ),
+        )
+
+    def test_services_have_a_zone_and_perhaps_a_cluster(self, http, volumes):
+        services = [
+            {"host": "n1@b", "zone": "az1", "cluster": "c@b", "state": "up"},
+            {"host": "n2@b", "zone": "az2", "cluster": None, "state": "down"},
+        ]
+        http.answer("GET", "/os-services", json={"services": services})
+        assert volumes.volume_services() == (
+            Service("n1@b", "az1", "c@b"),
+            Service("n2@b", "az2"),
+        )
 
     def test_an_unknown_availability_zone_names_the_option(self, http, volumes):
         text = "Availability zone 'az9' is invalid."

@@ -38,6 +38,7 @@ ONLY_IMPORTERS = {
         "cinder.translate",
         "survey.cinder",
         "survey.gather",
+        "survey.glance",
         "survey.keystone",
         "survey.listing",
     },
@@ -155,7 +156,7 @@ EXERCISES = {"checks.deep", "checks.deep_cloud"}
 JUDGES = [
     name for name in MODULES if name.startswith("checks.") and name not in EXERCISES
 ]
-VALUES = {"survey.facts", "survey.answer"}
+VALUES = {"survey.facts", "survey.answer", "survey.inventory"}
 
 
 @pytest.mark.parametrize("name", JUDGES)

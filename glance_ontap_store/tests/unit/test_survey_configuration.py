@@ -130,6 +130,66 @@ def test_back_ends_of_cinder_use_backend_defaults(tmp_path):
     ] == [("a", "nfs", True), ("b", "iscsi", False)]
 
 
+CINDER = """
+[DEFAULT]
+enabled_backends = a,b
+cinder_internal_tenant_project_id = p9
+{user}
+[a]
+nfs_mount_options = vers=3
+nfs_sparsed_volumes = false
+netapp_use_legacy_client = false
+image_upload_use_cinder_backend = true
+image_upload_use_internal_tenant = true
+[b]
+nfs_mount_options = vers=3
+nas_mount_options = vers=4.1
+"""
+
+
+class TestCinder:
+    @pytest.fixture
+    def conf(self, tmp_path):
+        def conf(user="", more=""):
+            path = tmp_path / "cinder.conf"
+            path.write_text(CINDER.format(user=user) + more)
+            return configuration.read([str(path)], [], "cinder")
+
+        return conf
+
+    def test_the_options_of_a_back_end(self, conf):
+        first, second = configuration.cinder_backends(conf())
+        assert first.mount_options == "vers=3"
+        assert not first.is_sparse
+        assert not first.uses_zapi
+        assert first.is_cloning_uploads
+        assert first.is_internal
+        assert second.mount_options == "vers=4.1"
+
+    def test_the_defaults_are_cinders(self, conf):
+        _, found = configuration.cinder_backends(conf())
+        assert found.is_sparse
+        assert found.uses_zapi
+        assert not found.is_cloning_uploads
+        assert not found.is_internal
+
+    def test_the_internal_tenant_needs_project_and_user(self, conf):
+        assert configuration.internal_project(conf()) is None
+        with_user = conf(user="cinder_internal_tenant_user_id = u9")
+        assert configuration.internal_project(with_user) == "p9"
+
+    @pytest.mark.parametrize(
+        ("text", "zone"),
+        [
+            ("", "nova"),
+            ("storage_availability_zone = az1", "az1"),
+            ("storage_availability_zone = az1\ndefault_availability_zone = az2", "az2"),
+        ],
+    )
+    def test_the_default_zone(self, conf, text, zone):
+        assert configuration.default_zone(conf(user=text)) == zone
+
+
 class TestDirectories:
     def test_a_missing_directory_is_usable_and_is_not_created(self, tmp_path):
         assert host.unusable(str(tmp_path / "a" / "b")) is None
