@@ -11,10 +11,12 @@ from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
 from glance_ontap_store.survey.facts import CinderConfig
 from glance_ontap_store.survey.facts import Facts
+from glance_ontap_store.survey.facts import LocationPolicy
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreFacts
 
@@ -66,21 +68,68 @@ def cinder_clones(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
 def cinder_reads_locations(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
     """Report a Cinder that cannot learn where images are stored."""
     shown = facts.glance.show_image_direct_url or facts.glance.show_multiple_locations
+    release = facts.cinder_release
+    # `backends.cinder_can_learn_locations` judges an older Cinder.
+    asks = release is None or release >= backends.ASKS_FOR_LOCATIONS
     login = config.glance_user
-    if login is None and not shown:
-        yield codes.GLANCE_USER(
-            "cinder",
-            "cinder.conf has no user in [glance], and Glance is configured not to show"
-            " locations: Cinder downloads images instead of cloning them.",
-            "Set auth_type, auth_url, username, password and project_name in [glance],"
-            " for a user with the roles service and admin.",
-        )
-    elif isinstance(login, Unknown):
+    if isinstance(login, Unknown):
         yield codes.GLANCE_USER(
             "cinder",
             f"The user of [glance] in cinder.conf cannot log in: {login.text}",
             "Correct auth_url, username, password, project_name and the domains in"
-            " [glance]: otherwise Cinder cannot read any image.",
+            " [glance]: otherwise Cinder cannot read any image. Or remove all of them,"
+            " see Locations in the documentation.",
+        )
+    elif login is None and asks and not shown:
+        yield from _policy_accepts_the_service_token(facts.glance.location_policy)
+        yield from _service_token_is_sent(config.service_user)
+
+
+def _policy_accepts_the_service_token(
+    policy: Answer[LocationPolicy],
+) -> Iterator[Finding]:
+    if isinstance(policy, Unknown):
+        yield codes.not_asked(
+            "cinder",
+            "whether Glance's policy shows locations to Cinder",
+            policy.text,
+            "Run the command on a Glance host, as a user who may read Glance's policy"
+            " file.",
+        )
+    elif not policy.vouched:
+        yield codes.LOCATION_POLICY(
+            "cinder",
+            "cinder.conf has no user in [glance], and Glance's policy"
+            " fetch_image_location does not accept Cinder's service token: Cinder"
+            " downloads images instead of cloning them.",
+            remedies.accept_service_token(policy.file),
+        )
+
+
+def _service_token_is_sent(login: Answer[Login] | None) -> Iterator[Finding]:
+    if login is None:
+        yield codes.SERVICE_USER(
+            "cinder",
+            "Cinder sends no service token: Glance does not show it where images are"
+            " stored, and Cinder downloads images instead of cloning them.",
+            "Set send_service_user_token = true, auth_type, auth_url, username,"
+            " password and project_name in [service_user] of cinder.conf, for a user"
+            " with the role service.",
+        )
+    elif isinstance(login, Unknown):
+        yield codes.SERVICE_USER(
+            "cinder",
+            f"The user of [service_user] in cinder.conf cannot log in: {login.text}",
+            "Correct auth_url, username, password, project_name and the domains in"
+            " [service_user]: otherwise Cinder cannot read any image.",
+        )
+    elif "service" not in login.roles:
+        given = remedies.add_role_to_ids(login.user_id, login.project_id, "service")
+        yield codes.GLANCE_USER_ROLE(
+            "cinder",
+            "The user of [service_user] in cinder.conf lacks role service:"
+            f" {_LACKING_ROLE['service']}.",
+            f"Run: {given}",
         )
 
 
@@ -96,6 +145,23 @@ def cinders_user_has_its_roles(_facts: Facts, login: Login) -> Iterator[Finding]
                 f" {consequence}.",
                 f"Run: {given}",
             )
+
+
+@judges.once("cinder.glance_user")
+def cinder_does_not_log_in_for_each_location(
+    facts: Facts, _login: Login
+) -> Iterator[Finding]:
+    """Note that Cinder could ask with its service token."""
+    policy = facts.glance.location_policy
+    accepts = not isinstance(policy, Unknown) and policy.vouched
+    first = "" if accepts else f"{remedies.accept_service_token(None)} Then "
+    yield codes.GLANCE_USER_LOGINS(
+        "cinder",
+        "Cinder reads locations as the user of [glance] in cinder.conf: it logs in to"
+        " Keystone twice for each volume from an image.",
+        f"{first}{'remove' if first else 'Remove'} the credentials from [glance]."
+        " Cinder's user does not need the role admin then.",
+    )
 
 
 @judges.per_store("facts.cinder", "facts.admin", "facts.admin.volume_types")

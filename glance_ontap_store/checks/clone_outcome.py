@@ -62,8 +62,8 @@ def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
     if not isinstance(cinder, Unknown):
         if "cinder" not in cinder.allowed_direct_url_schemes:
             return "Set allowed_direct_url_schemes = cinder in cinder.conf."
-        if cinder.glance_user is None:
-            return "Give Cinder a user with the roles service and admin in [glance]."
+        if cinder.glance_user is None and cinder.service_user is None:
+            return "Let Cinder read locations: see Locations in the documentation."
     pools = {outcome.image_pool, outcome.volume_pool}
     if None not in pools and len(pools) == 2:
         return (

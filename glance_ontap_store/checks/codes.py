@@ -250,11 +250,28 @@ DIRECT_URL_SCHEMES = _error(
 )
 GLANCE_USER = _error(
     "glance-user",
-    "``[glance]`` of cinder.conf names no user, or that user cannot log in.",
+    "The user of ``[glance]`` in cinder.conf cannot log in.",
 )
 GLANCE_USER_ROLE = _error(
     "glance-user-role",
-    "The user of ``[glance]`` in cinder.conf lacks the role service or admin.",
+    "The user of ``[glance]`` in cinder.conf lacks the role service or admin, or the"
+    " user of ``[service_user]`` lacks the role service.",
+)
+GLANCE_USER_LOGINS = _code(
+    "glance-user-logins",
+    (_INFO,),
+    "Cinder logs in as the user of ``[glance]`` for each request for a location: its"
+    " service token is faster and needs no role admin (see :doc:`locations`).",
+)
+LOCATION_POLICY = _error(
+    "location-policy",
+    "Glance's policy ``fetch_image_location`` does not accept the service token by"
+    " which Cinder asks for locations: every volume is a download.",
+)
+SERVICE_USER = _error(
+    "service-user",
+    "``[service_user]`` of cinder.conf sends no service token, or its user cannot log"
+    " in: Cinder cannot read locations without a user in ``[glance]``.",
 )
 LOCATIONS_HIDDEN = _error(
     "locations-hidden",

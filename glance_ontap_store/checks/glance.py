@@ -7,10 +7,12 @@ import itertools
 from glance_ontap_store import errors
 from glance_ontap_store.checks import backends
 from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.survey.facts import Facts
+from glance_ontap_store.survey.facts import LocationPolicy
 
 judges = Judges()
 
@@ -106,6 +108,21 @@ def _hide_locations(cinder_release: int | None) -> str:
         "Cinder before 2025.2 needs show_image_direct_url: set it on a glance-api that"
         " only services can reach, and to false on the others."
     )
+
+
+@judges.once("glance.location_policy")
+def location_policy_is_for_services(
+    _facts: Facts, policy: LocationPolicy
+) -> Iterator[Finding]:
+    """Report a policy that shows the locations of images to users."""
+    if policy.users:
+        yield codes.LOCATIONS_EXPOSED(
+            "glance",
+            "The policy fetch_image_location lets users of this glance-api see where"
+            " images are stored.",
+            f"{remedies.accept_service_token(policy.file)} It shows locations to"
+            " services alone.",
+        )
 
 
 @judges.once()

@@ -39,6 +39,15 @@ def _domain(option: str, name: str) -> Iterable[str]:
     return () if name.lower() == _DEFAULT_DOMAIN else (option, name)
 
 
+def accept_service_token(file: str | None) -> str:
+    """Return the change of Glance's policy that lets Cinder read locations.
+
+    *file* is Glance's policy file, None if it has none yet.
+    """
+    line = '"fetch_image_location": "role:service or service_roles:service"'
+    return f"Put the line {line} into {file or '/etc/glance/policy.yaml'}."
+
+
 def set_quota(project_id: str, name: str, limit: int, volume_type: str | None) -> str:
     """Return the command that sets a quota of the project.
 

@@ -17,6 +17,7 @@ from oslo_config import cfg
 from glance_ontap_store import errors
 from glance_ontap_store import opts
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.survey import location_policy
 from glance_ontap_store.survey.facts import CinderBackend
 from glance_ontap_store.survey.facts import CinderStoreConfig
 from glance_ontap_store.survey.facts import GlanceConfig
@@ -127,6 +128,7 @@ def glance_config(
         lock_path=conf.oslo_concurrency.lock_path or None,
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
+        location_policy=location_policy.read(conf),
         helper_command=conf.privsep_ontap.helper_command or None,
     )
 
@@ -229,6 +231,13 @@ def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """Return the schemes of the locations from which Cinder clones."""
     conf.register_opts(_CINDER)
     return tuple(conf.allowed_direct_url_schemes)
+
+
+def sends_service_token(conf: cfg.ConfigOpts) -> bool:
+    """Return whether Cinder sends a service token along with its user's tokens."""
+    option = cfg.BoolOpt("send_service_user_token", default=False)
+    conf.register_opt(option, group="service_user")
+    return bool(conf.service_user.send_service_user_token)
 
 
 def masked(text: str, secrets: Sequence[str]) -> str:

@@ -39,6 +39,19 @@ class CinderStoreConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LocationPolicy:
+    """The requests that Glance's policy ``fetch_image_location`` shows locations to.
+
+    *vouched*: a user's, together with a service's token. *users*: a user's alone.
+    *file* is Glance's policy file, None if it has none. The defaults are Glance's.
+    """
+
+    vouched: bool = False
+    users: bool = False
+    file: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class GlanceConfig:
     """The part of glance-api.conf that concerns the stores.
 
@@ -52,6 +65,7 @@ class GlanceConfig:
     lock_path: str | None = None
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False
+    location_policy: Answer[LocationPolicy] = LocationPolicy()
     # [privsep_ontap] helper_command, which takes rootwrap's place.
     helper_command: str | None = None
 
@@ -215,6 +229,8 @@ class CinderConfig:
     """The part of cinder.conf that decides how volumes are made from images.
 
     *glance_user* is the login of the user of ``[glance]``, None if there is none.
+    *service_user* is that of ``[service_user]``, None if Cinder sends no service
+    token.
     *internal_project* is the id of the project of Cinder's own volumes; None unless
     its user is set too. *zone* is the availability zone of volumes without one.
     """
@@ -222,6 +238,7 @@ class CinderConfig:
     allowed_direct_url_schemes: tuple[str, ...]
     backends: tuple[CinderBackend, ...]
     glance_user: Answer[Login] | None
+    service_user: Answer[Login] | None
     internal_project: str | None = None
     zone: str = "nova"
 

@@ -216,14 +216,17 @@ def _cinder_config(conf: Answer[Any]) -> Answer[CinderConfig]:
     return CinderConfig(
         allowed_direct_url_schemes=configuration.direct_url_schemes(conf),
         backends=configuration.cinder_backends(conf),
-        glance_user=_glance_user(conf),
+        glance_user=_user_in(conf, "glance"),
+        service_user=_user_in(conf, "service_user")
+        if configuration.sends_service_token(conf)
+        else None,
         internal_project=configuration.internal_project(conf),
         zone=configuration.default_zone(conf),
     )
 
 
-def _glance_user(conf: Any) -> Answer[Login] | None:
-    session = keystone.asked(lambda: keystone.configured_session(conf, "glance"))
+def _user_in(conf: Any, group: str) -> Answer[Login] | None:
+    session = keystone.asked(lambda: keystone.configured_session(conf, group))
     if session is None or isinstance(session, Unknown):
         return session
     return keystone.login(session)

@@ -36,6 +36,7 @@ from glance_ontap_store.survey.facts import CinderStoreConfig
 from glance_ontap_store.survey.facts import Facts
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import HostFacts
+from glance_ontap_store.survey.facts import LocationPolicy
 from glance_ontap_store.survey.facts import Login
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.facts import StoreFacts
@@ -68,7 +69,9 @@ ROW = Row(
     file="volume-v1",
     content="raw",
 )
-CINDER_USER = Login("u2", "p2", frozenset({"service", "admin"}))
+CINDER_USER = Login("u2", "p2", frozenset({"service"}))
+ADMIN_USER = Login("u2", "p2", frozenset({"service", "admin"}))
+VOUCHED = LocationPolicy(vouched=True, file="/etc/glance/policy.yaml")
 CINDER = CinderConfig(
     allowed_direct_url_schemes=("cinder",),
     backends=(
@@ -80,7 +83,8 @@ CINDER = CinderConfig(
             False,
         ),
     ),
-    glance_user=CINDER_USER,
+    glance_user=None,
+    service_user=CINDER_USER,
 )
 OUTCOME = Outcome("fv1", "ontap-fv1", True, True, "h@b#p1", "h@b#p1", False)
 
@@ -128,6 +132,7 @@ def intact(**changes):
                 "directories": (),
                 "stores": tuple(store.config for store in stores),
                 "lock_path": "/locks",
+                "location_policy": VOUCHED,
                 **glance,
             }
         ),
@@ -506,19 +511,40 @@ WRONG = [
         "Set allowed_direct_url_schemes = cinder in [DEFAULT]",
     ),
     (
-        with_cinder(glance_user=None),
-        ("glance-user", "ERROR"),
-        "for a user with the roles service and admin",
+        {"glance": {"location_policy": LocationPolicy()}},
+        ("location-policy", "ERROR"),
+        'Put the line "fetch_image_location": "role:service or service_roles:service"'
+        " into /etc/glance/policy.yaml.",
+    ),
+    (
+        {"glance": {"location_policy": LocationPolicy(file="/etc/glance/own.yaml")}},
+        ("location-policy", "ERROR"),
+        "into /etc/glance/own.yaml.",
+    ),
+    (
+        {"glance": {"location_policy": LocationPolicy(True, True, "/p.yaml")}},
+        ("locations-exposed", "WARNING"),
+        "into /p.yaml. It shows locations to services alone.",
+    ),
+    (
+        with_cinder(service_user=None),
+        ("service-user", "ERROR"),
+        "Set send_service_user_token = true",
+    ),
+    (
+        with_cinder(service_user=SILENT),
+        ("service-user", "ERROR"),
+        "Correct auth_url, username, password",
+    ),
+    (
+        with_cinder(service_user=Login("u2", "p2", frozenset({"admin"}))),
+        ("glance-user-role", "ERROR"),
+        "Run: openstack role add --user u2 --project p2 service",
     ),
     (
         with_cinder(glance_user=SILENT),
         ("glance-user", "ERROR"),
         "Correct auth_url, username, password",
-    ),
-    (
-        with_cinder(glance_user=Login("u2", "p2", frozenset({"admin"}))),
-        ("glance-user-role", "ERROR"),
-        "Run: openstack role add --user u2 --project p2 service",
     ),
     (
         {"cinder": with_backend(qcow2=True)},
@@ -870,9 +896,48 @@ def test_the_quota_of_a_type_given_by_its_id_is_checked():
 def test_older_cinder_needs_no_user_if_locations_are_shown():
     """Then Cinder reads the location as the user who makes the volume."""
     facts = intact(
-        **with_cinder(glance_user=None), glance={"show_image_direct_url": True}
+        **with_cinder(service_user=None),
+        glance={"show_image_direct_url": True, "location_policy": LocationPolicy()},
     )
     assert seen(facts) == [("WARNING", "locations-exposed")]
+
+
+def test_older_cinder_is_not_told_about_a_policy_that_it_does_not_use():
+    facts = intact(glance={"location_policy": LocationPolicy()})
+    older = dataclasses.replace(facts, cinder_release=26)
+    assert seen(older) == [("ERROR", "locations-hidden")]
+
+
+class TestCredentialsForGlance:
+    """The other documented way: cinder.conf has a user in ``[glance]``."""
+
+    @pytest.mark.parametrize("policy", [LocationPolicy(), VOUCHED])
+    def test_are_right_with_any_policy(self, policy):
+        found = judging.judge(
+            intact(
+                **with_cinder(glance_user=ADMIN_USER, service_user=None),
+                glance={"location_policy": policy},
+            )
+        )
+        (note,) = found
+        assert (note.code, note.severity) == ("glance-user-logins", Severity.INFO)
+        assert ("Put the line" in note.remedy) is not policy.vouched
+        assert note.remedy.endswith("user does not need the role admin then.")
+
+    @pytest.mark.parametrize("role", ["service", "admin"])
+    def test_need_both_roles(self, role):
+        user = Login("u2", "p2", ADMIN_USER.roles - {role})
+        found = judging.judge(intact(**with_cinder(glance_user=user)))
+        (wrong,) = [each for each in found if each.severity is not Severity.INFO]
+        assert (wrong.code, wrong.severity) == ("glance-user-role", Severity.ERROR)
+        assert wrong.remedy == f"Run: openstack role add --user u2 --project p2 {role}"
+
+
+def test_a_policy_file_that_cannot_be_read_is_not_taken_as_right():
+    unreadable = Unknown(Reason.UNREADABLE, "/etc/glance/policy.yaml: denied")
+    (note,) = judging.judge(intact(glance={"location_policy": unreadable}))
+    assert note.code == "not-asked"
+    assert "/etc/glance/policy.yaml: denied" in note.problem
 
 
 def test_the_exit_code_is_that_of_the_worst_finding():
@@ -911,7 +976,7 @@ class TestCloneOutcome:
                 dataclasses.replace(CINDER, allowed_direct_url_schemes=()),
                 "allowed_direct_url_schemes",
             ),
-            ({}, dataclasses.replace(CINDER, glance_user=None), "[glance]"),
+            ({}, dataclasses.replace(CINDER, service_user=None), "Locations"),
             ({}, SILENT, "log of cinder-volume"),
         ],
     )
@@ -1027,6 +1092,7 @@ def produced():
         *wrong,
         *seen(intact(**ONLY_IN_CINDER_CONF)),
         *(case for release in CLUSTER for case in seen(in_a_cluster(release))),
+        *seen(intact(**with_cinder(glance_user=ADMIN_USER))),
         *((found.severity.name, found.code) for found in others),
     }
 

@@ -49,12 +49,14 @@ ONLY_IMPORTERS = {
         "attach.brick",
         "attach.privilege",
         "survey.configuration",
+        "survey.location_policy",
         "survey.process_setup",
     },
     # Only the command uses these. Glance does not load them.
     "cliff": {"cli.main", "cli.check", "cli.inventory_commands", "cli.formatter"},
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
     "oslo_rootwrap": {"survey.host"},
+    "oslo_policy": {"survey.location_policy"},
 }
 
 # An interface, which both its users and its providers may import.
