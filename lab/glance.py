@@ -24,6 +24,8 @@ SECOND = "glance-second"
 WORKERS = 2
 THREADS = 6
 FILE_STORE_SIZE = "16G"
+# The line of doc/source/admin/locations.rst.
+POLICY = '"fetch_image_location": "role:service or service_roles:service"\n'
 OUR_FILTERS = CHECKOUT / "etc/glance/rootwrap.d"
 
 
@@ -63,6 +65,7 @@ def write_config(lab: Layout) -> None:
         sections[store] = _store(lab, store)
     directory = lab.configs / "glance"
     ini.write(directory / "glance-api.conf", sections)
+    (directory / "policy.yaml").write_text(POLICY, encoding="utf-8")
     # image_import_plugins = [image_conversion] in glance-api.conf, which is read
     # later and wins, switches the conversion on.
     ini.write(

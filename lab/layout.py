@@ -20,9 +20,7 @@ STORES = ("fv1", "fv2", "fv3", "own", "peer", "file")
 # Keystone user -> (project, roles)
 USERS = {
     "glance": ("service", ("service",)),
-    # With role service alone, the location API answers 404 for private images of
-    # other projects, and the volume fails.
-    "cinder": ("service", ("service", "admin")),
+    "cinder": ("service", ("service",)),
     **{
         f"image-{store}": ("service", ("member", "service"))
         for store in ("fv1", "fv2", "fv3", "peer")

@@ -17,6 +17,7 @@ class User:
     def __init__(self, cloud: connection.Connection) -> None:
         self.cloud = cloud
         self._made: list[Callable[[], None]] = []
+        self._begun: list[str] = []
 
     def image(self, **properties: Any) -> Any:
         """Create a queued image; it is raw and bare by default."""
@@ -69,7 +70,10 @@ class User:
             **{"name": "functional", "size": 1, **arguments}
         )
         self._made.append(lambda: self._delete_volume(volume.id))
-        return self.available(volume.id) if wait else volume
+        if wait:
+            return self.available(volume.id)
+        self._begun.append(volume.id)
+        return volume
 
     def available(self, volume_id: str) -> Any:
         def settled() -> Any:
@@ -80,6 +84,11 @@ class User:
         volume = wait_until(settled, f"volume {volume_id} settles")
         assert volume.status == "available", volume
         return volume
+
+    def settled(self) -> None:
+        """Wait until the volumes that were made without waiting are available."""
+        while self._begun:
+            self.available(self._begun.pop())
 
     def _delete_volume(self, volume_id: str) -> None:
         storage = self.cloud.block_storage

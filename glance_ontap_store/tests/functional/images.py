@@ -62,6 +62,28 @@ def start_import(cloud: Any, image_id: str, method: str, store: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
+JSON_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+
+
+def make_visible(admin: Any, bob: Any, image_id: str, case: str) -> None:
+    """Set the visibility; after a comma *case* has the status of bob's membership."""
+    visibility, _comma, membership = case.partition(", ")
+    answer = admin.image.patch(
+        f"/images/{image_id}",
+        json=[{"op": "replace", "path": "/visibility", "value": visibility}],
+        headers=JSON_PATCH,
+    )
+    assert answer.status_code == 200, answer.text
+    if membership:
+        project = bob.current_project_id
+        made = admin.image.post(f"/images/{image_id}/members", json={"member": project})
+        assert made.status_code == 200, made.text
+        answer = bob.image.put(
+            f"/images/{image_id}/members/{project}", json={"status": membership}
+        )
+        assert answer.status_code == 200, answer.text
+
+
 @contextlib.contextmanager
 def reserved(admin: Any, volume_id: str) -> Iterator[None]:
     """Reserve the volume for another client until the block ends."""

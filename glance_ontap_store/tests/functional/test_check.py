@@ -16,6 +16,7 @@ import pytest
 from glance_ontap_store.tests import disk_formats
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
+from glance_ontap_store.tests.functional import policies
 from glance_ontap_store.tests.functional import preflight
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Changes
@@ -129,6 +130,10 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"DEFAULT": {"show_image_direct_url": "true"}},
         [("warning", "locations-exposed", "glance")],
     ),
+    "a policy that does not accept Cinder's service token": (
+        {"oslo_policy": {"policy_file": "nowhere.yaml"}},
+        [("error", "location-policy", "cinder")],
+    ),
     "mount point below a file": (
         {store: {"ontap_mount_point_base": "/etc/hostname/mnt"} for store in STORES},
         [("error", "mount-base-unusable", "fv1, fv2, fv3, own")],
@@ -204,30 +209,17 @@ CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"DEFAULT": {"allowed_direct_url_schemes": None}},
         [("error", "direct-url-schemes", "cinder")],
     ),
-    "no user for Glance": (
-        {
-            "glance": dict.fromkeys(
-                (
-                    "auth_type",
-                    "auth_url",
-                    "username",
-                    "password",
-                    "project_name",
-                    "user_domain_name",
-                    "project_domain_name",
-                    "region_name",
-                )
-            )
-        },
-        [("error", "glance-user", "cinder")],
+    "no service token": (
+        {"service_user": {"send_service_user_token": None}},
+        [("error", "service-user", "cinder")],
     ),
-    "wrong password for Glance": (
-        {"glance": {"password": "something-else"}},
-        [("error", "glance-user", "cinder")],
+    "wrong password of the service user": (
+        {"service_user": {"password": "something-else"}},
+        [("error", "service-user", "cinder")],
     ),
-    "Keystone elsewhere for Glance": (
-        {"glance": {"auth_url": "http://127.0.0.1:1/v3"}},
-        [("error", "glance-user", "cinder")],
+    "Keystone elsewhere for the service user": (
+        {"service_user": {"auth_url": "http://127.0.0.1:1/v3"}},
+        [("error", "service-user", "cinder")],
     ),
     "qcow2": (
         {"ontap": {"nfs_qcow2_volumes": "true"}},
@@ -327,14 +319,39 @@ def test_a_missing_glance_conf_is_an_error(operator: Operator) -> None:
     assert code == 2
 
 
-@pytest.mark.parametrize("role", ["service", "admin"])
-def test_the_remedy_gives_cinders_user_the_missing_role(
-    operator: Operator, admin: Any, undo: contextlib.ExitStack, role: str
+@pytest.mark.parametrize(
+    "mistake", [{"password": "something-else"}, {"auth_url": "http://127.0.0.1:1/v3"}]
+)
+def test_a_mistake_in_the_credentials_for_glance_is_found(
+    lab: Any, operator: Operator, mistake: dict[str, str]
 ) -> None:
-    name, password = user_with(
-        admin, undo, {"service": "admin", "admin": "service"}[role]
-    )
-    changes = {"glance": {"username": name, "password": password}}
+    login = policies.password(lab.cinder_config, "service_user")
+    with operator.changed({"glance": {**login, **mistake}}, "cinder") as cinder_conf:
+        code, found = operator.findings("--cinder-conf", cinder_conf)
+    assert preflight.wrong(found) == [("error", "glance-user", "cinder")]
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("group", "role", "has"),
+    [
+        ("service_user", "service", "reader"),
+        ("glance", "service", "admin"),
+        ("glance", "admin", "service"),
+    ],
+)
+def test_the_remedy_gives_cinders_user_the_missing_role(
+    lab: Any,
+    operator: Operator,
+    admin: Any,
+    undo: contextlib.ExitStack,
+    group: str,
+    role: str,
+    has: str,
+) -> None:
+    name, password = user_with(admin, undo, has)
+    login = policies.password(lab.cinder_config, "service_user")
+    changes = {group: {**login, "username": name, "password": password}}
     with operator.changed(changes, "cinder") as cinder_conf:
         _, found = operator.findings("--cinder-conf", cinder_conf)
         assert preflight.wrong(found) == [("error", "glance-user-role", "cinder")]

@@ -3,9 +3,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import itertools
-from pathlib import Path
-import textwrap
 from typing import Any
 import uuid
 
@@ -14,15 +11,11 @@ import pytest
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
+from glance_ontap_store.tests.functional import policies
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab.polling import wait_until
-
-
-def policy(lab: Any, service: str) -> Path:
-    return Path(lab.facts["configs"]) / service / "policy.yaml"
-
 
 # Through Glance
 
@@ -174,14 +167,9 @@ class TestLocationsShown:
         first = user.uploaded(Sized(MIB))
         url = f"cinder://fv1/{images.image_volume(admin, first.id).id}"
         second = user.image()
-        path = policy(lab, "glance")
-        path.write_text(documented_policy("set_image_location"), "utf-8")
-        lab.restart("glance")
-        try:
+        text = policies.documented("locations.rst", "set_image_location")
+        with policies.policy_file(lab, "glance", text):
             assert patch(user.cloud, second.id, "fv1", url).status_code == 403
-        finally:
-            path.unlink()
-            lab.restart("glance")
 
     def test_deleting_a_foreign_location_keeps_the_volume(
         self, admin: Any, bob: Any, user: User, other: User
@@ -214,11 +202,9 @@ def test_the_location_api_is_for_services(
     rules: str | None,
 ) -> None:
     """With Glance's default policy, and with one that permits all users."""
-    path = policy(lab, "glance")
-    if rules:
-        path.write_text(f"{rules}\n", "utf-8")
-        lab.restart("glance")
-    try:
+    with contextlib.ExitStack() as undo:
+        if rules:
+            undo.enter_context(policies.policy_file(lab, "glance", f"{rules}\n"))
         image = other.image()
         words = {said(post(bob, image.id, url), url) for _, url in targets.values()}
         assert {code for code, _text in words} == {403}, words
@@ -226,10 +212,6 @@ def test_the_location_api_is_for_services(
         shown = bob.image.get(f"/images/{image.id}").json()
         assert shown["status"] == "queued"
         assert not shown.get("stores")
-    finally:
-        if rules:
-            path.unlink()
-            lab.restart("glance")
 
 
 # Through Cinder: the volume is alice's own
@@ -311,32 +293,13 @@ def test_known_limit_the_owner_may_delete_its_volume(
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
-def documented_policy(rule: str) -> str:
-    """Return the policy file with *rule* from the documentation for operators."""
-    page = Path(__file__).parents[3] / "doc/source/admin/isolation.rst"
-    for block in page.read_text("utf-8").split(".. code-block:: yaml\n\n")[1:]:
-        lines = itertools.takewhile(
-            lambda line: line.startswith("    "), block.split("\n")
-        )
-        text = textwrap.dedent("\n".join(lines)) + "\n"
-        if f'"{rule}"' in text:
-            return text
-    raise AssertionError(f"no policy file in {page} has {rule}")
-
-
 @contextlib.contextmanager
 def protected(lab: Any, admin: Any) -> Iterator[None]:
     (kind,) = (t for t in admin.block_storage.types() if t.name == "ontap-own")
-    path = policy(lab, "cinder")
-    path.write_text(
-        documented_policy("image_volume").replace("VOLUME_TYPE_ID", kind.id), "utf-8"
-    )
-    lab.restart("cinder-api")
-    try:
+    text = policies.documented("isolation.rst", "image_volume")
+    text = text.replace("VOLUME_TYPE_ID", kind.id)
+    with policies.policy_file(lab, "cinder", text, restarted="cinder-api"):
         yield
-    finally:
-        path.unlink()
-        lab.restart("cinder-api")
 
 
 def test_policies_by_volume_type_protect_the_owners_image_volumes(

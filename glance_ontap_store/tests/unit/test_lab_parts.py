@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from glance_ontap_store.checks import remedies
 from glance_ontap_store.tests.functional import __main__ as parts
 from lab import cli
+from lab import glance
 from lab import ini
 from lab import layout
 from lab import packages
@@ -330,3 +332,17 @@ def test_neither_lab_nor_benchmarks_import_tests(package: str) -> None:
     assert not [
         str(path) for path in modules if "glance_ontap_store.tests" in path.read_text()
     ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.rst",
+        "doc/source/admin/locations.rst",
+        "doc/source/admin/examples/glance-policy.yaml",
+    ],
+)
+def test_glances_policy_is_the_documented_one(page: str) -> None:
+    root = Path(cli.__file__).parents[1]
+    assert glance.POLICY in (root / page).read_text("utf-8")
+    assert glance.POLICY.strip() in remedies.accept_service_token(None)
