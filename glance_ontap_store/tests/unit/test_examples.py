@@ -66,9 +66,10 @@ def test_the_readme_has_the_examples_stores(tmp_path):
     assert stores(readme, tmp_path / "readme.conf") == example
 
 
-def test_the_readme_has_the_examples_policy():
-    (readme,) = blocks(CHECKOUT / "README.rst", "yaml")
-    assert (EXAMPLES / "glance-policy.yaml").read_text("utf-8").endswith(readme + "\n")
+@pytest.mark.parametrize("page", [CHECKOUT / "README.rst", PAGES / "locations.rst"])
+def test_the_page_has_the_examples_policy(page):
+    *_, rule = (EXAMPLES / "glance-policy.yaml").read_text("utf-8").splitlines()
+    assert rule in blocks(page, "yaml")
 
 
 def test_cinders_example_has_every_line_of_the_readme():
