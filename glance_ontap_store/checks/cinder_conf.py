@@ -8,6 +8,7 @@ from glance_ontap_store.checks import codes
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks import volume_types
 from glance_ontap_store.checks.finding import Finding
+from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
@@ -216,4 +217,33 @@ def files_are_raw(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
                 f"nfs_qcow2_volumes = true in [{backend.section}] of cinder.conf: an"
                 " image-volume must be raw, and uploads fail.",
                 "Set it to false and restart cinder-volume.",
+            )
+
+
+@judges.once("cinder")
+def cinder_owns_its_files(_facts: Facts, config: CinderConfig) -> Iterator[Finding]:
+    """Report back ends whose files only Cinder's user and group may open."""
+    for backend in filter(backends.is_ontap, config.backends):
+        permissions, operations = backend.secure_permissions, backend.secure_operations
+        options = (
+            f"nas_secure_file_permissions = {permissions} and"
+            f" nas_secure_file_operations = {operations} in [{backend.section}] of"
+            " cinder.conf"
+        )
+        if permissions == "true" and operations == "false":
+            yield codes.SECURE_NFS(
+                "cinder",
+                f"{options}: the files have the mode 0660 and belong to root, for whom"
+                " the store opens nothing.",
+                "Set both options to true, or both to false, and restart"
+                " cinder-volume.",
+                Severity.WARNING,
+            )
+        elif permissions != "false":
+            may = "may have" if permissions == "auto" else "have"
+            yield codes.SECURE_NFS(
+                "cinder",
+                f"{options}: the files {may} the mode 0660.",
+                "See Secure NFS in the documentation. As Glance's user, run"
+                " glance-ontap check --deep to see how the files are opened.",
             )

@@ -302,6 +302,12 @@ INTERNAL_TENANT = _code(
     "``image_upload_use_cinder_backend`` is set without the store's project as the"
     " internal tenant.",
 )
+SECURE_NFS = _code(
+    "secure-nfs",
+    (_INFO, _WARNING),
+    "Cinder's files have, or may have, the mode 0660 (``nas_secure_file_permissions``)."
+    " A warning if they belong to root.",
+)
 
 # check --deep
 DEEP_STORED = _code(
@@ -314,6 +320,16 @@ DEEP_DOWNLOAD = _code(
     "deep-download",
     (_WARNING,),
     "Cinder downloaded the image through Glance instead of cloning its image-volume.",
+)
+FILE_ACCESS = _code(
+    "file-access",
+    (_INFO,),
+    "The rights by which this user opens the files of volumes: its own, or those of the"
+    " files' owner through the helper.",
+)
+FILE_DENIED = _error(
+    "file-denied",
+    "This user may not open the files of volumes, and the helper may not either.",
 )
 DEEP_FAILED = _error("deep-failed", "A step of the trial failed.")
 DEEP_WRONG_DATA = _error(

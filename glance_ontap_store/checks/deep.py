@@ -27,6 +27,7 @@ from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.checks import clone_outcome
 from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import file_rights
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.clone_outcome import Outcome
 from glance_ontap_store.checks.deep_cloud import TrialCloud
@@ -139,6 +140,8 @@ class Trial:
             self._store_and_read()
             if self._cloud is not None and self._takes_images_of(self._cloud):
                 self._clone(self._cloud)
+        except errors.WriteDenied as error:
+            self.found.append(file_rights.denied(self._id, self._step, error))
         except _FAILURES as error:
             self.found.append(
                 codes.DEEP_FAILED(
@@ -189,6 +192,16 @@ class Trial:
                     "",
                 )
             )
+            self._begin("Looking at the rights of the file")
+            self._look_at_rights(volume_id)
+
+    def _look_at_rights(self, volume_id: str) -> None:
+        _volumes, attacher = self._parts(keystone.session_of(self._settings))
+        with attacher.readable(volume_id, known_raw=True, wait_s=0) as opened:
+            access = opened.access()
+        if access is not None:
+            found = file_rights.opened(self._id, access, os.geteuid())
+            self.found.append(found)
 
     def _takes_images_of(self, cloud: connection.Connection) -> bool:
         """Return whether the store takes images of the cloud's project.

@@ -55,6 +55,8 @@ _CINDER_BACKEND = [
     cfg.BoolOpt("netapp_use_legacy_client", default=True),
     cfg.BoolOpt("image_upload_use_cinder_backend", default=False),
     cfg.BoolOpt("image_upload_use_internal_tenant", default=False),
+    cfg.StrOpt("nas_secure_file_operations"),
+    cfg.StrOpt("nas_secure_file_permissions"),
 ]
 
 
@@ -210,6 +212,8 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
         or "",
         is_cloning_uploads=_value(conf, section, "image_upload_use_cinder_backend"),
         is_internal=_value(conf, section, "image_upload_use_internal_tenant"),
+        secure_operations=_secure(conf, section, "nas_secure_file_operations"),
+        secure_permissions=_secure(conf, section, "nas_secure_file_permissions"),
     )
 
 
@@ -225,6 +229,11 @@ def default_zone(conf: cfg.ConfigOpts) -> str:
     conf.register_opts(_CINDER)
     zone: str = conf.default_availability_zone or conf.storage_availability_zone
     return zone
+
+
+def _secure(conf: cfg.ConfigOpts, section: str, name: str) -> str:
+    # Cinder reads it without regard to case (remotefs.py).
+    return str(_value(conf, section, name) or "auto").lower()
 
 
 def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:

@@ -222,6 +222,9 @@ class CinderBackend:
     mount_options: str = ""
     is_cloning_uploads: bool = False
     is_internal: bool = False
+    # ``true``, ``false``, or ``auto``, for which Cinder decides at its first start.
+    secure_operations: str = "auto"
+    secure_permissions: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

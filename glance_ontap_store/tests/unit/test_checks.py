@@ -13,8 +13,10 @@ from openstack import exceptions as sdk_errors
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.attach.transport import Access
 from glance_ontap_store.checks import clone_outcome
 from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import file_rights
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks import judging
@@ -81,6 +83,8 @@ CINDER = CinderConfig(
             "ontap",
             "nfs",
             False,
+            secure_operations="false",
+            secure_permissions="false",
         ),
     ),
     glance_user=None,
@@ -654,6 +658,21 @@ WRONG = [
         ("internal-tenant", "WARNING"),
         "cinder_internal_tenant_project_id = p1",
     ),
+    (
+        {"cinder": with_backend(secure_operations="true", secure_permissions="true")},
+        ("secure-nfs", "INFO"),
+        "As Glance's user, run glance-ontap check --deep",
+    ),
+    (
+        {"cinder": with_backend(secure_operations="auto", secure_permissions="auto")},
+        ("secure-nfs", "INFO"),
+        "As Glance's user, run glance-ontap check --deep",
+    ),
+    (
+        {"cinder": with_backend(secure_permissions="true")},
+        ("secure-nfs", "WARNING"),
+        "Set both options to true, or both to false",
+    ),
 ]
 
 
@@ -951,6 +970,40 @@ def test_the_exit_code_is_that_of_the_worst_finding():
     assert finding.ordered([note, error, warning]) == [error, warning, note]
 
 
+class TestFileRights:
+    """Files of Cinder's user 64061, opened by user 64062."""
+
+    def opened(self, mode=0o660, through_helper=False, user=64062):
+        access = Access(64061, 64060, mode, through_helper)
+        return file_rights.opened("fv1", access, user)
+
+    def test_the_helper_opened_the_file(self):
+        found = self.opened(through_helper=True)
+        assert (found.severity.name, found.code) == ("INFO", "file-access")
+        assert "user 64062 may not open them, and the helper" in found.problem
+        assert "group 64060" in found.remedy
+
+    def test_the_group_opened_the_file(self):
+        found = self.opened()
+        assert "mode 0660 (user 64061, group 64060)" in found.problem
+        assert "user 64062 may open them" in found.problem
+        assert found.remedy == ""
+
+    def test_everybody_may_open_the_file(self):
+        assert "every user may open" in self.opened(mode=0o666).problem
+
+    def test_what_root_may_open_says_nothing_about_glance(self):
+        found = self.opened(user=0)
+        assert "says nothing about Glance's user" in found.problem
+        assert found.remedy == "Run the command as Glance's user."
+
+    def test_nobody_opened_the_file(self):
+        error = errors.WriteDenied("neither A nor B")
+        found = file_rights.denied("fv1", "Storing a small image", error)
+        assert (found.severity.name, found.code) == ("ERROR", "file-denied")
+        assert found.problem == "Storing a small image: neither A nor B"
+
+
 class TestCloneOutcome:
     def test_the_mark_means_a_clone(self):
         assert clone_outcome.judge(OUTCOME, CINDER).code == "deep-clone"
@@ -1085,6 +1138,8 @@ def produced():
     others = [
         *outcomes,
         *removed_in_vain()[0],
+        file_rights.opened("fv1", Access(64061, 64060, 0o660, False), 64062),
+        file_rights.denied("fv1", "Storing", errors.WriteDenied("neither")),
         glance.unreadable(errors.Misconfigured("no such file")),
     ]
     return {

@@ -190,6 +190,21 @@ class TestCinder:
         assert configuration.default_zone(conf(user=text)) == zone
 
 
+def test_the_options_of_secure_nfs_are_auto_unless_set(tmp_path):
+    path = tmp_path / "cinder.conf"
+    path.write_text(
+        "[DEFAULT]\nenabled_backends = a,b\n"
+        "[backend_defaults]\nnas_secure_file_operations = False\n"
+        "[a]\nnas_secure_file_operations = true\nnas_secure_file_permissions = TRUE\n"
+        "[b]\n"
+    )
+    conf = configuration.read([str(path)], [], "cinder")
+    assert [
+        (backend.secure_operations, backend.secure_permissions)
+        for backend in configuration.cinder_backends(conf)
+    ] == [("true", "true"), ("false", "auto")]
+
+
 class TestDirectories:
     def test_a_missing_directory_is_usable_and_is_not_created(self, tmp_path):
         assert host.unusable(str(tmp_path / "a" / "b")) is None
