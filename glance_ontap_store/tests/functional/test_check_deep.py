@@ -12,6 +12,7 @@ from typing import Any
 import uuid
 
 import pytest
+import requests
 
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
@@ -79,6 +80,41 @@ def test_a_clone_is_recognized(
     assert sorted(found) == ["deep-clone", "deep-stored"], found
     assert {finding["Severity"] for finding in found.values()} == {"info"}
     assert downloads(lab) == before
+
+
+@contextlib.contextmanager
+def clones_refused(lab: Any, message: str) -> Iterator[None]:
+    """Let ONTAP refuse to clone files until the block ends."""
+    faults = f"{lab.facts['urls']['ontap'].partition('/api')[0]}/_sim/faults"
+    fault = {
+        "action": "error",
+        "method": "POST",
+        "path": "^/api/storage/file/clone$",
+        "status": 500,
+        "code": "5374894",
+        "message": message,
+    }
+    made = requests.post(faults, json=fault, timeout=10)
+    made.raise_for_status()
+    try:
+        yield
+    finally:
+        requests.delete(f"{faults}/{made.json()['id']}", timeout=10)
+
+
+@pytest.mark.parametrize(
+    "message", ["SIS clone license expired", "Max Split Load is exceeded (EBUSY)"]
+)
+def test_a_clone_that_ontap_refuses_is_a_download(
+    lab: Any, operator: Operator, leftovers: Leftovers, message: str
+) -> None:
+    """No FlexClone licence, or the node's split load is used up."""
+    before = downloads(lab)
+    with clones_refused(lab, message):
+        found = deep(operator)
+    assert sorted(found) == ["deep-download", "deep-stored"], found
+    assert "FlexClone licence" in found["deep-download"]["Remedy"]
+    assert downloads(lab) == before + 1
 
 
 def test_a_store_of_projects_is_exercised(
