@@ -98,6 +98,11 @@ LOCATIONS_EXPOSED = _code(
     "Glance shows locations to its users, or lets them set locations (OSSN-0065,"
     " OSSN-0090).",
 )
+IMAGE_CACHE = _code(
+    "image-cache",
+    (_INFO,),
+    "Glance keeps a copy of each downloaded image on the disk of this host.",
+)
 STORE_ID_PREFIX = _code(
     "store-id-prefix",
     (_WARNING,),

@@ -126,6 +126,18 @@ def location_policy_is_for_services(
 
 
 @judges.once()
+def images_are_not_cached(facts: Facts) -> Iterator[Finding]:
+    """Report Glance's image cache."""
+    if facts.glance.has_image_cache and facts.glance.stores:
+        yield codes.IMAGE_CACHE(
+            "glance",
+            "Glance's image cache (flavor in [paste_deploy]) writes each image that it"
+            " sends to the disk of this host, holes included.",
+            "Set flavor = keystone if most images are in these stores.",
+        )
+
+
+@judges.once()
 def store_ids_are_distinct(facts: Facts) -> Iterator[Finding]:
     """Report store ids of which one is a prefix of another."""
     own = {store.id for store in facts.glance.stores}

@@ -115,6 +115,7 @@ def glance_config(
     conf.register_opts(_GLANCE)
     conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
     conf.register_opt(cfg.StrOpt("helper_command"), group="privsep_ontap")
+    conf.register_opt(cfg.StrOpt("flavor"), group="paste_deploy")
     enabled: Mapping[str, str] = conf.enabled_backends
     return GlanceConfig(
         files=tuple(files),
@@ -132,6 +133,8 @@ def glance_config(
         show_multiple_locations=conf.show_multiple_locations,
         location_policy=location_policy.read(conf),
         helper_command=conf.privsep_ontap.helper_command or None,
+        # "keystone+caching" and "keystone+cachemanagement", glance/api/middleware.
+        has_image_cache="cach" in (conf.paste_deploy.flavor or ""),
     )
 
 

@@ -68,6 +68,8 @@ class GlanceConfig:
     location_policy: Answer[LocationPolicy] = LocationPolicy()
     # [privsep_ontap] helper_command, which takes rootwrap's place.
     helper_command: str | None = None
+    # The image cache keeps a copy of each downloaded image on the host's disk.
+    has_image_cache: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -561,6 +561,11 @@ WRONG = [
         "Set it to a directory on a disk of this host.",
     ),
     (
+        {"glance": {"has_image_cache": True}},
+        ("image-cache", "INFO"),
+        "Set flavor = keystone",
+    ),
+    (
         {"admin": with_pools(is_flexgroup=True)},
         ("flexgroup", "WARNING"),
         "Use a FlexVol for images.",

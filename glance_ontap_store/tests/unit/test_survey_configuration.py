@@ -109,6 +109,20 @@ def test_a_file_that_cannot_be_parsed_is_an_error(read, text):
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("flavor", "is_cached"),
+    [
+        ("", False),
+        ("flavor = keystone", False),
+        ("flavor = keystone+caching", True),
+        ("flavor = keystone+cachemanagement", True),
+    ],
+)
+def test_the_image_cache_is_part_of_the_flavor(read, flavor, is_cached):
+    found, _ = read(f"{GLANCE}[paste_deploy]\n{flavor}\n")
+    assert found.has_image_cache == is_cached
+
+
 def test_secrets_are_masked(read):
     _, secrets = read()
     assert set(secrets) == {"s3cret-of-all", "s3cret-of-fv2"}
