@@ -31,8 +31,8 @@ def raw_images_are_raw(
         yield codes.DISK_FORMAT(
             store_id,
             f"Glance calls {names} raw, but the bytes are {content}: Cinder clones them"
-            f" as they are. Volumes are then {content} files for Nova, and their users"
-            " may not get the size or the content that they expect.",
+            " as they are, and then refuses to attach the volumes, or takes them for"
+            f" {content} files, with a wrong size.",
             "Convert the image (qemu-img convert -O raw) and upload it again, or upload"
             f" it with --disk-format {content}.",
         )

@@ -43,11 +43,11 @@ class Row:
 
     @property
     def is_mistaken_for_raw(self) -> bool:
-        """Return whether Cinder would take the content for a disk format.
+        """Return whether Cinder would take the content for another format than raw.
 
-        Not so for an ISO image, and LUKS is a raw disk that somebody encrypted.
+        LUKS does not count: Cinder itself calls the image of an encrypted volume raw.
         """
-        return self.content not in (None, content.RAW, "iso", "luks")
+        return self.content not in (None, content.RAW, "luks")
 
     @property
     def is_image(self) -> bool:

@@ -616,6 +616,11 @@ WRONG = [
         "upload it with --disk-format qcow2",
     ),
     (
+        {"admin": wrongly_called_raw("iso", "i1")},
+        ("disk-format", "WARNING"),
+        "upload it with --disk-format iso",
+    ),
+    (
         {"cinder_release": 26},
         ("locations-hidden", "ERROR"),
         "Set show_image_direct_url = true on a glance-api that only services can",
@@ -791,7 +796,6 @@ def test_an_unanswered_question_is_a_note(case):
         {"admin": with_pools(shared_blocks_percent=89.0)},
         {"admin": with_row(pool=None)},
         {"admin": with_row(pool="old", state="reading")},
-        {"admin": wrongly_called_raw("iso", "i1")},
         {"admin": wrongly_called_raw("luks", "i1")},
         {"admin": wrongly_called_raw(None, "i1")},
         {"admin": with_row(content="qcow2")},
