@@ -4,6 +4,10 @@
 The store writes ``cinder://<store id>/<volume id>``, the form that Cinder clones
 from. It also reads ``cinder://<volume id>`` (upstream's single store), and both
 forms with scheme ``ontap``.
+
+An image of zero bytes has no volume: its URL is ``cinder://<store id>/empty``. That is
+no UUID, so Cinder finds no volume to clone, and no user can create a volume that the
+URL would name.
 """
 
 import contextlib
@@ -15,11 +19,16 @@ import glance_store.location
 from glance_ontap_store import errors
 
 SCHEMES = ("cinder", "ontap")
+# In the place of a volume's id: an image of zero bytes, which is stored nowhere.
+EMPTY = "empty"
 
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """The volume and the store that a URL names; *store_id* is None without one."""
+    """The volume and the store that a URL names; *store_id* is None without one.
+
+    *volume_id* is `EMPTY` for an image of zero bytes.
+    """
 
     volume_id: str
     store_id: str | None = None
@@ -39,8 +48,8 @@ class Location:
             )
         head, slash, tail = rest.partition("/")
         if not slash:
-            return cls(parse_volume_id(head))
-        return cls(parse_volume_id(tail), head or None)
+            return cls(_volume_id_or_empty(head))
+        return cls(_volume_id_or_empty(tail), head or None)
 
     def __str__(self) -> str:
         if self.store_id:
@@ -81,6 +90,10 @@ class StoreLocation(glance_store.location.StoreLocation):
                     f" {self.backend_group!r} was asked for it."
                 )
             self.location = Location(location.volume_id, self.backend_group)
+
+
+def _volume_id_or_empty(text: str) -> str:
+    return EMPTY if text == EMPTY else parse_volume_id(text)
 
 
 def parse_volume_id(text: str) -> str:

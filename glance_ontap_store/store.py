@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Glance store driver ``ontap``: translates between Glance and the store."""
 
+from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
 from typing import Any
@@ -17,6 +18,7 @@ from glance_ontap_store.backend import build
 from glance_ontap_store.images import access
 from glance_ontap_store.images.filling import Upload
 from glance_ontap_store.images.lifecycle import Lifecycle
+from glance_ontap_store.location import EMPTY
 from glance_ontap_store.location import SCHEMES
 from glance_ontap_store.location import Location
 from glance_ontap_store.location import StoreLocation
@@ -167,7 +169,7 @@ class Store(glance_store.driver.Store):
         offset: int = 0,
         chunk_size: int | None = None,
         context: Any = None,
-    ) -> tuple[ImageStream, int]:
+    ) -> tuple[ImageStream | Generator[bytes], int]:
         """A stream of the image's bytes and their number.
 
         *chunk_size* is glance_store's word for the length of a range, in bytes,
@@ -179,7 +181,7 @@ class Store(glance_store.driver.Store):
             return self._images.read(volume_id, offset or 0, chunk_size)
 
     def get_size(self, location: Any, context: Any = None) -> int:
-        """The image's size in bytes; never 0 for an error.
+        """The image's size in bytes; 0 only for an image of zero bytes.
 
         Glance asks for it when a location is added to an image. A volume that is not
         the requester's image-volume is not found.
@@ -191,8 +193,13 @@ class Store(glance_store.driver.Store):
 
     @capabilities.check
     def delete(self, location: Any, context: Any = None) -> None:
-        """Delete the image; NotFound when it is gone already."""
+        """Delete the image; NotFound when it is gone already.
+
+        An image of zero bytes is stored nowhere, so there is nothing to do.
+        """
         volume_id = self._volume_id(location)
+        if volume_id == EMPTY:
+            return
         with self._answering("delete image-volume %s", volume_id):
             backend = self._configured
             requester = Requester.from_context(context)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of an image-volume: created, filled, sealed; described, read, deleted."""
 
+from collections.abc import Generator
 import contextlib
 import dataclasses
 
@@ -23,11 +24,14 @@ from glance_ontap_store.images.image_volume import ImageVolume
 from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
+from glance_ontap_store.location import EMPTY
 from glance_ontap_store.location import parse_volume_id
 from glance_ontap_store.requester import Requester
+from glance_ontap_store.transfer import stream
 from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.pipeline import Written
+from glance_ontap_store.transfer.source import PeekedReader
 from glance_ontap_store.transfer.stream import ImageStream
 from glance_ontap_store.units import ByteRange
 
@@ -36,7 +40,10 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A sealed image-volume, and the size and digests of its image."""
+    """A sealed image-volume, and the size and digests of its image.
+
+    *volume_id* is `location.EMPTY` for an image of zero bytes, which has no volume.
+    """
 
     volume_id: str
     size: int
@@ -81,10 +88,19 @@ class Lifecycle:
         *creator* asks Cinder for the volume; None: the store itself.
 
         When this returns every byte is on the array. When it raises, nothing is
-        left; when the process dies, a volume whose metadata says ``filling``.
+        left; when the process dies, a volume whose metadata says ``filling``. An
+        image of zero bytes gets no volume: Nova makes one for each snapshot of a
+        server that boots from a volume.
         """
         # A hash that hashlib cannot make is found out before anything is created.
         digests = Digests(upload.hash_algo, upload.verifier)
+        if not upload.size:
+            # Glance says 0 for an unknown size too.
+            reader = PeekedReader(upload.reader)
+            if reader.is_empty:
+                LOG.info("Image %s has no bytes and needs no volume", upload.image_id)
+                return Stored(EMPTY, 0, digests.checksum(), digests.multihash())
+            upload = dataclasses.replace(upload, reader=reader)
         filling = dataclasses.replace(
             writer.new_record(State.FILLING, self._store_id),
             image_id=upload.image_id,
@@ -149,6 +165,8 @@ class Lifecycle:
         :raises errors.ImageVolumeGone: the requester may not use the volume, or it does
             not exist
         """
+        if volume_id == EMPTY:
+            return 0
         if requester.is_trusted:
             return self.describe(volume_id).size
         hidden = errors.ImageVolumeGone(
@@ -170,8 +188,10 @@ class Lifecycle:
 
     def read(
         self, volume_id: str, offset: int, length: int | None
-    ) -> tuple[ImageStream, int]:
+    ) -> tuple[ImageStream | Generator[bytes], int]:
         """A stream of the image, already attached, and the bytes it will give."""
+        if volume_id == EMPTY:
+            return stream.nothing(), ByteRange.clipped(offset, length, 0).length
         image = self.describe(volume_id)
         wanted = ByteRange.clipped(offset, length, image.size)
         with contextlib.ExitStack() as stack:

@@ -25,6 +25,25 @@ class Reader(Protocol):
         """Return at most *size* bytes; b"" at the end."""
 
 
+class PeekedReader:
+    """A stream whose first piece has been read, to find out whether it has any.
+
+    Errors of the stream pass unchanged.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._first = reader.read(READ_SIZE)
+        self.is_empty = not self._first
+
+    def read(self, size: int) -> bytes:
+        """Return at most *size* bytes, from the stream's beginning on."""
+        if self._first or self.is_empty:
+            piece, self._first = self._first[:size], self._first[size:]
+            return piece
+        return self._reader.read(size)
+
+
 class BoundedReader:
     """Reads a stream up to its end once, and checks its length.
 

@@ -3,6 +3,7 @@
 
 import _thread
 from collections.abc import Callable
+from collections.abc import Generator
 import threading
 from typing import Any
 
@@ -84,6 +85,11 @@ class ImageStream:
             _thread.start_new_thread(_call, (release, None))
         except RuntimeError:  # the interpreter is shutting down: no new threads
             _call(release, None)
+
+
+def nothing() -> Generator[bytes]:
+    """Return the stream of an image of zero bytes."""
+    yield from ()
 
 
 def _call(release: Callable[[], None], error: BaseException | None) -> None:

@@ -203,8 +203,47 @@ class StoreContract:
             assert rest == bytes(len(rest))
             assert os.fstat(file.fileno()).st_size == full
 
-    def test_an_empty_image_is_stored(self, rig, add):
-        self.check_stored(rig, add(0))
+    def test_an_empty_image_has_a_location_and_no_volume(
+        self, rig, add, leaves_nothing
+    ):
+        before = rig.holdings()
+        verifier = RecordingVerifier()
+        added = add(0, verifier=verifier)
+        assert rig.holdings() == before
+        assert added.uri == f"cinder://{rig.store_id}/empty"
+        assert added.metadata == {"store": rig.store_id}
+        assert added.size == 0
+        assert added.checksum == hashlib.md5().hexdigest()
+        assert added.multihash == hashlib.new(self.hash_algo).hexdigest()
+        assert verifier.taken == b""
+        assert rig.location(added.uri).get_store_uri() == added.uri
+
+    def test_an_empty_image_is_read_and_deleted(self, rig, add, leaves_nothing):
+        added = add(0)
+        for context in (None, Context(), Context("globex")):
+            assert rig.store.get_size(added.location, context=context) == 0
+            assert self.read(rig, added, context=context) == (b"", 0)
+            assert self.read(rig, added, offset=5, chunk_size=7) == (b"", 0)
+        with pytest.raises(exceptions.BadStoreUri):
+            rig.store.get(added.location, offset=-1)
+        # Other images of no bytes have the same location.
+        other = add(0)
+        rig.store.delete(added.location)
+        assert self.read(rig, other) == (b"", 0)
+        rig.store.delete(added.location)
+
+    def test_no_store_claims_the_location_of_an_empty_image(self, rig):
+        assert not rig.store.is_image_associated_with_store(None, "empty")
+
+    def test_an_image_volume_of_an_empty_image_is_served_and_deleted(
+        self, rig, add, leaves_nothing
+    ):
+        """Earlier releases made one."""
+        added = add(1)
+        rig.set_metadata(added.volume_id, {"image_size": "0"})
+        assert rig.store.get_size(added.location) == 0
+        assert self.read(rig, added) == (b"", 0)
+        rig.store.delete(added.location)
 
     def test_size_none_means_unknown(self, rig):
         content = Pattern(10)

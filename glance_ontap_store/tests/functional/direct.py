@@ -100,13 +100,13 @@ def snapshot(store_id: str, volume_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def snapshot_as(cloud: Any, volume_id: str) -> Iterator[None]:
+def snapshot_as(cloud: Any, volume_id: str) -> Iterator[Any]:
     """Give the user's volume a snapshot until the block ends."""
     storage = cloud.block_storage
     made = storage.create_snapshot(volume_id=volume_id, name="functional")
     storage.wait_for_status(made, status="available")
     try:
-        yield
+        yield made
     finally:
         storage.delete_snapshot(made.id)
         storage.wait_for_delete(made)

@@ -84,6 +84,12 @@ def make_visible(admin: Any, bob: Any, image_id: str, case: str) -> None:
         assert answer.status_code == 200, answer.text
 
 
+def is_idle(cloud: Any, image_id: str) -> bool:
+    """Return whether Glance's tasks for the image have ended."""
+    tasks = cloud.image.get(f"/images/{image_id}/tasks").json()["tasks"]
+    return all(task["status"] in ("success", "failure") for task in tasks)
+
+
 @contextlib.contextmanager
 def reserved(admin: Any, volume_id: str) -> Iterator[None]:
     """Reserve the volume for another client until the block ends."""

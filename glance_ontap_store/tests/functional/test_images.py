@@ -37,23 +37,13 @@ def test_known_size(lab: Any, admin: Any, user: User, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [0, 3 * MIB, GIB, 5 * GIB // 2], ids=["0", "3MiB", "GiB", "2.5GiB"]
+    "size", [3 * MIB, GIB, 5 * GIB // 2], ids=["3MiB", "GiB", "2.5GiB"]
 )
 def test_upstream_unknown_size_became_zeros(
     lab: Any, admin: Any, user: User, size: int
 ) -> None:
     data = Pattern(size)
     assert_stored(lab, admin, user.uploaded(data), data)
-
-
-def test_empty_image_of_known_size(lab: Any, admin: Any, user: User) -> None:
-    data = Sized(0)
-    image = user.image()
-    assert user.put(image, data, "fv1").status_code == 204
-    image = user.cloud.image.get_image(image.id)
-    assert image.status == "active"
-    assert user.download(image.id).status_code in (200, 204)
-    assert image_volume(admin, image.id).metadata["image_size"] == "0"
 
 
 def test_download_and_ranges(user: User) -> None:

@@ -69,6 +69,7 @@ class Targets:
             "another store's id": ("fv2", f"cinder://fv2/{hers}"),
             "hers of another store": ("fv1", f"cinder://fv1/{second}"),
             "none": ("fv1", f"cinder://fv1/{nothing}"),
+            "an empty image's": ("fv1", "cinder://fv1/empty"),
             "none in the other": ("own", f"cinder://own/{nothing}"),
         }
 

@@ -176,6 +176,7 @@ def test_users_cannot_add_a_location(
     assert user.cloud.image.get_image(image.id).status == "queued"
 
 
+@pytest.mark.parametrize("target", ["alice's", "no volume"])
 def test_a_vouched_user_adds_only_an_image_volume_of_the_own_project(
     admin: Any,
     alice: Any,
@@ -184,10 +185,13 @@ def test_a_vouched_user_adds_only_an_image_volume_of_the_own_project(
     roles_required: bool,
     user: User,
     other: User,
+    target: str,
 ) -> None:
     """Cinder would have to ask for it; the store does not rely on that."""
     stored = user.uploaded(Sized(MIB))
     url = f"cinder://fv1/{images.image_volume(admin, stored.id).id}"
+    if target == "no volume":
+        url = "cinder://fv1/empty"
     image = other.image()
     answer = bob.image.post(
         f"/images/{image.id}/locations",
@@ -196,11 +200,7 @@ def test_a_vouched_user_adds_only_an_image_volume_of_the_own_project(
     )
     assert answer.status_code == 202, answer.text
 
-    def is_over() -> bool:
-        tasks = bob.image.get(f"/images/{image.id}/tasks").json()["tasks"]
-        return all(task["status"] in ("success", "failure") for task in tasks)
-
-    wait_until(is_over, "Glance has tried the location")
+    wait_until(lambda: images.is_idle(bob, image.id), "Glance has tried the location")
     shown = bob.image.get(f"/images/{image.id}").json()
     assert shown["status"] == "queued"
     assert not shown.get("stores")

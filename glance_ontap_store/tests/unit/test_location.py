@@ -4,9 +4,11 @@ import uuid
 from glance_store import exceptions
 from hypothesis import given
 from hypothesis import strategies as st
+from oslo_utils import uuidutils
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.location import EMPTY
 from glance_ontap_store.location import Location
 from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.location import parse_volume_id
@@ -39,9 +41,25 @@ class TestLocation:
         assert str(Location(ID, "fv1")).rpartition("/")[2] == ID
 
     @pytest.mark.parametrize(
+        ("uri", "store_id"), [("cinder://fv1/empty", "fv1"), ("cinder://empty", None)]
+    )
+    def test_an_image_of_zero_bytes_has_no_volume(self, uri, store_id):
+        found = Location.parse(uri)
+        assert found == Location(EMPTY, store_id)
+        assert str(found) == uri
+
+    def test_cinder_finds_no_volume_for_zero_bytes(self):
+        """It ignores a last segment that is no UUID."""
+        assert not uuidutils.is_uuid_like(EMPTY)
+
+    @pytest.mark.parametrize(
         "uri",
         [
             "",
+            "cinder://fv1/EMPTY",
+            "cinder://fv1/empty/",
+            "cinder://fv1/empty?",
+            f"cinder://empty/{ID}/empty",
             ID,
             "cinder:",
             "cinder://",
@@ -88,6 +106,8 @@ class TestStoreLocation:
     def test_another_stores_url_is_refused(self):
         with pytest.raises(exceptions.BadStoreUri, match="'fv2'"):
             self.parse(f"cinder://fv2/{ID}")
+        with pytest.raises(exceptions.BadStoreUri, match="'fv2'"):
+            self.parse("cinder://fv2/empty")
 
     def test_a_store_without_an_id_has_no_id_in_its_uri(self):
         assert self.parse(f"cinder://{ID}", None).get_uri() == f"cinder://{ID}"
@@ -107,6 +127,7 @@ class TestParseVolumeId:
         "text",
         [
             "",
+            "empty",
             " ",
             "x",
             uuid.UUID(int=5).hex,

@@ -10,6 +10,7 @@ from glance_ontap_store.transfer import content
 from glance_ontap_store.transfer import source
 from glance_ontap_store.transfer.buffers import BLOCK
 from glance_ontap_store.transfer.source import BoundedReader
+from glance_ontap_store.transfer.source import PeekedReader
 
 lengths = st.integers(min_value=0, max_value=300)
 chunk_sizes = st.integers(min_value=1, max_value=100)
@@ -22,6 +23,37 @@ def reader(length, most=2**30):
 def chunks(reader, announced, size=BLOCK):
     stream = BoundedReader(reader, announced)
     return iter(lambda: stream.read(size), b"")
+
+
+class TestPeekedReader:
+    @given(lengths, chunk_sizes, chunk_sizes)
+    def test_the_whole_stream_in_order(self, length, size, most):
+        peeked = PeekedReader(reader(length, most))
+        assert peeked.is_empty is (length == 0)
+        found = list(iter(lambda: peeked.read(size), b""))
+        assert b"".join(found) == Pattern(length).at(0, length)
+        assert all(len(piece) <= size for piece in found)
+
+    def test_the_first_read_is_small_and_no_other_is_ahead(self):
+        """Glance inspects each read, see `READ_SIZE`."""
+        asked = []
+
+        class Stream:
+            def read(self, size):
+                asked.append(size)
+                return bytes(size)
+
+        peeked = PeekedReader(Stream())
+        assert asked == [source.READ_SIZE]
+        assert peeked.read(2 * source.READ_SIZE) == bytes(source.READ_SIZE)
+        assert asked == [source.READ_SIZE]
+        assert peeked.read(10) == bytes(10)
+        assert asked == [source.READ_SIZE, 10]
+
+    def test_errors_of_the_stream_pass_unchanged(self):
+        error = OSError("the client went away")
+        with pytest.raises(OSError, match="went away"):
+            PeekedReader(OnePass(Pattern(10), breaks_at=0, error=error))
 
 
 class TestBoundedReader:
