@@ -63,7 +63,7 @@ HELD = {
 }
 
 #: Only the tests need them, in versions that are newer than some releases.
-TOOLS = ("pbr", "pytest-cov", "setuptools")
+TOOLS = ("netapp-ontap", "pbr", "pytest-cov", "setuptools")
 
 HEAD = """\
 # OpenStack {release}: PyPI as of {day}, between the freeze of its libraries and
