@@ -9,7 +9,13 @@ A help text says what the option sets, its unit, and what a wrong value causes. 
 paragraph is one line, because oslo-config-generator keeps line ends when it wraps.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from oslo_config import cfg
+
+#: The group of the options that all stores share.
+SHARED = "backend_defaults"
 
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -248,3 +254,26 @@ OPTIONS: list[cfg.Opt] = [
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return the options for oslo-config-generator, with ``ontap`` as store id."""
     return [("ontap", OPTIONS)]
+
+
+# The next two functions repeat BackendGroupConfiguration of glance_store and of Cinder,
+# which cannot be used everywhere. glance_store has it from release 5 on, and it
+# registers in the global cfg.CONF, which is the configuration that os-brick and
+# oslo.privsep read in the command's process. Cinder need not be installed here. A test
+# compares the values with those of glance_store's class.
+def declare(conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str) -> None:
+    """Register *options* in *group*, and in the group that all stores share."""
+    conf.register_opts(options, group=SHARED)
+    conf.register_opts(options, group=group)
+    for option in options:
+        # None means that the group does not set it: see value.
+        conf.set_default(option.dest, None, group=group)
+
+
+def value(conf: cfg.ConfigOpts, group: str, dest: str) -> Any:
+    """Return the value in *group*, or that in ``[backend_defaults]``, or the default.
+
+    :raises oslo_config.cfg.ConfigFileValueError: the value in the file is not valid
+    """
+    own = conf[group][dest]
+    return conf[SHARED][dest] if own is None else own

@@ -104,14 +104,12 @@ class Store(glance_store.driver.Store):
     def _option_values(self) -> dict[str, Any]:
         if not self.backend_group:
             group = self.conf.glance_store
-        elif hasattr(glance_store.driver, "BackendGroupConfiguration"):
-            group = glance_store.driver.BackendGroupConfiguration(
-                self.OPTIONS, self.backend_group, conf=self.conf
-            )
-        else:
-            # Before release 5, glance_store has no [backend_defaults].
-            group = getattr(self.conf, self.backend_group)
-        return {option.name: getattr(group, option.name) for option in self.OPTIONS}
+            return {option.name: group[option.dest] for option in self.OPTIONS}
+        opts.declare(self.conf, self.OPTIONS, self.backend_group)
+        return {
+            option.name: opts.value(self.conf, self.backend_group, option.dest)
+            for option in self.OPTIONS
+        }
 
     @property
     def _configured(self) -> Backend:

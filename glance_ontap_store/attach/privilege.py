@@ -60,8 +60,6 @@ context = priv_context.PrivContext(
 _BASE = next(
     option for option in opts.OPTIONS if option.name == "ontap_mount_point_base"
 )
-# The group in which stores share options (glance_store.multi_backend).
-_SHARED = "backend_defaults"
 # The group of the only store, where ``enabled_backends`` is not set.
 _ONLY = "glance_store"
 
@@ -225,12 +223,9 @@ def mount_point_bases() -> set[str]:
     conf.register_opt(cfg.DictOpt("enabled_backends", default={}))
     if not conf.enabled_backends:
         return _base_of_the_only_store(conf)
-    conf.register_opt(_BASE, group=_SHARED)
     for store_id in _stores(conf):
-        conf.register_opt(_BASE, group=store_id)
-        # A store without its own takes the shared one.
-        conf.set_default(_BASE.name, conf[_SHARED][_BASE.name], group=store_id)
-    return {str(conf[store_id][_BASE.name]) for store_id in _stores(conf)}
+        opts.declare(conf, [_BASE], store_id)
+    return {str(opts.value(conf, store_id, _BASE.dest)) for store_id in _stores(conf)}
 
 
 def _base_of_the_only_store(conf: cfg.ConfigOpts) -> set[str]:

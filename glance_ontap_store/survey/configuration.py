@@ -23,7 +23,6 @@ from glance_ontap_store.survey.facts import CinderStoreConfig
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import StoreConfig
 
-SHARED = "backend_defaults"
 TYPE = "ontap"
 UPSTREAM_TYPE = "cinder"
 
@@ -153,43 +152,24 @@ def values(
     conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the values in *group*, or in ``backend_defaults``; and all mistakes."""
-    _register(conf, options, group)
+    opts.declare(conf, options, group)
     found: dict[str, Any] = {}
     mistakes: list[str] = []
     for option in options:
         try:
-            found[option.name] = _value(conf, group, option.dest)
+            found[option.name] = opts.value(conf, group, option.dest)
         except (cfg.ConfigFileValueError, ValueError) as error:
             mistakes.append(str(error))
     return found, mistakes
 
 
 def _upstream_store(conf: cfg.ConfigOpts, store_id: str) -> CinderStoreConfig:
-    _register(conf, _UPSTREAM, store_id)
+    opts.declare(conf, _UPSTREAM, store_id)
     return CinderStoreConfig(
         store_id,
-        _value(conf, store_id, "cinder_volume_type"),
-        _value(conf, store_id, "cinder_mount_point_base"),
+        opts.value(conf, store_id, "cinder_volume_type"),
+        opts.value(conf, store_id, "cinder_mount_point_base"),
     )
-
-
-# The next two functions repeat glance_store's BackendGroupConfiguration
-# (glance_store/driver.py) and Cinder's class of the same name. Neither can be used:
-# glance_store's reads the global cfg.CONF and registers the options there, which is the
-# configuration that os-brick and oslo.privsep read in this process. And both services
-# need not be installed here. A test compares the values with glance_store's.
-def _register(conf: cfg.ConfigOpts, options: Sequence[cfg.Opt], group: str) -> None:
-    """Declare options in *group*, and in the group that all groups fall back to."""
-    conf.register_opts(options, group=SHARED)
-    conf.register_opts(options, group=group)
-    for option in options:
-        # None means that the group does not set it: see _value.
-        conf.set_default(option.dest, None, group=group)
-
-
-def _value(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
-    own = getattr(conf[group], name)
-    return getattr(conf[SHARED], name) if own is None else own
 
 
 def cinder_backends(conf: cfg.ConfigOpts) -> tuple[CinderBackend, ...]:
@@ -199,22 +179,22 @@ def cinder_backends(conf: cfg.ConfigOpts) -> tuple[CinderBackend, ...]:
 
 
 def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
-    _register(conf, _CINDER_BACKEND, section)
+    opts.declare(conf, _CINDER_BACKEND, section)
     return CinderBackend(
         section=section,
-        driver=_value(conf, section, "volume_driver"),
+        driver=opts.value(conf, section, "volume_driver"),
         # Cinder's default is the name of the driver's class, which no type asks for.
-        backend_name=_value(conf, section, "volume_backend_name"),
-        protocol=_value(conf, section, "netapp_storage_protocol"),
-        qcow2=bool(_value(conf, section, "nfs_qcow2_volumes")),
-        is_sparse=_value(conf, section, "nfs_sparsed_volumes"),
-        uses_zapi=_value(conf, section, "netapp_use_legacy_client"),
+        backend_name=opts.value(conf, section, "volume_backend_name"),
+        protocol=opts.value(conf, section, "netapp_storage_protocol"),
+        qcow2=bool(opts.value(conf, section, "nfs_qcow2_volumes")),
+        is_sparse=opts.value(conf, section, "nfs_sparsed_volumes"),
+        uses_zapi=opts.value(conf, section, "netapp_use_legacy_client"),
         # As cinder/volume/drivers/nfs.py chooses them.
-        mount_options=_value(conf, section, "nas_mount_options")
-        or _value(conf, section, "nfs_mount_options")
+        mount_options=opts.value(conf, section, "nas_mount_options")
+        or opts.value(conf, section, "nfs_mount_options")
         or "",
-        is_cloning_uploads=_value(conf, section, "image_upload_use_cinder_backend"),
-        is_internal=_value(conf, section, "image_upload_use_internal_tenant"),
+        is_cloning_uploads=opts.value(conf, section, "image_upload_use_cinder_backend"),
+        is_internal=opts.value(conf, section, "image_upload_use_internal_tenant"),
         secure_operations=_secure(conf, section, "nas_secure_file_operations"),
         secure_permissions=_secure(conf, section, "nas_secure_file_permissions"),
     )
@@ -236,7 +216,7 @@ def default_zone(conf: cfg.ConfigOpts) -> str:
 
 def _secure(conf: cfg.ConfigOpts, section: str, name: str) -> str:
     # Cinder reads it without regard to case (remotefs.py).
-    return str(_value(conf, section, name) or "auto").lower()
+    return str(opts.value(conf, section, name) or "auto").lower()
 
 
 def direct_url_schemes(conf: cfg.ConfigOpts) -> tuple[str, ...]:

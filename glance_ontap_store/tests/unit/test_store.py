@@ -12,7 +12,6 @@ from glance_store import capabilities
 from glance_store import exceptions
 from glance_store import location
 from glance_store import multi_backend
-import glance_store.driver
 from oslo_config import cfg
 import pytest
 
@@ -270,6 +269,7 @@ class TestNotConfigured:
             record.getMessage()
             for record in caplog.get_records("setup")
             if record.levelname == "ERROR"
+            and record.name.startswith("glance_ontap_store")
         ]
         assert len(logged) == 1
         assert "ontap_store_auth_address" in logged[0]
@@ -407,18 +407,7 @@ class TestStart:
         assert "has the volume type of" not in caplog.text
 
 
-class TestOlderGlanceStore:
-    """Releases before 5 lack a class; they register the options in the group."""
-
-    def test_the_options_of_the_group_are_read(self, cloud, options, monkeypatch):
-        monkeypatch.delattr(glance_store.driver, "BackendGroupConfiguration")
-        found = Store(cloud.configure({"fv1": "ontap"}, options), backend="fv1")
-        # As multi_backend.register_store_opts of glance_store 4.10 does it.
-        found.conf.register_opts(opts.OPTIONS, group="fv1")
-        found.configure_add()
-        assert cloud.built[-1].volume_type == "ontap-fv1"
-        assert cloud.built[-1].transition_timeout_s == 300
-
+class TestOlderGlance:
     def test_add_without_a_hash_returns_no_multihash(self, cloud, options):
         """The functional tests of glance_store call `add` in this way."""
         store = load(cloud, options)["fv1"]
