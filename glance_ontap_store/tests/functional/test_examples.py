@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration files of the documentation, against the services' own options."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -8,9 +9,11 @@ import sys
 import pytest
 
 from glance_ontap_store.tests.functional import option_lists
+from glance_ontap_store.tests.functional.pattern import Pattern
 
 pytestmark = pytest.mark.shared
 
+CONTENT_SIZE = 3 * 1024 * 1024
 EXAMPLES = pathlib.Path(__file__).parents[3] / "doc/source/admin/examples"
 
 
@@ -56,3 +59,50 @@ def test_mistakes_are_seen(service, backend, number, tmp_path):
     assert unknown == "[DEFAULT] enabled_backend: no such option"
     assert value.startswith(f"[DEFAULT] {number}: ")
     assert group == "[fv3]: no such group"
+
+
+def copy_images(cloud, *arguments):
+    return subprocess.run(
+        [sys.executable, EXAMPLES / "copy_images.py", *arguments],
+        env={**os.environ, "OS_CLOUD": cloud},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestCopyImages:
+    def test_an_image_is_in_every_store_when_it_ends(self, user):
+        image = user.uploaded(Pattern(CONTENT_SIZE), store="file")
+        done = copy_images("admin", image.id, "--to", "fv1", "--to", "fv2")
+        assert done.returncode == 0, done.stderr
+        assert set(user.stores(image.id)) == {"file", "fv1", "fv2"}
+
+    @pytest.mark.exclusive
+    def test_all_raw_images_of_a_store(self, user):
+        raw = user.uploaded(Pattern(CONTENT_SIZE), store="fv3")
+        other = user.uploaded(
+            Pattern(CONTENT_SIZE), store="fv3", container_format="ovf"
+        )
+        done = copy_images("admin", "--from", "fv3", "--to", "fv2")
+        assert done.returncode == 0, done.stderr
+        assert set(user.stores(raw.id)) == {"fv3", "fv2"}
+        assert user.stores(other.id) == ["fv3"]
+
+    @pytest.mark.parametrize(
+        ("cloud", "store", "reason"),
+        [("alice", "fv2", "403"), ("admin", "nowhere", "409")],
+    )
+    def test_a_refusal_is_told(self, user, cloud, store, reason):
+        image = user.uploaded(Pattern(CONTENT_SIZE), store="file")
+        done = copy_images(cloud, image.id, "--to", store)
+        assert done.returncode == 1
+        assert image.id in done.stderr
+        assert reason in done.stderr
+        assert user.stores(image.id) == ["file"]
+
+    def test_an_image_that_does_not_exist_is_told(self, lab):
+        done = copy_images("admin", "no-such-image", "--to", "fv1")
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert "no-such-image" in line

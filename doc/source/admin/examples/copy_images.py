@@ -33,16 +33,20 @@ def copy(cloud, image_id, targets):
     if not missing:
         return
     print(f"{image_id} {image['name']}: to {', '.join(sorted(missing))}", flush=True)
-    body = {"method": {"name": "copy-image"}, "stores": sorted(missing)}
+    body = {
+        "method": {"name": "copy-image"},
+        "stores": sorted(missing),
+        "all_stores_must_succeed": False,
+    }
     answer = cloud.image.post(f"/images/{image_id}/import", json=body)
     exceptions.raise_from_response(answer)
-    while not targets <= stores_of(image):
-        time.sleep(2)
-        image = show(cloud, image_id)
-        if failed := missing & stores_of(image, "os_glance_failed_import"):
+    while not targets <= stores_of(image := show(cloud, image_id)):
+        if "os_glance_import_task" not in image:
+            failed = ", ".join(sorted(targets - stores_of(image)))
             raise exceptions.SDKException(
-                f"not copied to {', '.join(sorted(failed))}: see glance-api's log"
+                f"not copied to {failed}; the log of glance-api has the reason"
             )
+        time.sleep(2)
 
 
 def main():
@@ -75,4 +79,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except exceptions.SDKException as error:
+        sys.exit(f"copy_images: {error}")
