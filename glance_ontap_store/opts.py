@@ -10,12 +10,15 @@ paragraph is one line, because oslo-config-generator keeps line ends when it wra
 """
 
 from collections.abc import Sequence
+import copy
 from typing import Any
 
 from oslo_config import cfg
 
 #: The group of the options that all stores share.
 SHARED = "backend_defaults"
+# The options of the helper that mounts, whichever store it mounts for.
+HELPER_GROUP = "privsep_ontap"
 
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -252,8 +255,20 @@ OPTIONS: list[cfg.Opt] = [
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    """Return the options for oslo-config-generator, with ``ontap`` as store id."""
-    return [("ontap", OPTIONS)]
+    """Return all options for oslo-config-generator, with ``ontap`` as store id.
+
+    The helper that mounts has those of oslo.privsep, except ``capabilities``: with
+    another list than its own it could not mount.
+    """
+    # glance-api imports it with os-brick, and only if a store is used.
+    from oslo_privsep import priv_context
+
+    helper = [
+        copy.copy(option)
+        for option in priv_context.OPTS
+        if option.name != "capabilities"
+    ]
+    return [("ontap", OPTIONS), (HELPER_GROUP, helper)]
 
 
 # The next two functions repeat BackendGroupConfiguration of glance_store and of Cinder,

@@ -52,7 +52,7 @@ _MOUNT_NEEDS = frozenset(
 
 context = priv_context.PrivContext(
     "glance_ontap_store",
-    cfg_section="privsep_ontap",
+    cfg_section=opts.HELPER_GROUP,
     pypath=f"{__name__}.context",
     capabilities=sorted(_MOUNT_NEEDS | ownership.NEEDS),
 )

@@ -4,7 +4,9 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
+from typing import TypeAlias
 
 from cliff import columns
 from cliff import lister
@@ -33,7 +35,13 @@ _ONLY_ADMIN = (
 )
 
 
-class OrDash(columns.FormattableColumn[Any]):
+if TYPE_CHECKING:
+    _Column: TypeAlias = columns.FormattableColumn[Any]
+else:  # before cliff 4.9 it is not generic
+    _Column = columns.FormattableColumn
+
+
+class OrDash(_Column):
     """A value that may be unknown: "-" for people, null for programs."""
 
     def human_readable(self) -> str:
@@ -45,7 +53,7 @@ class OrDash(columns.FormattableColumn[Any]):
         return self._value
 
 
-class Size(columns.FormattableColumn[int | None]):
+class Size(_Column):
     """Bytes: with a unit for people, a number for programs, "-" if unknown."""
 
     def human_readable(self) -> str:
@@ -60,7 +68,8 @@ class Size(columns.FormattableColumn[int | None]):
 
     def machine_readable(self) -> int | None:
         """Return the number of bytes."""
-        return self._value
+        size: int | None = self._value
+        return size
 
 
 class _Volumes(lister.Lister):

@@ -1,113 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``glance-ontap list``, ``usage`` and ``check``."""
+"""The start of ``glance-ontap``: what it needs may be missing, or take a while.
 
-import argparse
+This module imports little, so that an early ctrl-C shows no traceback.
+"""
+
 from collections.abc import Sequence
-import importlib.metadata
-import logging
 import sys
-from typing import Any
-import warnings
 
-from cliff import app
-from cliff import commandmanager
-
-from glance_ontap_store import errors
-from glance_ontap_store.cli.check import Check
-from glance_ontap_store.cli.context import Context
-from glance_ontap_store.cli.inventory_commands import List
-from glance_ontap_store.cli.inventory_commands import Usage
-
-_DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."
-_DEFAULT_FILE = "/etc/glance/glance-api.conf"
-# These log every retry and failure; the command reports them in its own words.
-_NOISY = (
-    "keystoneauth",
-    "cinderclient",
-    "openstack",
-    "os_brick",
-    "oslo",
-    "stevedore",
-    "urllib3",
-)
-
-
-class GlanceOntap(app.App):
-    """The command with its common options and its subcommands."""
-
-    # Warnings only; -v shows the log of the store's own code.
-    DEFAULT_VERBOSE_LEVEL = 0
-
-    def __init__(self) -> None:
-        commands = commandmanager.CommandManager()
-        commands.add_command("check", Check)
-        commands.add_command("list", List)
-        commands.add_command("usage", Usage)
-        super().__init__(
-            description=_DESCRIPTION,
-            version=importlib.metadata.version("glance_ontap_store"),
-            command_manager=commands,
-            deferred_help=True,
-        )
-
-    def build_option_parser(
-        self, description: str | None, version: str | None, *args: Any, **kwargs: Any
-    ) -> argparse.ArgumentParser:
-        """Return the parser of the options that all subcommands share."""
-        parser: argparse.ArgumentParser = super().build_option_parser(
-            description, version, *args, **kwargs
-        )
-        parser.add_argument(
-            "--config-file",
-            action="append",
-            metavar="FILE",
-            help="a file that glance-api is started with; may be repeated, in"
-            f" glance-api's order (default: {_DEFAULT_FILE})",
-        )
-        parser.add_argument(
-            "--config-dir",
-            action="append",
-            metavar="DIR",
-            default=[],
-            help="a directory of configuration files; may be repeated",
-        )
-        parser.add_argument(
-            "--os-cloud",
-            metavar="NAME",
-            help="an administrator's cloud in clouds.yaml (default: OS_CLOUD or the"
-            " other OS_* variables). Without credentials, the command skips the"
-            " questions that only administrators may ask.",
-        )
-        return parser
-
-    def configure_logging(self) -> None:
-        """Set up logging, without the libraries' own messages unless -v is given."""
-        super().configure_logging()
-        if not sys.warnoptions:
-            # Warnings are about the libraries, not about the operator's set-up.
-            warnings.simplefilter("ignore")
-        if self.options.verbose_level < 2:
-            for name in _NOISY:
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-
-    def initialize_app(self, argv: list[str]) -> None:
-        """Make the context of the subcommand that is about to run."""
-        self.context = Context(
-            files=tuple(self.options.config_file or [_DEFAULT_FILE]),
-            directories=tuple(self.options.config_dir),
-            os_cloud=self.options.os_cloud,
-        )
+# The exit code of a shell's command that SIGINT ended.
+_INTERRUPTED = 130
+# Libraries of cli-requirements.txt. ``check`` itself reports a missing oslo.rootwrap.
+_EXTRA = ("cliff", "openstack", "oslo_policy")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. *arguments* default to sys.argv."""
     try:
-        return int(
-            GlanceOntap().run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        from glance_ontap_store import errors
+        from glance_ontap_store.cli import application
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        return _failed(
+            f"the Python package {error.name} is missing. Install what the command"
+            " needs: pip install 'glance_ontap_store[cli]'"
         )
+    try:
+        return application.run(arguments)
     except errors.StoreError as error:
-        print(f"glance-ontap: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
+
+
+def _failed(text: str) -> int:
+    print(f"glance-ontap: {text}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def glance_config(
     """Return the part of glance-api.conf that concerns the stores."""
     conf.register_opts(_GLANCE)
     conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
-    conf.register_opt(cfg.StrOpt("helper_command"), group="privsep_ontap")
+    conf.register_opt(cfg.StrOpt("helper_command"), group=opts.HELPER_GROUP)
     conf.register_opt(cfg.StrOpt("flavor"), group="paste_deploy")
     enabled: Mapping[str, str] = conf.enabled_backends
     return GlanceConfig(
@@ -131,7 +131,7 @@ def glance_config(
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
         location_policy=location_policy.read(conf),
-        helper_command=conf.privsep_ontap.helper_command or None,
+        helper_command=conf[opts.HELPER_GROUP].helper_command or None,
         # "keystone+caching" and "keystone+cachemanagement", glance/api/middleware.
         has_image_cache="cach" in (conf.paste_deploy.flavor or ""),
     )

@@ -3,6 +3,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 
 from keystoneauth1 import fixture
 import pytest
@@ -368,3 +370,39 @@ def test_an_unknown_cloud_is_named(run):
     code, _, err = run("--os-cloud", "nobody", "list")
     assert code == 1
     assert "nobody" in err
+
+
+def started(script):
+    """Start the command in a process of its own, after the Python code *script*."""
+    code = f"{script}\nimport sys\nfrom glance_ontap_store.cli import main\n"
+    return subprocess.run(
+        [sys.executable, "-c", f"{code}sys.exit(main.main(['--version']))"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("library", ["cliff", "openstack", "oslo_policy"])
+def test_without_the_extra_one_line_says_what_to_install(library):
+    ended = started(f"import sys; sys.modules[{library!r}] = None")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("glance-ontap: the Python package ")
+    assert line.endswith("pip install 'glance_ontap_store[cli]'")
+
+
+INTERRUPTS = """
+import os, signal
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "cliff":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_ctrl_c_while_the_command_starts_shows_no_traceback():
+    ended = started(f"import sys{INTERRUPTS}")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -28,7 +28,7 @@ LAYERS = [
 ONLY_IMPORTERS = {
     "cinderclient": {"cinder.client", "cinder.translate"},
     "os_brick": {"attach.brick", "attach.nfs.mounter"},
-    "oslo_privsep": {"attach.ownership", "attach.privilege"},
+    "oslo_privsep": {"attach.ownership", "attach.privilege", "opts"},
     "keystoneauth1": {
         "backend",
         "identity",
@@ -53,7 +53,12 @@ ONLY_IMPORTERS = {
         "survey.process_setup",
     },
     # Only the command uses these. Glance does not load them.
-    "cliff": {"cli.main", "cli.check", "cli.inventory_commands", "cli.formatter"},
+    "cliff": {
+        "cli.application",
+        "cli.check",
+        "cli.inventory_commands",
+        "cli.formatter",
+    },
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
     "oslo_rootwrap": {"survey.host"},
     "oslo_policy": {"survey.location_policy"},
