@@ -55,10 +55,14 @@ def make_store(
 
 def settings(store_id: str) -> Settings:
     """Return the settings of a store of the lab's Glance."""
+    return Settings.from_options(settings_options(store_id), store_id)
+
+
+def settings_options(store_id: str) -> dict[str, Any]:
+    """Return the values of a store's options in the lab's glance-api.conf."""
     conf = _configuration()
     conf.register_opts(OPTIONS, group=store_id)
-    values = {option.name: conf[store_id][option.name] for option in OPTIONS}
-    return Settings.from_options(values, store_id)
+    return {option.name: conf[store_id][option.name] for option in OPTIONS}
 
 
 def cinder(store_id: str, requester: Requester | None = None) -> CinderClient:
