@@ -68,6 +68,7 @@ def write_config(lab: Layout) -> None:
                 "backup_driver": "cinder.backup.drivers.posix.PosixBackupDriver",
                 "backup_posix_path": data / "backup",
                 "backup_file_size": 64 * 1024 * 1024,
+                "backup_compression_algorithm": "zstd",
                 "use_stderr": True,
                 # A backend reports at once, not after a random delay.
                 "periodic_fuzzy_delay": 0,
