@@ -2,6 +2,7 @@
 """The lab's Cinder: configuration, database, processes, volume types."""
 
 from collections.abc import Callable
+from importlib import metadata
 import secrets
 
 from keystoneauth1 import exceptions
@@ -15,6 +16,7 @@ from lab import rabbitmq
 from lab import rootwrap
 from lab import simulator
 from lab.errors import ServiceFailed
+from lab.errors import Unusable
 from lab.layout import FLEXVOLS
 from lab.layout import HOST
 from lab.layout import SVM
@@ -32,6 +34,8 @@ EMBEDDED = "cinder"
 STOCK = ("cinder-api", "cinder-scheduler", "cinder-volume")
 # A service of the stock flavour that starts on demand only.
 BACKUP = "cinder-backup"
+# The first major version of Cinder whose services embedded_cinder.py can start.
+EMBEDDED_SINCE = 29
 
 
 def write_config(lab: Layout) -> None:
@@ -144,7 +148,10 @@ def prepare(lab: Layout, environment: dict[str, str]) -> bool:
 
 
 def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
-    """Return Cinder's services: one process in the embedded flavour, else three."""
+    """Return Cinder's services: one process in the embedded flavour, else three.
+
+    :raises Unusable: the embedded flavour does not know this release
+    """
 
     def api_answers(_: Service) -> bool:
         return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
@@ -159,6 +166,7 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
         return Service(name, argv, environment, lab.log(name), ready)
 
     if not lab.broker:
+        require_embeddable(metadata.version("cinder"))
         python = str(environment_bin() / "python3")
         module = "lab.embedded_cinder"
         return [make(EMBEDDED, api_answers, [python, "-m", module, CONFIG])]
@@ -186,6 +194,18 @@ def backup_service(lab: Layout, environment: dict[str, str]) -> Service:
         lab.log(BACKUP),
         lambda service: service.log_count("Starting cinder-backup node") > 0,
     )
+
+
+def require_embeddable(version: str) -> None:
+    """Refuse a version of Cinder that has another launcher than the newest.
+
+    :raises Unusable: names the option that helps
+    """
+    if int(version.partition(".")[0]) < EMBEDDED_SINCE:
+        raise Unusable(
+            f"the embedded flavour needs Cinder {EMBEDDED_SINCE} (2026.2), and this "
+            f"environment has Cinder {version}. Use the stock flavour: --broker"
+        )
 
 
 def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -> None:

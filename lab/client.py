@@ -62,8 +62,9 @@ class Lab:
 
     # Services. Names: ontap, keystone, glance, cinder; in the stock flavour also
     # rabbitmq, cinder-api, cinder-scheduler, cinder-volume (in the embedded one
-    # the last three all mean the one process). Only started here: glance-second,
-    # a second glance-api beside the first, and in the stock flavour cinder-backup.
+    # the last three all mean the one process). Only started here: other
+    # glance-api beside the first, see glance.py, and in the stock flavour
+    # cinder-backup.
 
     def start(self, service: str) -> None:
         """Start the service, unless it runs, and return when it answers."""

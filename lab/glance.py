@@ -1,6 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's Glance: configuration with all stores, database, process."""
+"""The lab's Glance: configuration with all stores, database, processes.
 
+Beside ``glance`` there are services that start on demand only. They have the same
+database, stores and mounts, and the configuration that ``glance`` has when they start,
+with a few options of their own:
+
+=====================  ===========================================================
+``glance-second``      another glance-api of the same kind
+``glance-internal``    shows the location of images (``show_image_direct_url``), as
+                       Cinder before 2025.2 needs it
+``glance-standalone``  the program glance-api under eventlet instead of uWSGI, which
+                       Glance has until 2026.1
+=====================  ===========================================================
+"""
+
+from importlib import metadata
 import shutil
 import subprocess
 
@@ -12,15 +26,21 @@ from lab import rootwrap
 from lab import uwsgi
 from lab.ini import Value
 from lab.layout import CHECKOUT
+from lab.layout import HOST
 from lab.layout import REGION
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.services import Service
+from lab.services import answers
 from lab.services import run_step
 
 CONFIG = "/etc/glance/glance-api.conf"
-# A service that starts on demand only.
 SECOND = "glance-second"
+INTERNAL = "glance-internal"
+STANDALONE = "glance-standalone"
+MORE = (SECOND, INTERNAL, STANDALONE)
+# The last major version of Glance with the standalone server.
+LAST_STANDALONE = 32
 WORKERS = 2
 THREADS = 6
 FILE_STORE_SIZE = "16G"
@@ -154,51 +174,79 @@ def _mount_file_store(lab: Layout) -> None:
 
 
 def service(lab: Layout, environment: dict[str, str]) -> Service:
-    return _service(lab, "glance", environment)
+    return _under_uwsgi(lab, "glance", environment)
 
 
-def second_service(lab: Layout, environment: dict[str, str]) -> Service:
-    """Return a second glance-api with the same database, stores and mounts.
+def more_services(lab: Layout, environment: dict[str, str]) -> list[Service]:
+    """Return the services that start on demand, those that this release has."""
+    made = [_under_uwsgi(lab, name, environment) for name in (SECOND, INTERNAL)]
+    if has_standalone():
+        made.append(_standalone(lab, environment))
+    return made
 
-    It has the configuration that the first one has when this one starts, except what
-    belongs to one glance-api: its URL, its staging area and its cache.
-    """
-    service = _service(
-        lab, SECOND, {**environment, "OS_GLANCE_CONFIG_DIR": f"/etc/glance/{SECOND}"}
+
+def has_standalone() -> bool:
+    """Return whether this release of Glance has the server under eventlet."""
+    return int(metadata.version("glance").partition(".")[0]) <= LAST_STANDALONE
+
+
+def _under_uwsgi(lab: Layout, name: str, environment: dict[str, str]) -> Service:
+    application = uwsgi.entry_point(
+        "glance.wsgi.api", "glance.common.wsgi_app:init_app"
     )
-    service.before_start = lambda: _write_second_config(lab)
-    return service
-
-
-def _service(lab: Layout, name: str, environment: dict[str, str]) -> Service:
+    own = {} if name == "glance" else {"OS_GLANCE_CONFIG_DIR": f"/etc/glance/{name}"}
     return Service(
         name=name,
-        argv=uwsgi.command(
-            "glance.wsgi.api:application", lab.ports[name], WORKERS, THREADS
-        ),
-        environment=environment,
+        argv=uwsgi.command(application, lab.ports[name], WORKERS, THREADS),
+        environment=environment | own,
         log=lab.log(name),
         ready=uwsgi.ready(f"{lab.url(name)}/v2/", WORKERS, (200, 401)),
+        before_start=lambda: _write_own_config(lab, name),
     )
 
 
-def _write_second_config(lab: Layout) -> None:
+def _standalone(lab: Layout, environment: dict[str, str]) -> Service:
+    argv = [str(environment_bin() / "glance-api")]
+    for file in ("glance-image-import.conf", "glance-api.conf"):
+        argv += ["--config-file", f"/etc/glance/{STANDALONE}/{file}"]
+    return Service(
+        name=STANDALONE,
+        argv=argv,
+        environment=environment,
+        log=lab.log(STANDALONE),
+        ready=lambda _: answers(f"{lab.url(STANDALONE)}/v2/", (200, 401)),
+        before_start=lambda: _write_own_config(lab, STANDALONE),
+    )
+
+
+def _write_own_config(lab: Layout, name: str) -> None:
+    """Write the configuration of a service that starts on demand."""
+    if name == "glance":
+        return
     first = lab.configs / "glance"
-    second = first / SECOND
-    data = lab.data / SECOND
-    for name in ("staging", "cache"):
-        (data / name).mkdir(parents=True, exist_ok=True)
-    second.mkdir(exist_ok=True)
-    shutil.copy(first / "glance-image-import.conf", second)
+    directory = first / name
+    data = lab.data / name
+    for kind in ("staging", "cache"):
+        (data / kind).mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
+    shutil.copy(first / "glance-image-import.conf", directory)
     text = (first / "glance-api.conf").read_text(encoding="utf-8")
     own: list[tuple[str, str, Value]] = [
-        ("DEFAULT", "worker_self_reference_url", lab.url(SECOND)),
+        ("DEFAULT", "worker_self_reference_url", lab.url(name)),
         ("os_glance_staging_store", "filesystem_store_datadir", data / "staging"),
     ]
     if "image_cache_dir" in text:
         own.append(("DEFAULT", "image_cache_dir", data / "cache"))
-    for group, name, value in own:
-        text = ini.set_option(text, group, name, value)
-    path = second / "glance-api.conf"
+    if name == INTERNAL:
+        own.append(("DEFAULT", "show_image_direct_url", True))
+    if name == STANDALONE:
+        own += [
+            ("DEFAULT", "bind_host", HOST),
+            ("DEFAULT", "bind_port", lab.ports[name]),
+            ("DEFAULT", "workers", WORKERS),
+        ]
+    for group, option, value in own:
+        text = ini.set_option(text, group, option, value)
+    path = directory / "glance-api.conf"
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")

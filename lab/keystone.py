@@ -88,14 +88,13 @@ def prepare(lab: Layout, environment: dict[str, str]) -> bool:
 
 
 def service(lab: Layout, environment: dict[str, str]) -> Service:
+    application = uwsgi.entry_point(
+        "keystone.wsgi.api", "keystone.server.wsgi:initialize_public_application"
+    )
+    port = lab.ports["keystone"]
     return Service(
         name="keystone",
-        argv=uwsgi.command(
-            "keystone.wsgi.api:application",
-            lab.ports["keystone"],
-            PROCESSES,
-            THREADS,
-        ),
+        argv=uwsgi.command(application, port, PROCESSES, THREADS),
         environment=environment,
         log=lab.log("keystone"),
         ready=uwsgi.ready(lab.url("keystone"), PROCESSES, (200,)),

@@ -32,7 +32,8 @@ USERS = {
     "bob": ("globex", ("member",)),
 }
 PORTS = (
-    "keystone", "glance", "glance-second", "cinder", "ontap", "amqp", "epmd", "erlang",
+    "keystone", "glance", "glance-second", "glance-internal", "glance-standalone",
+    "cinder", "ontap", "amqp", "epmd", "erlang",
 )  # fmt: skip
 
 # The services import this package from the checkout: no wheel has it.

@@ -79,7 +79,7 @@ class Supervisor:
         made.append(keystone.service(lab, environment))
         made += cinder.services(lab, environment)
         made.append(glance.service(lab, environment))
-        made.append(glance.second_service(lab, environment))
+        made += glance.more_services(lab, environment)
         if lab.broker:
             made.append(cinder.backup_service(lab, environment))
         self.services = {service.name: service for service in made}
@@ -201,8 +201,8 @@ class Supervisor:
             "urls": {
                 "keystone": lab.url("keystone"),
                 "glance": lab.url("glance"),
-                # Answers when the service of this name has been started.
-                glance.SECOND: lab.url(glance.SECOND),
+                # They answer when the services of these names have been started.
+                **{name: lab.url(name) for name in glance.MORE},
                 "cinder": lab.url("cinder"),
                 "ontap": ontap.get("url"),
             },

@@ -2,12 +2,22 @@
 """WSGI applications of the lab, run by uWSGI."""
 
 from collections.abc import Callable
+from importlib import util
 import sys
 
 from lab.layout import HOST
 from lab.layout import environment_bin
 from lab.services import Service
 from lab.services import answers
+
+
+def entry_point(module: str, factory: str) -> str:
+    """Return ``module:application``, or in releases without it ``factory()``."""
+    try:
+        exists = util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        exists = False  # not even its package
+    return f"{module}:application" if exists else f"{factory}()"
 
 
 def command(module: str, port: int, processes: int, threads: int) -> list[str]:

@@ -160,18 +160,16 @@ def cinder_options(lab: Any, options: dict[str, dict[str, str]]) -> Iterator[Non
     """Give Cinder's volume service *options* by group until the block ends."""
 
     must_be_alone()
-
-    def put(is_set: bool) -> None:
-        for group, values in options.items():
-            for name, value in values.items():
-                lab.set_cinder_option(group, name, value if is_set else None)
-        lab.restart("cinder-volume")
-
-    put(True)
+    before = lab.cinder_config.read_text("utf-8")
+    for group, values in options.items():
+        for name, value in values.items():
+            lab.set_cinder_option(group, name, value)
+    lab.restart("cinder-volume")
     try:
         yield
     finally:
-        put(False)
+        lab.cinder_config.write_text(before, "utf-8")
+        lab.restart("cinder-volume")
 
 
 def at(store_id: str, volume_id: str) -> location.Location:

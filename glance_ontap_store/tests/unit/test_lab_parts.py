@@ -14,6 +14,7 @@ import pytest
 
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.tests.functional import __main__ as parts
+from lab import cinder
 from lab import cli
 from lab import glance
 from lab import ini
@@ -21,6 +22,7 @@ from lab import layout
 from lab import packages
 from lab import polling
 from lab import requestlog
+from lab import uwsgi
 from lab.errors import ServiceFailed
 from lab.errors import Unusable
 from lab.polling import wait_until
@@ -320,6 +322,18 @@ def test_a_used_directory_is_refused(
     assert cli.main(["run", "--dir", str(tmp_path), "true"]) == 2
     assert "not empty" in capsys.readouterr().err
     assert (tmp_path / "mine").exists()
+
+
+def test_an_older_cinder_cannot_be_embedded() -> None:
+    cinder.require_embeddable("29.0.0")
+    with pytest.raises(Unusable, match=r"Cinder 26\.1\.0.*--broker"):
+        cinder.require_embeddable("26.1.0")
+
+
+def test_the_entry_point_is_the_releases_own() -> None:
+    assert uwsgi.entry_point("lab.uwsgi", "a.b:make") == "lab.uwsgi:application"
+    for missing in ("lab.none", "none.wsgi.api"):
+        assert uwsgi.entry_point(missing, "a.b:make") == "a.b:make()"
 
 
 @pytest.mark.parametrize("package", ["lab", "benchmarks"])
