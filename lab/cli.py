@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's command line: ``up`` and ``run CMD ARGS...``.
 
+With ``--release`` the command first runs itself again in the environment of that
+release (:mod:`.releases`).
+
 The command runs itself again inside private namespaces (:mod:`.namespace`). One
 environment variable tells the inner command its task.
 """
@@ -19,6 +22,7 @@ import tempfile
 from lab import namespace
 from lab import packages
 from lab import progress
+from lab import releases
 from lab.errors import Unusable
 from lab.layout import STORES
 from lab.namespace import Reaper
@@ -34,9 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     inside = os.environ.pop(_INSIDE, None)
     if inside is not None:
         return namespace.as_first_process(lambda: _inside(json.loads(inside)))
-    options = _parse(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    options = _parse(arguments)
     progress.started()
     try:
+        if options.release:
+            releases.enter(options.release, arguments, __package__)
         _require_root()
         packages.ensure(options.broker)
         return _outside(options)
@@ -45,11 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Real Keystone, Glance and Cinder over an ONTAP simulator, on "
         "127.0.0.1, in namespaces of their own. Nothing is left when it ends.",
+    )
+    parser.add_argument(
+        "--release",
+        help="the OpenStack release to run, such as 2025.1, with --broker; its "
+        "environment is made if it is missing (default: the installed one)",
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -78,7 +90,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "run",
         parents=[common],
         help="run a command inside a lab, and end with its exit code",
-        usage=f"{PROGRAM} run [--broker] [--dir DIR] [--keep] [--stores A,B] CMD ...",
+        usage=f"{PROGRAM} [--release R] run [--broker] [--dir DIR] [--keep] "
+        "[--stores A,B] CMD ...",
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
     options = parser.parse_args(argv)

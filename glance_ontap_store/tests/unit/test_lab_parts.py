@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import graphlib
 import json
 from pathlib import Path
+import re
 import socket
 import sys
 from typing import Any
@@ -21,6 +22,7 @@ from lab import ini
 from lab import layout
 from lab import packages
 from lab import polling
+from lab import releases
 from lab import requestlog
 from lab import uwsgi
 from lab.errors import ServiceFailed
@@ -334,6 +336,32 @@ def test_the_entry_point_is_the_releases_own() -> None:
     assert uwsgi.entry_point("lab.uwsgi", "a.b:make") == "lab.uwsgi:application"
     for missing in ("lab.none", "none.wsgi.api"):
         assert uwsgi.entry_point(missing, "a.b:make") == "a.b:make()"
+
+
+class TestReleases:
+    def test_an_unknown_release_is_refused(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["--release", "2019.1", "up"]) == 2
+        said = capsys.readouterr().err
+        assert "unknown release 2019.1; there are 2024.1, " in said
+
+    def test_an_environment_is_complete_with_the_project(self, tmp_path: Path) -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "python").touch()
+        assert not releases.is_complete(tmp_path)
+        (tmp_path / "bin" / "glance-ontap").touch()
+        assert releases.is_complete(tmp_path)
+
+    def test_tox_has_an_environment_for_each_older_release(self) -> None:
+        text = (layout.CHECKOUT / "tox.ini").read_text("utf-8")
+        (listed,) = re.findall(r"\[testenv:functional-\{(.+)\}\]", text)
+        older = sorted(listed.split(","))
+        known = sorted(path.stem for path in releases.CONSTRAINTS.glob("*.txt"))
+        assert [*older, releases.NEWEST] == known
+        for release in older:
+            file = f"{{toxinidir}}/constraints/{release}.txt"
+            assert f"\n    {release}: -c {file}\n" in text
 
 
 @pytest.mark.parametrize("package", ["lab", "benchmarks"])
