@@ -12,11 +12,14 @@ import warnings
 from cliff import app
 from cliff import commandmanager
 
-from glance_ontap_store.cli.check import Check
-from glance_ontap_store.cli.context import Context
-from glance_ontap_store.cli.inventory_commands import List
-from glance_ontap_store.cli.inventory_commands import Usage
+from glance_ontap_store.cli import examples
 
+# Loaded when they run or are asked for help.
+_COMMANDS = {
+    "check": "glance_ontap_store.cli.check:Check",
+    "list": "glance_ontap_store.cli.inventory_commands:List",
+    "usage": "glance_ontap_store.cli.inventory_commands:Usage",
+}
 _DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."
 _DEFAULT_FILE = "/etc/glance/glance-api.conf"
 # These log every retry and failure; the command reports them in its own words.
@@ -40,9 +43,8 @@ class GlanceOntap(app.App):
     def __init__(self) -> None:
         # Without entry points. Before cliff 4.13 the namespace must be given.
         commands = commandmanager.CommandManager("")
-        commands.add_command("check", Check)
-        commands.add_command("list", List)
-        commands.add_command("usage", Usage)
+        for name, path in _COMMANDS.items():
+            commands.commands[name] = importlib.metadata.EntryPoint(name, path, "")
         super().__init__(
             description=_DESCRIPTION,
             version=importlib.metadata.version("glance_ontap_store"),
@@ -57,6 +59,7 @@ class GlanceOntap(app.App):
         parser: argparse.ArgumentParser = super().build_option_parser(
             description, version, *args, **kwargs
         )
+        examples.add(parser, "check", "list --project PROJECT", "help list")
         parser.add_argument(
             "--config-file",
             action="append",
@@ -91,7 +94,15 @@ class GlanceOntap(app.App):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def initialize_app(self, argv: list[str]) -> None:
-        """Make the context of the subcommand that is about to run."""
+        """Make the context of the subcommand that is about to run.
+
+        Without a subcommand, cliff would start a shell of its own: print the help.
+        """
+        if not argv:
+            self.options.deferred_help = True
+        # --version does without, and ends sooner.
+        from glance_ontap_store.cli.context import Context
+
         self.context = Context(
             files=tuple(self.options.config_file or [_DEFAULT_FILE]),
             directories=tuple(self.options.config_dir),

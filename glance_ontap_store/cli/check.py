@@ -11,15 +11,13 @@ from cliff import lister
 
 from glance_ontap_store import errors
 from glance_ontap_store.checks import codes
-from glance_ontap_store.checks import deep
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
-from glance_ontap_store.checks import judging
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
+from glance_ontap_store.cli import examples
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
-from glance_ontap_store.survey import gather
 from glance_ontap_store.survey import release
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
@@ -79,6 +77,12 @@ class Check(lister.Lister):
             help="with --deep: the type of the volume, such as your users have"
             " (default: the store's own)",
         )
+        examples.add(
+            parser,
+            "check --cinder-conf cinder.conf",
+            "check --deep --volume-type TYPE",
+            "check -f json",
+        )
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -114,6 +118,10 @@ class Check(lister.Lister):
     def _findings(
         self, context: Context, parsed_args: argparse.Namespace
     ) -> list[Finding]:
+        # They take long to import, and the help does without.
+        from glance_ontap_store.checks import judging
+        from glance_ontap_store.survey import gather
+
         try:
             glance_config = context.glance
         except errors.Misconfigured as error:
@@ -130,6 +138,9 @@ class Check(lister.Lister):
         )
         found = judging.judge(facts)
         if parsed_args.deep:
+            # It imports openstacksdk, which takes long.
+            from glance_ontap_store.checks import deep
+
             found += deep.check(facts, cloud, parsed_args.volume_type, self._say)
         return finding.ordered(found)
 

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import os
+from typing import TYPE_CHECKING
 from typing import Any
-
-import openstack
-from openstack import connection
-from openstack import exceptions as sdk_errors
 
 from glance_ontap_store import errors
 from glance_ontap_store.errors import Reason
@@ -18,6 +15,9 @@ from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import StoreConfig
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ class Context:
         return configuration.glance_config(conf, self.files, self.directories)
 
     @functools.cached_property
-    def cloud(self) -> connection.Connection | None:
+    def cloud(self) -> "Connection | None":
         """The cloud that the operator named; None if no credentials were given.
 
         :raises errors.Misconfigured: there is no cloud of that name
@@ -101,7 +101,7 @@ def of(app: Any) -> Context:
     return context
 
 
-def _connect(name: str | None) -> connection.Connection | None:
+def _connect(name: str | None) -> "Connection | None":
     """Return the cloud *name* of clouds.yaml, otherwise that of the OS_* variables.
 
     None if neither is given: a clouds.yaml found on disk is not used unless asked
@@ -113,6 +113,10 @@ def _connect(name: str | None) -> connection.Connection | None:
         os.environ.get("OS_CLOUD") or os.environ.get("OS_AUTH_URL")
     ):
         return None
+    # It takes as long to import as all the rest.
+    import openstack
+    from openstack import exceptions as sdk_errors
+
     try:
         return openstack.connect(cloud=name)
     except sdk_errors.ConfigException as error:
@@ -122,7 +126,7 @@ def _connect(name: str | None) -> connection.Connection | None:
         ) from error
 
 
-def _secrets_of(cloud: connection.Connection) -> list[str]:
+def _secrets_of(cloud: "Connection") -> list[str]:
     """Return the secret values among the cloud's credentials."""
     auth: dict[str, object] = cloud.config.config.get("auth") or {}
     return [

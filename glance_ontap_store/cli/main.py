@@ -5,6 +5,7 @@ This module imports little, so that an early ctrl-C shows no traceback.
 """
 
 from collections.abc import Sequence
+import importlib.util
 import sys
 
 # The exit code of a shell's command that SIGINT ended.
@@ -22,20 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    try:
-        from glance_ontap_store import errors
-        from glance_ontap_store.cli import application
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        return _failed(
-            f"the Python package {error.name} is missing. Install what the command"
-            " needs: pip install 'glance_ontap_store[cli]'"
-        )
-    try:
-        return application.run(arguments)
-    except errors.StoreError as error:
-        return _failed(str(error))
+    for name in _EXTRA:
+        if importlib.util.find_spec(name) is None:
+            return _failed(
+                f"the Python package {name} is missing. Install what the command"
+                " needs: pip install 'glance_ontap_store[cli]'"
+            )
+    from glance_ontap_store.cli import application
+
+    return application.run(arguments)
 
 
 def _failed(text: str) -> int:

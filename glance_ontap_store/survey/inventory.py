@@ -93,6 +93,34 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
     )
 
 
+# The values of *state* of a row.
+STATES = (*(state.value for state in State), BY_CINDER, UNREADABLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Rows to show: those that agree with every value that is not None.
+
+    *image* is an id or a name; *pool* is a whole pool, or its part after ``#``, which
+    is the export.
+    """
+
+    image: str | None = None
+    project: str | None = None
+    state: str | None = None
+    pool: str | None = None
+
+    def includes(self, row: Row, name: str | None) -> bool:
+        """Return whether the row is wanted. *name* is the image's, None if unknown."""
+        pool = row.pool or ""
+        return (
+            self.image in (None, row.image_id, name)
+            and self.project in (None, row.owner)
+            and self.state in (None, row.state)
+            and self.pool in (None, pool, pool.rpartition("#")[2])
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Sum:
     """The sums of the image-volumes of one project, store or pool.

@@ -29,7 +29,22 @@ def asked(question: Callable[[], T]) -> Answer[T]:
     try:
         return question()
     except exceptions.ClientException as error:
-        return Unknown(identity.reason_of(error), strutils.mask_password(str(error)))
+        return Unknown(identity.reason_of(error), strutils.mask_password(_brief(error)))
+
+
+def _brief(error: Exception) -> str:
+    """Return the error's text without the names of urllib3's objects.
+
+    ``Unable to establish connection to URL: HTTPConnectionPool(host='h', port=5000):
+    Max retries exceeded with url: /v3 (Caused by NewConnectionError(...: Connection
+    refused"))`` becomes ``Unable to establish connection to URL: Connection refused``.
+    """
+    text = str(error)
+    head, found, tail = text.partition(": HTTP")
+    if not found or "ConnectionPool(" not in tail:
+        return text
+    cause = tail.rstrip("\"')").rpartition(": ")[2]
+    return f"{head}: {cause}"
 
 
 def session_of(settings: Settings) -> Session:

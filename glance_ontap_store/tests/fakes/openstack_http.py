@@ -37,7 +37,7 @@ def request_catalog(**services: str) -> tuple[dict[str, Any], ...]:
 
 
 class Http:
-    """Over requests-mock: a login for anybody, and a catalog with one Cinder.
+    """Over requests-mock: a login for anybody, and a catalog with Cinder and Glance.
 
     A user's token has the user's name in it, so that a request shows its user. A
     request that the test does not answer fails the test.
@@ -73,6 +73,8 @@ class Http:
                 admin=f"{CINDER}/{region}/admin/v3",
                 region=region,
             )
+        image = token.add_service("image", name="glance")
+        image.add_endpoint("internal", GLANCE, region="north")
         return dict(token)
 
     def answer(self, method: str, path: str, *answers: Any, **answer: Any) -> Any:

@@ -57,15 +57,20 @@ def test_list_shows_images_with_their_volumes(
     volume = rows[second.id].pop("Volume")
     assert rows[second.id] == {
         "Image": second.id,
+        "Name": second.name,
         "Owner": second.owner,
         "Store": "fv2",
         "Pool": "lab@ontap#127.0.0.1:/fv2",
         "Size GiB": 2,
         "Image Size": GIB + 1,
+        "Content": "raw",
         "State": "sealed",
         "Status": "available",
     }
     assert (Path(lab.flexvol("fv2")) / f"volume-{volume}").exists()
+    filtered = ("list", "--image", second.id, "--pool", "127.0.0.1:/fv2")
+    (row,) = asked(operator, "--os-cloud", "admin", *filtered)
+    assert row["Volume"] == volume
     only = asked(operator, "list", "--store", "fv2")
     assert second.id in {row["Image"] for row in only}
     assert first.id not in {row["Image"] for row in only}

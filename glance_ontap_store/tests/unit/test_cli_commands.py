@@ -8,6 +8,7 @@ import sys
 
 from keystoneauth1 import fixture
 import pytest
+import requests
 
 from glance_ontap_store.cli import main
 from glance_ontap_store.cli.context import Context
@@ -17,6 +18,7 @@ from glance_ontap_store.survey.cinder import CinderSurvey
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
+from glance_ontap_store.tests.fakes.openstack_http import GLANCE
 from glance_ontap_store.tests.fakes.openstack_http import Http
 
 TYPES = ("ontap-fv1", "ontap-fv2")
@@ -152,12 +154,14 @@ def test_list_as_json(http, run):
     first, second = json.loads(out)
     assert first == {
         "Image": "image-1",
+        "Name": None,
         "Owner": "acme",
         "Store": "fv1",
         "Volume": "volume-1",
         "Pool": None,
         "Size GiB": 3,
         "Image Size": 1000,
+        "Content": None,
         "State": "sealed",
         "Status": "available",
     }
@@ -186,9 +190,11 @@ def test_csv_quotes_no_numbers_and_unknown_is_empty(http, run):
     _, out, _ = run("list", "-f", "csv")
     rows = out.splitlines()
     assert rows[1] == (
-        '"image-1","acme","fv1","volume-1","",3,1000,"sealed","available"'
+        '"image-1","","acme","fv1","volume-1","",3,1000,"","sealed","available"'
     )
-    assert rows[3] == '"image-3","acme","fv2","volume-3","",3,"","filling","available"'
+    assert rows[3] == (
+        '"image-3","","acme","fv2","volume-3","",3,"","","filling","available"'
+    )
 
 
 def cells(out, word):
@@ -201,8 +207,125 @@ def test_tables_show_sizes_with_units(http, run):
     paged(http, [volume(1, image_size=str(3 * 1024**3 // 2))])
     _, out, _ = run("usage", "--by", "project")
     assert cells(out, "acme") == ["acme", "1", "1.5 GiB", "3", "-"]
+    _, out, _ = run("list", "--long")
+    assert cells(out, "acme")[6:8] == ["3", "1.5 GiB"]
+
+
+def test_a_table_of_images_fits_a_terminal_unless_it_is_long(http, run):
+    uuid = "f809afec-cdf7-47ad-8187-16f0f5249e33"
+    paged(http, [{**volume(1, glance_image_id=uuid), "id": uuid}])
     _, out, _ = run("list")
-    assert cells(out, "acme")[5:7] == ["3", "1.5 GiB"]
+    assert max(map(len, out.splitlines())) <= 100
+    assert cells(out, uuid) == [uuid, "-", "fv1", "1000 B", "sealed", "available"]
+    _, out, _ = run("list", "--long")
+    assert cells(out, "acme")[4] == uuid
+    # A column that is asked for is shown.
+    _, out, _ = run("list", "-c", "Owner")
+    assert cells(out, "acme") == ["acme"]
+
+
+def test_unknown_values_are_empty_for_programs_that_read_words(http, run):
+    paged(http, [volume(1, ontap_state="filling")])
+    _, out, _ = run("list", "-f", "value", "-c", "Image Size", "-c", "State")
+    assert out == " filling\n"
+
+
+@pytest.fixture
+def four(http):
+    """Volumes of two projects, pools and states, as an administrator sees them."""
+    hosts = ["h@b#lif:/fv1", "h@b#lif:/fv2"]
+    found = [
+        volume(1),
+        volume(2, image_owner="globex"),
+        volume(3, "fv2"),
+        volume(4, "fv2", ontap_state="filling"),
+    ]
+    for number, each in enumerate(found):
+        each["os-vol-host-attr:host"] = hosts[number // 2]
+    paged(http, found)
+    http.roles["boss"] = ("admin",)
+    images = [{"id": "image-1", "name": "debian"}, {"id": "image-2", "name": None}]
+    hidden = [{"id": "image-3", "name": "old"}]
+    for flag, page in (("false", images), ("true", hidden)):
+        url = f"{GLANCE}/v2/images?visibility=all&os_hidden={flag}"
+        http.mock.get(url, json={"images": page})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "numbers"),
+    [
+        ("--image=image-2", "2"),
+        ("--image=debian", "1"),
+        ("--project=globex", "2"),
+        ("--project=acme", "134"),
+        ("--state=filling", "4"),
+        ("--pool=h@b#lif:/fv2", "34"),
+        ("--pool=lif:/fv1", "12"),
+        ("--pool=/fv1", ""),
+    ],
+)
+def test_a_filter_chooses_rows(four, run, chosen, numbers):
+    code, out, err = run("--os-cloud=boss", "list", chosen, "-f", "value", "-c=Volume")
+    assert (code, err) == (0, "")
+    assert out.split() == [f"volume-{number}" for number in numbers]
+
+
+def test_filters_add_up(four, run):
+    arguments = ("list", "--project=acme", "--state=sealed", "-f=value", "-c=Volume")
+    _, out, _ = run("--os-cloud=boss", *arguments)
+    assert out.split() == ["volume-1", "volume-3"]
+
+
+def test_names_of_images_come_from_glance(four, run):
+    _, out, _ = run("--os-cloud=boss", "list", "-f", "json")
+    names = {row["Image"]: row["Name"] for row in json.loads(out)}
+    assert names == {
+        "image-1": "debian",
+        "image-2": None,
+        "image-3": "old",
+        "image-4": None,
+    }
+
+
+def test_a_list_without_glance_has_no_names(four, http, run):
+    http.mock.get(f"{GLANCE}/v2/images", status_code=503)
+    code, out, err = run("--os-cloud=boss", "list", "-f", "json")
+    assert code == 0
+    assert {row["Name"] for row in json.loads(out)} == {None}
+    assert err.startswith("Glance does not tell the images' names: ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--os-cloud", "boss"]])
+def test_without_a_subcommand_the_help_is_printed(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main.main(arguments)
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: ")
+    assert "List the image-volumes" in printed
+
+
+@pytest.mark.parametrize("command", ["check", "list", "usage"])
+def test_help_ends_with_examples(capsys, command):
+    main.main([command, "--help"])
+    _, found, examples = capsys.readouterr().out.partition("\nexamples:\n")
+    assert found
+    assert all(f" {command} " in line for line in examples.splitlines())
+
+
+def test_a_keystone_that_is_down_is_told_in_one_short_line(http, run):
+    error = requests.ConnectionError(
+        "HTTPConnectionPool(host='keystone.example.com', port=80): Max retries exceeded"
+        ' with url: /v3/auth/tokens (Caused by NewConnectionError("HTTPConnection('
+        "host='keystone.example.com', port=80): Failed to establish a new connection:"
+        ' [Errno 111] Connection refused"))'
+    )
+    http.mock.post(f"{AUTH_URL}/auth/tokens", exc=error)
+    http.mock.get(AUTH_URL, exc=error)
+    _, _, err = run("list")
+    assert "[Errno 111] Connection refused" in err
+    assert "Pool" not in err
+    assert AUTH_URL in err
 
 
 def registered_by_cinder(number, store="fv1"):
@@ -247,6 +370,7 @@ class TestRoles:
             return {"volumes": [volume(1)]}
 
         http.answer("GET", "/volumes/detail", json=answer)
+        http.mock.get(f"{GLANCE}/v2/images", json={"images": []})
 
     def listed(self, run, *arguments, changes=()):
         code, out, err = run(
@@ -406,3 +530,20 @@ sys.meta_path.insert(0, Finder())
 def test_ctrl_c_while_the_command_starts_shows_no_traceback():
     ended = started(f"import sys{INTERRUPTS}")
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_the_help_loads_none_of_the_clients():
+    """They take most of the time that the command needs to start."""
+    code = """
+import sys
+from glance_ontap_store.cli import main
+try:
+    main.main(["--help"])
+except SystemExit:
+    pass
+print(sorted({"openstack", "keystoneauth1", "cinderclient"} & set(sys.modules)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
