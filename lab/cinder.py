@@ -109,8 +109,9 @@ def write_config(lab: Layout) -> None:
                 "netapp_allow_zapi_fallback": False,
                 "nfs_shares_config": "/etc/cinder/nfs_shares",
                 "nfs_mount_point_base": data / "mnt",
-                "nas_secure_file_operations": False,
-                "nas_secure_file_permissions": False,
+                # "auto" becomes true: Cinder has no volume yet when it starts.
+                "nas_secure_file_operations": "auto" if lab.secure_nfs else False,
+                "nas_secure_file_permissions": "auto" if lab.secure_nfs else False,
             },
         },
     )

@@ -71,6 +71,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "cinder-volume processes over RabbitMQ",
     )
     common.add_argument(
+        "--secure-nfs",
+        action="store_true",
+        help="Glance and Cinder run as two ordinary users, and volumes' files have the "
+        "mode 0660",
+    )
+    common.add_argument(
         "--dir",
         type=Path,
         help="directory for the lab's logs and data, new or empty; kept at the end "
@@ -90,8 +96,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "run",
         parents=[common],
         help="run a command inside a lab, and end with its exit code",
-        usage=f"{PROGRAM} [--release R] run [--broker] [--dir DIR] [--keep] "
-        "[--stores A,B] CMD ...",
+        usage=f"{PROGRAM} [--release R] run [--broker] [--secure-nfs] "
+        "[--dir DIR] [--keep] [--stores A,B] CMD ...",
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
     options = parser.parse_args(argv)
@@ -134,6 +140,7 @@ def _outside(options: argparse.Namespace) -> int:
         "scratch": str(scratch),
         "broker": options.broker,
         "stores": options.stores,
+        "secure_nfs": options.secure_nfs,
         "do": options.do,
         "command": getattr(options, "command", []),
     }
@@ -185,6 +192,7 @@ def _inside(order: dict[str, object]) -> int:
         Path(str(order["scratch"])),
         bool(order["broker"]),
         tuple(order["stores"]),  # type: ignore[arg-type]  # a list of str
+        bool(order["secure_nfs"]),
     )
     progress.say("lab", f"starting, {lab.flavour} flavour, in {lab.root}")
     command = [str(word) for word in order["command"]]  # type: ignore[attr-defined]

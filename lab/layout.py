@@ -54,6 +54,8 @@ class Layout:
     stores: tuple[str, ...]
     ports: dict[str, int]
     passwords: dict[str, str] = field(repr=False)
+    # Glance and Cinder run as ordinary users: secure_nfs.py.
+    secure_nfs: bool = False
 
     @property
     def flavour(self) -> str:
@@ -104,7 +106,13 @@ class Layout:
         self.scratch.mkdir(parents=True, exist_ok=True)
 
 
-def plan(root: Path, scratch: Path, broker: bool, stores: tuple[str, ...]) -> Layout:
+def plan(
+    root: Path,
+    scratch: Path,
+    broker: bool,
+    stores: tuple[str, ...],
+    secure_nfs: bool = False,
+) -> Layout:
     """Return the layout of a new lab, with free ports and fresh passwords."""
     names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS)
     return Layout(
@@ -114,6 +122,7 @@ def plan(root: Path, scratch: Path, broker: bool, stores: tuple[str, ...]) -> La
         stores=stores,
         ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         passwords={name: secrets.token_hex(16) for name in names},
+        secure_nfs=secure_nfs,
     )
 
 

@@ -22,6 +22,7 @@ from lab import namespace
 from lab import packages
 from lab import rabbitmq
 from lab import rootwrap
+from lab import secure_nfs
 from lab import services
 from lab import simulator
 from lab import sqlite_plugin
@@ -65,6 +66,8 @@ class Supervisor:
         for module in (keystone, cinder, glance):
             module.write_config(lab)
         keystone.write_clouds(lab)
+        if lab.secure_nfs:
+            secure_nfs.prepare_host(lab)
         self._make_services()
 
         run_in_order(self._steps())
@@ -82,6 +85,8 @@ class Supervisor:
         made += glance.more_services(lab, environment)
         if lab.broker:
             made.append(cinder.backup_service(lab, environment))
+        if lab.secure_nfs:
+            secure_nfs.run_as_users(made, lab.bin)
         self.services = {service.name: service for service in made}
 
     def _steps(self) -> dict[str, Step]:
@@ -99,9 +104,16 @@ class Supervisor:
             def run() -> None:
                 ready_made = module.prepare(lab, environment)
                 name = module.__name__.rpartition(".")[2]
+                if lab.secure_nfs:
+                    secure_nfs.give_files(lab, name)
                 say(name, "database ready" + ("" if ready_made else " (migrated)"))
 
             return run
+
+        def array() -> None:
+            start("ontap")()
+            if lab.secure_nfs:
+                secure_nfs.give_flexvols(simulator.facts(lab)["flexvols"])
 
         def identities() -> None:
             admin = keystone.admin_session(lab)
@@ -124,7 +136,7 @@ class Supervisor:
             "glance database": Step(database(glance)),
             "keystone": Step(start("keystone"), ("keystone database",)),
             "identities": Step(identities, ("keystone",)),
-            "ontap": Step(start("ontap")),
+            "ontap": Step(array),
             **{name: Step(start(name)) for name in brokers},
             **{name: Step(start(name), before_cinder) for name in cinder_processes},
             "volume types": Step(volume_types, ("identities", *cinder_processes)),
@@ -194,6 +206,7 @@ class Supervisor:
         ontap = simulator.facts(lab)
         facts = {
             "flavour": lab.flavour,
+            "secure_nfs": lab.secure_nfs,
             "root": str(lab.root),
             "stores": list(lab.stores),
             "flexvols": ontap.get("flexvols", {}),

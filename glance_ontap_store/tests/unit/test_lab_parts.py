@@ -191,7 +191,7 @@ rabbitmq-server [test broker]
         monkeypatch.setattr(packages.shutil, "which", lambda name: f"/usr/bin/{name}")
         monkeypatch.setattr(packages, "installed", lambda: {"mount", "util-linux"})
         with pytest.raises(
-            Unusable, match=r"sudo apt-get install .* qemu-utils xfsprogs"
+            Unusable, match=r"sudo apt-get install .* qemu-utils sudo xfsprogs"
         ):
             packages.ensure(broker=False)
 
