@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mount NFS exports with os-brick and the helper that runs as root."""
 
+import ast
 import os
 import stat
 from typing import Any
@@ -64,9 +65,10 @@ class NfsMounter:
         except (brick_errors.BrickException, processutils.ProcessExecutionError) as e:
             # os-brick raises these two for a helper that does not start as well.
             raise errors.Broken(
-                f"{export} cannot be mounted: {e}. Check the export policy of the"
-                " FlexVol for this host, the network to the LIF, the package that has"
-                " mount.nfs, and glance_ontap_store.filters in rootwrap's filters_path."
+                f"{export} cannot be mounted: {_causes(str(e))}. Check the export"
+                " policy of the FlexVol for this host, the network to the LIF, the"
+                " package that has mount.nfs, glance_ontap_store.filters in rootwrap's"
+                " filters_path, and the rule of sudo for glance-rootwrap."
             ) from e
 
     @staticmethod
@@ -144,3 +146,19 @@ class NfsMounter:
                 return "", ""
             case _:
                 raise AssertionError(f"os-brick wants to run {command} as root")
+
+
+def _causes(text: str) -> str:
+    """Return the causes in os-brick's text, each of them once.
+
+    os-brick tries several versions of NFS, and tells the errors of all as a dict:
+    ``NFS mount failed for share E. Error - {'nfs_4.2': 'refused', 'nfs': 'refused'}``.
+    """
+    _, found, tail = text.partition(" Error - ")
+    try:
+        causes = ast.literal_eval(tail) if found else None
+    except (SyntaxError, ValueError):
+        return text
+    if not isinstance(causes, dict):
+        return text
+    return "; ".join(dict.fromkeys(str(cause) for cause in causes.values()))

@@ -96,6 +96,15 @@ class TestMount:
         with pytest.raises(errors.Broken, match="password is required"):
             mounter.mount(EXPORT, "")
 
+    def test_the_same_error_of_all_versions_is_told_once(self, helper, mounter):
+        """os-brick tells it for each, as a dict."""
+        helper.error = RuntimeError("sudo: a password is required")
+        with pytest.raises(errors.Broken) as raised:
+            mounter.mount(EXPORT, "")
+        assert len(helper.mounts) == len(ORDER)
+        assert str(raised.value).count("password is required") == 1
+        assert "{" not in str(raised.value)
+
     @pytest.mark.parametrize("dangling", [True, False])
     def test_a_symbolic_link_at_the_mount_point_is_refused(
         self, helper, mounter, tmp_path, dangling
