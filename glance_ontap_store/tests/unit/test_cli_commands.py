@@ -2,16 +2,23 @@
 """glance-ontap over Keystone's and Cinder's HTTP: its requests and its output."""
 
 import json
+import pathlib
+import re
 import shlex
 import subprocess
 import sys
 
+from cliff import lister
 from keystoneauth1 import fixture
 import pytest
 import requests
 
+import glance_ontap_store
 from glance_ontap_store.cli import main
+from glance_ontap_store.cli.check import Check
 from glance_ontap_store.cli.context import Context
+from glance_ontap_store.cli.inventory_commands import List
+from glance_ontap_store.cli.inventory_commands import Usage
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.cinder import CinderSurvey
@@ -21,6 +28,8 @@ from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import GLANCE
 from glance_ontap_store.tests.fakes.openstack_http import Http
 
+CHECKOUT = pathlib.Path(glance_ontap_store.__file__).parent.parent
+MAN_PAGE = CHECKOUT / "doc/source/admin/glance-ontap.rst"
 TYPES = ("ontap-fv1", "ontap-fv2")
 CONFIG = f"""
 [DEFAULT]
@@ -547,3 +556,24 @@ print(sorted({"openstack", "keystoneauth1", "cinderclient"} & set(sys.modules)))
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+class Plain(lister.Lister):
+    """A subcommand without options of its own."""
+
+    def take_action(self, parsed_args):
+        raise NotImplementedError
+
+
+def options_of(command):
+    parser = command(None, None).get_parser("glance-ontap")
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+@pytest.mark.parametrize("command", [Check, List, Usage])
+def test_the_man_page_has_every_option(command):
+    page = MAN_PAGE.read_text()
+    _, found, section = page.partition(f"\n{command.__name__.lower()}\n---")
+    assert found
+    described = re.findall(r"^(--[a-z-]+)", section.partition("\n---")[0], re.MULTILINE)
+    assert set(described) == options_of(command) - options_of(Plain)
