@@ -7,6 +7,7 @@ They are read and applied with oslo.policy, as Glance does, from the operator's 
 from typing import Any
 
 from oslo_config import cfg
+from oslo_policy import opts
 from oslo_policy import policy
 
 from glance_ontap_store.errors import Reason
@@ -29,6 +30,8 @@ _IMAGE = {"project_id": _OWNER, "owner": _OWNER, "visibility": "private"}
 
 def read(conf: cfg.ConfigOpts) -> Answer[LocationPolicy]:
     """Return what the policy files that *conf* names say about locations."""
+    # As Glance sets it; older releases of oslo.policy read policy.json otherwise.
+    opts.set_defaults(conf, policy_file="policy.yaml")
     enforcer = policy.Enforcer(conf)
     for name, rule in _DEFAULTS.items():
         enforcer.register_default(policy.RuleDefault(name, rule))
