@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write constraints/RELEASE.txt: the versions that an older OpenStack release has.
 
-Needs uv: python3 tools/constraints.py 2024.1 2025.1
+Needs uv: python3 tools/constraints.py 2024.1 2025.1 lowest
+
+"lowest" has the lower bounds of requirements.txt instead of a release's projects.
 
 Each file is resolved from PyPI as it was on a day between the release's freeze of its
 libraries and the release. The projects that matter most are the newest of their stable
@@ -11,11 +13,15 @@ series. Three of four versions are those of OpenStack's own list
 """
 
 from pathlib import Path
+import re
 import subprocess
 import sys
 
 TOP = Path(__file__).resolve().parent.parent
-INPUTS = ("requirements.txt", "test-requirements.txt", "lab-requirements.txt")
+PRODUCT = ("requirements.txt", "cli-requirements.txt")
+INPUTS = (*PRODUCT, "test-requirements.txt", "lab-requirements.txt")
+LOWEST = "lowest"
+OLDEST = "2024.1"
 
 #: A day between the freeze of the release's libraries and the release.
 DAYS = {
@@ -65,11 +71,22 @@ HELD = {
 #: Only the tests need them, in versions that are newer than some releases.
 TOOLS = ("netapp-ontap", "pbr", "pytest-cov", "setuptools")
 
+LOWEST_HEAD = """\
+# The lower bounds of requirements.txt and cli-requirements.txt. All else is from PyPI
+# as of {day}, before OpenStack {oldest}. Made by tools/constraints.py.
+"""
 HEAD = """\
 # OpenStack {release}: PyPI as of {day}, between the freeze of its libraries and
 # the release, with the newest of its stable series of the main projects. Resolved by
 # tools/constraints.py, not copied from openstack/requirements.
 """
+
+
+def lowest() -> list[str]:
+    """The lower bounds of the product's requirements, as versions."""
+    lines = [line for name in PRODUCT for line in (TOP / name).read_text().splitlines()]
+    found = [re.match(r"([\w.-]+)>=([\d.]+)", line) for line in lines]
+    return [f"{match[1]}=={match[2]}" for match in found if match]
 
 
 def bounds(release: str) -> list[str]:
@@ -81,23 +98,33 @@ def bounds(release: str) -> list[str]:
 
 def compiled(release: str) -> str:
     """The constraints of a release, one version a line."""
+    wanted = lowest() + BOUNDS if release == LOWEST else bounds(release)
+    inputs = INPUTS[:-1] if release == LOWEST else INPUTS
+    release = OLDEST if release == LOWEST else release
     command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     # The oldest Python, whose extra dependencies do no harm in newer ones.
     command += ["--python-version", "3.10", "--exclude-newer", DAYS[release]]
     for name in (*SERIES[release], *TOOLS):
         command += ["--exclude-newer-package", f"{name}=2026-11-01"]
-    command += [*INPUTS, "-"]
-    text = "\n".join(bounds(release))
+    command += [*inputs, "-"]
     done = subprocess.run(
-        command, cwd=TOP, input=text, stdout=subprocess.PIPE, text=True, check=True
+        command,
+        cwd=TOP,
+        input="\n".join(wanted),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return done.stdout
 
 
 def main() -> None:
-    for release in sys.argv[1:] or sorted(DAYS):
+    for release in sys.argv[1:] or [*sorted(DAYS), LOWEST]:
         print(release, "...", file=sys.stderr)
-        head = HEAD.format(release=release, day=DAYS[release])
+        if release == LOWEST:
+            head = LOWEST_HEAD.format(day=DAYS[OLDEST], oldest=OLDEST)
+        else:
+            head = HEAD.format(release=release, day=DAYS[release])
         text = head + compiled(release)
         (TOP / "constraints" / f"{release}.txt").write_text(text)
 
