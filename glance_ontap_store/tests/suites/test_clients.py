@@ -111,7 +111,7 @@ class TestOpenstackClient:
 
     def test_stores_are_listed(self):
         listed = openstack("image", "stores", "list")
-        assert {"fv1", "fv2", "fv3", "own"} <= {str(store["id"]) for store in listed}
+        assert {"fv1", "fv2", "fv3", "own"} <= {store["ID"] for store in listed}
 
     def test_stores_are_listed_with_details(self):
         listed = openstack("image", "stores", "list", "--detail", cloud="admin")
