@@ -57,9 +57,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Other projects' tests against the lab, fv1 being Glance's default "
         "store. Failures are compared with lab/suites/known_failures.yaml.",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="a short selection, for CI"
-    )
+    parser.add_argument("--quick", action="store_true", help="a short selection")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the outcome of each test here"
     )

@@ -2,6 +2,8 @@
 """The commands of a user, and what must be removed after them."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
+import contextlib
 import os
 from pathlib import Path
 import subprocess
@@ -29,15 +31,29 @@ class Client(User):
         self._made.append(lambda: (work(), None)[1])
 
 
-def run(*command: object, cloud: str = "alice", stdin: Path | None = None) -> str:
+def run(
+    *command: object,
+    cloud: str = "alice",
+    stdin: Path | None = None,
+    login: Mapping[str, str] | None = None,
+) -> str:
     """Run a client; return what it prints.
+
+    Without *stdin* it runs as at a terminal: otherwise both clients upload their empty
+    input. *login* has environment variables for a client that reads no clouds.yaml.
 
     :raises AssertionError: the command failed; has what it printed
     """
-    with open(stdin or os.devnull, "rb") as given:
+    with contextlib.ExitStack() as opened:
+        if stdin:
+            given = opened.enter_context(stdin.open("rb")).fileno()
+        else:
+            terminal, given = os.openpty()
+            opened.callback(os.close, terminal)
+            opened.callback(os.close, given)
         done = subprocess.run(
             [str(word) for word in command],
-            env={**os.environ, "OS_CLOUD": cloud},
+            env={**os.environ, "OS_CLOUD": cloud, **(login or {})},
             stdin=given,
             capture_output=True,
             check=False,
