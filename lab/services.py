@@ -105,17 +105,33 @@ class Service:
             self.kill()
 
     def kill(self) -> None:
-        """Send SIGKILL to the process and its workers, as in a crash."""
+        """Send SIGKILL to the process and its workers, as in a crash.
+
+        A worker ends later than the process, and keeps its port until then.
+        """
         with self.lock:
             if self.process is None:
                 return
+            group = self.process.pid
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
             self.process.wait()
             self.process = None
+        wait_until(
+            lambda: not _exists(group), f"the workers of {self.name} are gone", 30
+        )
 
     def _failure(self, reason: str) -> ServiceFailed:
         return ServiceFailed(self.name, reason, tail(self.log))
+
+
+def _exists(group: int) -> bool:
+    """Return whether a process of the process group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
