@@ -43,7 +43,7 @@ def path_of(release: str) -> Path:
 
     :raises Unusable: no such release
     """
-    known = sorted(path.stem for path in CONSTRAINTS.glob("*.txt"))
+    known = sorted(path.stem for path in CONSTRAINTS.glob("20*.txt"))
     if release not in known:
         raise Unusable(f"unknown release {release}; there are {', '.join(known)}")
     name = "functional" if release == NEWEST else f"functional-{release}"
