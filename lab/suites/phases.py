@@ -75,7 +75,6 @@ PHASES = (
             VOLUME + r"(admin\.)?test_(volumes_negative|volumes_clone_negative)",
             CINDER + r"scenario\.",
         ),
-        quick=(r"VolumesActionsTest\.test_volume_upload",),
         workers=3,
     ),
     Phase(
