@@ -237,8 +237,8 @@ OPTIONS: list[cfg.Opt] = [
             " those in Cinder's shares file. Cinder's option ``nfs_mount_options`` is"
             " not known to Glance: set the same value here if the FlexVols need it."
             " If unset, and the shares file has none, the newest version is used that"
-            " os-brick, the host and the LIF support (4.2 from os-brick 7.0 on, then 4.1,"
-            " then the host's default)."
+            " os-brick, the host and the LIF support (4.2 from os-brick 7.0 on, then"
+            " 4.1, then the host's default)."
             " Stores with the same FlexVol must have the same options, because they"
             " share one mount. ``nosuid,nodev,noexec`` are always added."
         ),
