@@ -9,12 +9,14 @@ from pathlib import Path
 import re
 import socket
 import sys
+import types
 from typing import Any
 
 import pytest
 
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.tests.functional import __main__ as parts
+from glance_ontap_store.tests.functional import claims
 from lab import cinder
 from lab import cli
 from lab import glance
@@ -292,6 +294,32 @@ class TestPartsOfTheFunctionalTests:
     def test_the_failed_part_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
         parts.verdict({"shared": 1, "exclusive": 0})
         assert "failed in the shared part" in capsys.readouterr().out
+
+
+class TestClaims:
+    """Two sessions that share the modules of the functional tests."""
+
+    @staticmethod
+    def items(**counts: int) -> list[Any]:
+        return [
+            types.SimpleNamespace(path=Path(f"{name}.py"), number=number)
+            for name, count in counts.items()
+            for number in range(count)
+        ]
+
+    def test_each_test_is_run_by_one_session(self, tmp_path: Path) -> None:
+        items = self.items(a=2, b=3, c=1)
+        first, second = (claims.claimed(items, tmp_path) for _ in range(2))
+        taken = [next(first), next(second), *first, *second]
+        assert sorted(map(id, taken)) == sorted(map(id, items))
+
+    def test_a_module_stays_together(self, tmp_path: Path) -> None:
+        items = self.items(a=2, b=3, c=2)
+        first, second = (claims.claimed(items, tmp_path) for _ in range(2))
+        started = [next(first), next(second)]
+        assert [item.path.stem for item in started] == ["b", "a"]
+        assert [item.path.stem for item in second] == ["a", "c", "c"]
+        assert [item.path.stem for item in first] == ["b", "b"]
 
 
 def test_ports_are_free_and_distinct() -> None:
