@@ -9,6 +9,9 @@ import threading
 from typing import Generic
 from typing import TypeVar
 
+from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.waiting import Clock
+
 # The device of an attached image-volume.
 Opened = TypeVar("Opened")
 
@@ -65,6 +68,18 @@ class Leases(Generic[Opened]):
                 self._let_go(shared)
         finally:
             self._unclaim(volume_id, shared)
+
+    def wait_until_free(self, volume_id: str, clock: Clock, timeout_s: float) -> bool:
+        """Wait until no reader of this process has *volume_id*; whether it is so.
+
+        A reader that is just opening or closing the volume counts too. It says
+        nothing about readers of other processes.
+        """
+        return waiting.until(clock, timeout_s, lambda: not self._is_claimed(volume_id))
+
+    def _is_claimed(self, volume_id: str) -> bool:
+        with self._lock:
+            return volume_id in self._table
 
     def _claim(self, volume_id: str) -> _Shared[Opened]:
         with self._lock:

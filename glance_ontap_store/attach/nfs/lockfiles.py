@@ -6,6 +6,7 @@ of a mount holds a shared lock on the latter; it records which file system the s
 mounted for the export.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import errno
@@ -14,13 +15,16 @@ import os
 import stat
 import time
 
-from oslo_concurrency import lockutils
-
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.attach.nfs import lockholders
 
 # The record of a mount that has begun; the file system is not known yet.
 MOUNTING = "mounting"
+
+# Seconds to wait for a lock. A mount takes about one second; one that takes longer
+# than this waits for a server that does not answer, so the next user would too.
+PATIENCE_S = 60.0
 
 _RECORD_BYTES = 1024
 _POLL_S = 0.02
@@ -28,10 +32,14 @@ _USERS = ".users"
 
 
 class LockFiles:
-    """The lock files below one base. No symbolic link among them is followed."""
+    """The lock files below one base. No symbolic link among them is followed.
 
-    def __init__(self, base: str) -> None:
+    *patience_s*: seconds to wait for a lock that somebody else holds.
+    """
+
+    def __init__(self, base: str, patience_s: float = PATIENCE_S) -> None:
         self._base = base
+        self._patience_s = patience_s
         self._directory = os.path.join(base, ".locks")
 
     def prepare(self) -> None:
@@ -61,27 +69,42 @@ class LockFiles:
     def guarded(self, export: str) -> Iterator[None]:
         """Let one thread of one process at a time mount or unmount *export*.
 
-        It guards the users' file too. Its reach is every process of the host with
-        this base. The lock is polled, because waiting in flock(2) would stop every
-        green thread of a process under eventlet.
+        It guards the users' file too. Its reach is every thread of every process of
+        the host with this base. The lock is polled, because waiting in flock(2) would
+        stop every green thread of a process under eventlet, and would have no end.
 
         :raises errors.Misconfigured: the lock file cannot be used
+        :raises errors.Broken: somebody else held it all the time that is waited
         """
         name = f"mount-{_escaped(export)}"
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lockutils.lock(f"{self._base}/{name}"))
-            guard = UsersFile(self._open(name), name)
+            guard = self._locked_file(name)
             undo.always(stack, f"release the guard of {export}", guard.close)
-            while not guard.is_exclusive():
-                time.sleep(_POLL_S)
+            if not self._in_time(guard.is_exclusive):
+                raise errors.Broken(
+                    f"{export} is not available: {guard.holders()} has held the lock"
+                    f" {guard.name} for {self._patience_s:g} s, to mount or unmount it."
+                    " Does the FlexVol's NFS server answer? See the log of this host's"
+                    " kernel (dmesg), and the page on hung storage."
+                )
             yield
+
+    def _in_time(self, is_done: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + self._patience_s
+        while not is_done():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def users(self, export: str) -> "UsersFile":
         """Open the file of the users of *export*.
 
         :raises errors.Misconfigured: the file cannot be used
         """
-        name = _users_name(export)
+        return self._locked_file(_users_name(export))
+
+    def _locked_file(self, name: str) -> "UsersFile":
         return UsersFile(self._open(name), os.path.join(self._directory, name))
 
     def _open(self, name: str) -> int:
@@ -133,7 +156,8 @@ class UsersFile:
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
-        self._name = name
+        # The path, for messages.
+        self.name = name
         self._is_open = True
 
     def is_exclusive(self) -> bool:
@@ -150,9 +174,13 @@ class UsersFile:
         """
         if not self._lock(fcntl.LOCK_SH):
             raise errors.Broken(
-                f"Another program holds a lock on {self._name}: end it. Only the store"
-                " uses that directory."
+                f"Another program ({self.holders()}) holds a lock on {self.name}: end"
+                " it. Only the store uses that directory."
             )
+
+    def holders(self) -> str:
+        """Return who holds a lock of the file, in words."""
+        return lockholders.of(self._fd)
 
     def _lock(self, kind: int) -> bool:
         try:
@@ -161,7 +189,7 @@ class UsersFile:
             return False
         except OSError as error:
             raise errors.Broken(
-                f"{self._name} cannot be locked: {error}. ontap_mount_point_base must"
+                f"{self.name} cannot be locked: {error}. ontap_mount_point_base must"
                 " be on a file system with flock(2)."
             ) from error
         return True
@@ -179,7 +207,7 @@ class UsersFile:
             os.write(self._fd, data)
         except OSError as error:
             raise errors.Broken(
-                f"{self._name} cannot be written: {error}. Check the file system of"
+                f"{self.name} cannot be written: {error}. Check the file system of"
                 " ontap_mount_point_base."
             ) from error
 
@@ -192,7 +220,7 @@ class UsersFile:
             os.lseek(self._fd, 0, os.SEEK_SET)
             data = os.read(self._fd, _RECORD_BYTES)
         except OSError as error:
-            raise errors.Broken(f"{self._name} cannot be read: {error}") from error
+            raise errors.Broken(f"{self.name} cannot be read: {error}") from error
         return data.rstrip(b"\0") == _encoded(text)
 
     def close(self) -> None:
@@ -204,7 +232,7 @@ class UsersFile:
         if self._is_open:
             self._is_open = False
             with contextlib.ExitStack() as stack:
-                undo.always(stack, f"close {self._name}", lambda: os.close(self._fd))
+                undo.always(stack, f"close {self.name}", lambda: os.close(self._fd))
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 

@@ -33,11 +33,16 @@ class Mounts:
     """The mounts under one base directory, for any number of processes.
 
     The constructor touches neither a mount nor the base directory, and starts
-    nothing.
+    nothing. *patience_s*: seconds to wait for a lock that somebody else holds.
     """
 
-    def __init__(self, base: str, mounter: Mounter) -> None:
-        self._files = LockFiles(base)
+    def __init__(
+        self,
+        base: str,
+        mounter: Mounter,
+        patience_s: float = lockfiles.PATIENCE_S,
+    ) -> None:
+        self._files = LockFiles(base, patience_s)
         self._mounter = mounter
         # The process that has looked for mounts of dead workers. A forked process
         # has another id, and looks for itself.
@@ -50,8 +55,8 @@ class Mounts:
 
         *options* are ignored if it is mounted already.
 
-        :raises errors.Broken: it cannot be mounted, or something else is mounted
-            in its place
+        :raises errors.Broken: it cannot be mounted, something else is mounted in its
+            place, or another process has been mounting it for too long
         :raises errors.Misconfigured: the base directory cannot be used
         """
         self._check_base()

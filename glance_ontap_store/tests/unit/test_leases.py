@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from glance_ontap_store.attach.leases import Leases
+from glance_ontap_store.tests.fakes.clock import FakeClock
 
 
 class Volume:
@@ -70,6 +71,42 @@ def test_the_last_reader_gets_the_error_of_closing():
                 pass
     with leases.share("v", volume.opened):
         assert volume.is_open
+
+
+class TestWaitingForReaders:
+    @pytest.fixture
+    def clock(self):
+        return FakeClock()
+
+    def test_a_volume_without_readers_is_free_at_once(self, clock):
+        before = clock.monotonic()
+        assert Leases().wait_until_free("v", clock, 10)
+        assert clock.monotonic() == before
+
+    def test_a_reader_that_ends_is_waited_for(self, clock):
+        leases, stack = Leases(), contextlib.ExitStack()
+        stack.enter_context(leases.share("v", Volume().opened))
+        clock.at(5, stack.close)
+        assert leases.wait_until_free("v", clock, 10)
+        assert 5 <= clock.monotonic() - 1000 < 10
+
+    def test_the_wait_has_an_end(self, clock):
+        leases = Leases()
+        with leases.share("v", Volume().opened):
+            assert not leases.wait_until_free("v", clock, 10)
+            assert leases.wait_until_free("w", clock, 10)
+
+    def test_a_reader_that_is_still_opening_counts(self, clock):
+        leases = Leases()
+
+        @contextlib.contextmanager
+        def slow():
+            assert not leases.wait_until_free("v", clock, 1)
+            yield
+
+        with leases.share("v", slow):
+            pass
+        assert leases.wait_until_free("v", clock, 1)
 
 
 def test_many_threads_never_overlap():

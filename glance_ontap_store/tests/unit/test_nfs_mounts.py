@@ -208,7 +208,7 @@ class TestSomethingElseInPlace:
         cloud.mounts.use(EXPORT, "").close()
         fd = os.open(users_file(cloud), os.O_RDWR)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        with pytest.raises(errors.Broken, match="Another program holds a lock"):
+        with pytest.raises(errors.Broken, match=r"Another program .*holds a lock"):
             cloud.mounts.use(EXPORT, "")
         os.close(fd)
         cloud.mounts.use(EXPORT, "").close()
@@ -433,6 +433,71 @@ print("mounted", flush=True)
 sys.stdin.readline()
 mount.close()
 """
+
+
+# A process that holds a lock file until it is told to end.
+_HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def held_by_another_process(path):
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        yield other.pid
+        other.communicate("\n")
+
+
+class TestALockThatStaysHeld:
+    """Its process waits for a server, say, in mount(8) or umount(2)."""
+
+    @pytest.fixture
+    def impatient(self, cloud):
+        cloud.mounts.use(EXPORT, "").close()
+        return mounts.Mounts(cloud.base, cloud.mounter, patience_s=0.1)
+
+    def test_the_wait_for_a_mount_has_an_end_that_names_lock_and_holder(
+        self, cloud, impatient
+    ):
+        guard = os.path.join(cloud.base, ".locks", "mount-192.0.2.1:%2Ffv1")
+        with held_by_another_process(guard) as pid:
+            with pytest.raises(errors.Broken) as caught:
+                impatient.use(EXPORT, "")
+            assert f"process {pid} (python" in str(caught.value)
+            assert guard in str(caught.value)
+            impatient.use("192.0.2.1:/fv2", "").close()
+        impatient.use(EXPORT, "").close()
+
+    def test_a_thread_of_this_process_counts_too(self, cloud, impatient):
+        files = LockFiles(cloud.base)
+        with files.guarded(EXPORT), pytest.raises(errors.Broken) as caught:
+            impatient.use(EXPORT, "")
+        assert f"process {os.getpid()} " in str(caught.value)
+
+    def test_a_user_who_cannot_unmount_in_time_is_no_user_any_more(
+        self, cloud, impatient
+    ):
+        mount = impatient.use(EXPORT, "")
+        with LockFiles(cloud.base).guarded(EXPORT):
+            with pytest.raises(errors.Broken, match="is not available"):
+                mount.close()
+        assert cloud.mounter.mounted()
+        assert impatient.unmount_unused() == [EXPORT]
+
+    def test_the_holder_of_a_users_file_is_named(self, cloud, impatient):
+        with held_by_another_process(users_file(cloud)) as pid:
+            with pytest.raises(errors.Broken, match=f"process {pid} "):
+                impatient.use(EXPORT, "")
 
 
 class TestTwoProcesses:
