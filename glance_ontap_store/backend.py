@@ -91,6 +91,7 @@ def wait_policy(settings: Settings) -> WaitPolicy:
         state_transition_s=settings.transition_timeout_s,
         attach_s=settings.attach_wait_s,
         delete_s=settings.delete_wait_s,
+        http_retries=settings.http_retries,
     )
 
 

@@ -28,6 +28,7 @@ name the cause and what to change.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import enum
 import errno
 
@@ -57,13 +58,36 @@ class Reason(enum.Enum):
     EARLIER = "an earlier question was not answered"
 
 
+class Doubt(enum.Enum):
+    """What a service may have done, or may yet do, for a request that failed."""
+
+    # It did not get the request, refused it, or failed and told: it is over.
+    OVER = "nothing more will happen"
+    # The connection was lost: it may be at work for a moment longer.
+    LOST = "it may have been done"
+    # No answer in time: it may be at work for a long time.
+    LATE = "it may still be done"
+
+
+@dataclasses.dataclass(frozen=True)
+class Transient:
+    """A failure that may pass. *retry_after_s* is the time that the service wished."""
+
+    doubt: Doubt
+    retry_after_s: float = 0
+
+
 class StoreError(Exception):
     """Base of every error that this package raises on purpose.
 
-    *reason* is set if a service was asked and gave no answer.
+    *reason* is set if a service was asked and gave no answer, and *transient* if that
+    may be over soon. *is_last_of_many* tells that the request was sent before, and may
+    have been done then.
     """
 
     reason: Reason | None = None
+    transient: Transient | None = None
+    is_last_of_many = False
 
 
 class BadLocation(StoreError):
@@ -229,9 +253,14 @@ def note(error: BaseException | None, text: str) -> None:
     A failed clean-up is reported this way. Without an *error* it is only logged.
     """
     LOG.warning("%s", text)
-    # What add_note of Python 3.11 does, for 3.10 as well.
     if error is not None:
-        vars(error).setdefault("__notes__", []).append(text)
+        add(error, text)
+
+
+def add(error: BaseException, text: str) -> None:
+    """Attach *text* to *error*, whose log line will show it."""
+    # What add_note of Python 3.11 does, for 3.10 as well.
+    vars(error).setdefault("__notes__", []).append(text)
 
 
 def describe(error: BaseException) -> str:

@@ -16,8 +16,10 @@ from keystoneauth1 import session
 from keystoneauth1 import token_endpoint
 from keystoneauth1.access import service_catalog
 import requests
+import urllib3.exceptions
 
 from glance_ontap_store import errors
+from glance_ontap_store.errors import Doubt
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import ApplicationCredential
@@ -130,6 +132,23 @@ def reason_of(error: Exception) -> Reason:
         case exceptions.ConnectFailure() | exceptions.DiscoveryFailure():
             return Reason.UNREACHABLE
     return Reason.BROKEN
+
+
+def doubt_of(error: Exception) -> Doubt:
+    """Return what the service may do for a request that keystoneauth lost."""
+    lost = error.__context__
+    if isinstance(lost, requests.exceptions.ConnectTimeout) or _is_refused(lost):
+        return Doubt.OVER
+    if isinstance(lost, requests.exceptions.Timeout):
+        return Doubt.LATE
+    return Doubt.LOST
+
+
+def _is_refused(lost: BaseException | None) -> bool:
+    """Return whether there was no connection at all, so that nothing was sent."""
+    first = lost.args[0] if lost is not None and lost.args else None
+    reason = getattr(first, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _is_keystones(error: exceptions.HttpError) -> bool:

@@ -166,8 +166,13 @@ OPTIONS: list[cfg.Opt] = [
         default=3,
         min=0,
         help=(
-            "Number of times that a request is sent again after a lost connection, if"
-            " it is safe to repeat. 0 means never."
+            "Number of times that the first request of an operation is sent again when"
+            " Cinder or Keystone is not reached, or answers 429, 500, 502, 503 or 504."
+            " The pauses grow from half a second to ten, or are those that the service"
+            " asks for (Retry-After); after 30 seconds there is no other try. 0 means"
+            " never. Later requests, after which a failure would throw an upload away"
+            " or leave something behind, are repeated for"
+            " ``ontap_state_transition_timeout`` seconds, whatever this number is."
         ),
     ),
     cfg.IntOpt(
@@ -185,8 +190,10 @@ OPTIONS: list[cfg.Opt] = [
         default=300,
         min=1,
         help=(
-            "Seconds to wait until Cinder has created or extended an image-volume."
-            " After that the upload fails and the volume is deleted."
+            "Seconds to wait until Cinder has created or extended an image-volume, and"
+            " to go on asking while Cinder or Keystone is away once an operation has"
+            " begun. After that the upload fails and the volume is deleted. With too"
+            " small a value, a restart of Cinder ends uploads."
         ),
     ),
     cfg.IntOpt(

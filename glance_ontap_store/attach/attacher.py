@@ -78,7 +78,7 @@ class Attacher:
         """
         with self._attached(volume_id, "ro", wait_s) as (attachment, opened):
             if not known_raw and _holds_qcow2(opened):
-                info = self._volumes.service.connection_info(attachment.id)
+                info = self._volumes.steadfast.connection_info(attachment.id)
                 # A raw volume may hold a qcow2 image: only Cinder knows which it is.
                 if info.get("format") == "qcow2":
                     raise _qcow2(opened.name)
@@ -106,14 +106,14 @@ class Attacher:
             opened = stack.enter_context(self._transport.opened(info, "ro"))
             if not known_raw and _holds_qcow2(opened):
                 raise _qcow2(opened.name)
-            self._volumes.service.complete(attachment_id)
+            self._volumes.steadfast.complete(attachment_id)
             LOG.debug("Volume %s opened as %s", volume.id, opened.name)
             yield opened
 
     def _place(self, volume: Volume, neighbour: Volume) -> Mapping[str, Any]:
         """The connection of *volume*, by what Cinder says of its neighbour."""
-        for attachment_id in self._volumes.service.attachments(neighbour.id):
-            info = self._volumes.service.connection_info(attachment_id)
+        for attachment_id in self._volumes.steadfast.attachments(neighbour.id):
+            info = self._volumes.steadfast.connection_info(attachment_id)
             # Of an attachment that is only reserved Cinder tells the format at most.
             if "driver_volume_type" in info:
                 found = self._transport.beside(
@@ -136,7 +136,7 @@ class Attacher:
             self._detach_at_the_end(stack, volume_id, attachment.id)
             info = attachment.connection_info
             opened = stack.enter_context(self._transport.opened(info, mode))
-            self._volumes.service.complete(attachment.id)
+            self._volumes.steadfast.complete(attachment.id)
             LOG.debug("Volume %s attached %s as %s", volume_id, mode, opened.name)
             yield attachment, opened
 
@@ -146,7 +146,7 @@ class Attacher:
         undo.always(
             stack,
             f"detach volume {volume_id}",
-            lambda: self._volumes.service.detach(attachment_id),
+            lambda: self._volumes.steadfast.detach(attachment_id),
         )
 
 

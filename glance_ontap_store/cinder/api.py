@@ -186,6 +186,11 @@ class Service:
     cluster: str | None = None
 
 
+# The requests that must not simply be sent again: they make something, which a lost
+# answer leaves without a known id, or need a state that they end themselves.
+ONCE = frozenset({"attach", "create", "extend", "reserve"})
+
+
 class Creator(Protocol):
     """Creates volumes in a project; the store may do anything with them."""
 

@@ -39,15 +39,27 @@ _ERRORS = (
 )
 
 
+class _Http(cinderclient.SessionClient):  # type: ignore[misc]
+    """Keeps the answer in an error, for its header ``Retry-After``."""
+
+    def request(self, *args: Any, raise_exc: bool = True, **kwargs: Any) -> Any:
+        """Send a request, as cinderclient does."""
+        answer, body = super().request(*args, raise_exc=False, **kwargs)
+        if raise_exc and answer.status_code >= 400:
+            error = cinder_errors.from_response(answer, body)
+            error.response = answer
+            raise error
+        return answer, body
+
+
 class CinderClient:
     """`api.VolumeService`, and the questions of the survey, with one session.
 
     The session is a store's, an administrator's, or a store's with the token of a
     *requester* at the endpoint for its project.
 
-    Requests that are safe to repeat go through a client that repeats them when
-    the connection is lost; the others through one that does not: a POST that
-    was answered into a broken connection must not create a second volume.
+    It sends each request once, but for an expired token: `cinder.patience` repeats
+    what is safe to repeat, and `cinder.volumes` looks what became of the others.
     """
 
     def __init__(
@@ -71,20 +83,17 @@ class CinderClient:
         self._translator = Translator(settings, who, quota_owner)
         self._type_names: dict[str, str] = {}
 
-        def client(retries: int) -> Any:
-            return cinderclient.Client(
-                MICROVERSION,
-                session=session,
-                auth=auth,
-                service_type=settings.catalog.service_type,
-                service_name=settings.catalog.service_name,
-                interface=settings.catalog.interface,
-                region_name=settings.region_name,
-                connect_retries=retries,
-            )
-
-        self._once = client(0)
-        self._repeating = client(settings.http_retries)
+        access: dict[str, Any] = {
+            "session": session,
+            "auth": auth,
+            "service_type": settings.catalog.service_type,
+            "service_name": settings.catalog.service_name,
+            "interface": settings.catalog.interface,
+            "region_name": settings.region_name,
+            "connect_retries": 0,
+        }
+        self._cinder = cinderclient.Client(MICROVERSION, **access)
+        self._cinder.client = _Http(api_version=self._cinder.api_version, **access)
 
     # The requests of `api.VolumeService`.
 
@@ -99,7 +108,7 @@ class CinderClient:
             is_clone = new.source_id is not None
             with self._request("create volume", repr(new.name), on_state=is_clone):
                 return _volume(
-                    self._once.volumes.create(
+                    self._cinder.volumes.create(
                         new.size_gib,
                         name=new.name,
                         volume_type=new.volume_type,
@@ -130,7 +139,7 @@ class CinderClient:
     def get(self, volume_id: str) -> Volume:
         """The volume as it is now."""
         with self._request("show volume", volume_id):
-            return _volume(self._repeating.volumes.get(volume_id))
+            return _volume(self._cinder.volumes.get(volume_id))
 
     def find(self, name: str) -> list[Volume]:
         """The volumes of that name."""
@@ -148,28 +157,28 @@ class CinderClient:
     def delete(self, volume_id: str) -> None:
         """Begin to delete the volume."""
         with self._request("delete volume", volume_id, on_state=True):
-            self._repeating.volumes.delete(volume_id)
+            self._cinder.volumes.delete(volume_id)
 
     def extend(self, volume_id: str, size_gib: int) -> None:
         """Begin to extend the volume."""
         subject = f"{volume_id} to {size_gib} GiB"
         with self._request("extend volume", subject, on_state=True):
-            self._once.volumes.extend(volume_id, size_gib)
+            self._cinder.volumes.extend(volume_id, size_gib)
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
         """Set these keys and keep the others."""
         with self._request("set the metadata of volume", volume_id):
-            self._repeating.volumes.set_metadata(volume_id, dict(metadata))
+            self._cinder.volumes.set_metadata(volume_id, dict(metadata))
 
     def set_readonly(self, volume_id: str, is_readonly: bool = True) -> None:
         """Let Cinder attach the volume read-only from now on, or not."""
         with self._request("set the read-only flag of volume", volume_id):
-            self._repeating.volumes.update_readonly_flag(volume_id, is_readonly)
+            self._cinder.volumes.update_readonly_flag(volume_id, is_readonly)
 
     def has_snapshots(self, volume_id: str) -> bool:
         """Return whether a snapshot depends on the volume."""
         with self._request("list the snapshots of volume", volume_id):
-            found = self._repeating.volume_snapshots.list(
+            found = self._cinder.volume_snapshots.list(
                 detailed=False,
                 search_opts={"volume_id": volume_id, **self._everywhere},
                 limit=1,
@@ -179,7 +188,7 @@ class CinderClient:
     def last_fault(self, volume_id: str) -> Fault | None:
         """The message that Cinder kept about the last failure, if any."""
         with self._request("list the messages about volume", volume_id):
-            found = self._repeating.messages.list(
+            found = self._cinder.messages.list(
                 search_opts={"resource_uuid": volume_id}, sort="created_at:desc"
             )
             if not found:
@@ -204,7 +213,7 @@ class CinderClient:
         properties = {**connector, "mountpoint": "glance_store"}
         try:
             with self._request("connect volume", volume_id):
-                answer = self._once.attachments.update(attachment_id, properties)
+                answer = self._cinder.attachments.update(attachment_id, properties)
                 found: Mapping[str, Any] = answer.connection_info
                 return found
         except errors.Broken as error:
@@ -218,7 +227,7 @@ class CinderClient:
 
     def _reserve(self, volume_id: str, mode: str) -> str:
         with self._request("attach volume", volume_id, on_state=True):
-            reserved = self._once.attachments.create(volume_id, None, mode=mode)
+            reserved = self._cinder.attachments.create(volume_id, None, mode=mode)
             return str(reserved["id"])
 
     def _take_back(self, attachment_id: str, cause: BaseException) -> None:
@@ -231,7 +240,7 @@ class CinderClient:
     def attachments(self, volume_id: str) -> list[str]:
         """Ids of all the volume's attachments."""
         with self._request("list the attachments of volume", volume_id):
-            found = self._repeating.attachments.list(
+            found = self._cinder.attachments.list(
                 search_opts={"volume_id": volume_id, **self._everywhere}
             )
             return [attachment.id for attachment in found]
@@ -239,7 +248,7 @@ class CinderClient:
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
         """The way to reach an attached volume."""
         with self._request("show attachment", attachment_id):
-            shown = self._repeating.attachments.show(attachment_id)
+            shown = self._cinder.attachments.show(attachment_id)
             info = dict(shown.connection_info or {})
             # Of a reserved volume Cinder shows the format, but no connection.
             return info if "driver_volume_type" in info else {}
@@ -247,13 +256,13 @@ class CinderClient:
     def complete(self, attachment_id: str) -> None:
         """Say that the host has connected."""
         with self._request("complete attachment", attachment_id):
-            self._once.attachments.complete(attachment_id)
+            self._cinder.attachments.complete(attachment_id)
 
     def detach(self, attachment_id: str) -> None:
         """Delete the attachment, if it is there."""
         with contextlib.suppress(errors.ImageVolumeGone):
             with self._request("delete attachment", attachment_id):
-                self._repeating.attachments.delete(attachment_id)
+                self._cinder.attachments.delete(attachment_id)
 
     # Requests of the survey; Cinder answers some to administrators only.
 
@@ -262,7 +271,7 @@ class CinderClient:
         with self._request("show the versions of Cinder"):
             major, minor = max(
                 tuple(int(part) for part in shown.version.split("."))
-                for shown in self._repeating.services.server_api_version()
+                for shown in self._cinder.services.server_api_version()
                 if shown.version
             )
             return major, minor
@@ -278,19 +287,19 @@ class CinderClient:
                     extra_specs=dict(getattr(kind, "extra_specs", {})),
                     qos_specs_id=getattr(kind, "qos_specs_id", None),
                 )
-                for kind in self._repeating.volume_types.list()
+                for kind in self._cinder.volume_types.list()
             )
 
     def encrypts(self, type_id: str) -> bool:
         """Return whether the host encrypts volumes of the type. For administrators."""
         with self._request("show the encryption of volume type", type_id):
-            shown = self._repeating.volume_encryption_types.get(type_id)
+            shown = self._cinder.volume_encryption_types.get(type_id)
             return bool(getattr(shown, "provider", None))
 
     def quota(self, project_id: str) -> dict[str, Room]:
         """All quotas of the project, by Cinder's names."""
         with self._request("show the quota of project", project_id):
-            shown = self._repeating.quotas.get(project_id, usage=True).to_dict()
+            shown = self._cinder.quotas.get(project_id, usage=True).to_dict()
             return {
                 name: Room(quota["limit"], quota["in_use"] + quota["reserved"])
                 for name, quota in shown.items()
@@ -301,7 +310,7 @@ class CinderClient:
         """All pools that the scheduler knows. For administrators."""
         with self._request("list pools"):
             return tuple(
-                _pool(shown) for shown in self._repeating.pools.list(detailed=True)
+                _pool(shown) for shown in self._cinder.pools.list(detailed=True)
             )
 
     def volume_services(self) -> tuple[Service, ...]:
@@ -313,14 +322,14 @@ class CinderClient:
                     zone=shown.zone,
                     cluster=getattr(shown, "cluster", None),
                 )
-                for shown in self._repeating.services.list(binary="cinder-volume")
+                for shown in self._cinder.services.list(binary="cinder-volume")
             )
 
     def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
         """All volumes that match, however many pages Cinder makes of them."""
         with self._request("list volumes", f"that match {dict(search)}"):
             # cinderclient asks for the next page by marker until there is none.
-            found = self._repeating.volumes.list(search_opts=dict(search) or None)
+            found = self._cinder.volumes.list(search_opts=dict(search) or None)
             return [_volume(shown) for shown in found]
 
     @contextlib.contextmanager

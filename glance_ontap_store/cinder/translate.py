@@ -2,21 +2,35 @@
 """The one table from Cinder's and Keystone's errors to reasons and errors of ours."""
 
 import dataclasses
+import datetime
+import email.utils
 from typing import Any
 
 from cinderclient import exceptions as cinder_errors
 from keystoneauth1 import exceptions as keystone_errors
 from oslo_utils import strutils
+from oslo_utils import timeutils
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
+from glance_ontap_store.errors import Doubt
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.errors import Transient
 from glance_ontap_store.settings import Settings
 
 # cinderclient reads an answer without checking it, and raises these for a malformed
 # one.
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _OF_HTTP = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 404: Reason.MISSING}
+# Answers that may be others soon. A gateway answers 502 when it has lost the service,
+# and 504 when the service takes too long.
+_PASSING = {
+    429: Doubt.OVER,
+    500: Doubt.OVER,
+    502: Doubt.LOST,
+    503: Doubt.OVER,
+    504: Doubt.LATE,
+}
 
 
 def reason_of(error: Exception) -> Reason:
@@ -38,6 +52,49 @@ def _is_cinders_own(error: cinder_errors.ClientException) -> bool:
 
 def _is_404(error: Exception) -> bool:
     return isinstance(error, keystone_errors.NotFound)
+
+
+def transient_of(error: Exception, now: datetime.datetime) -> Transient | None:
+    """Return whether the failure of a request may pass; None if it does not.
+
+    *now* has a zone; ``Retry-After`` may be a date.
+    """
+    if isinstance(error, cinder_errors.ClientException):
+        if error.code == 404 and not _is_cinders_own(error):
+            return Transient(Doubt.LOST)
+        return _transient(error.code, error, now)
+    if isinstance(error, keystone_errors.HttpError):
+        return _transient(error.http_status, error, now)
+    if isinstance(error, MALFORMED):
+        return Transient(Doubt.LOST)
+    match identity.reason_of(error):
+        case Reason.UNREACHABLE | Reason.BROKEN:
+            return Transient(identity.doubt_of(error))
+    return None
+
+
+def _transient(code: int, error: Any, now: datetime.datetime) -> Transient | None:
+    if code not in _PASSING:
+        return None
+    response = getattr(error, "response", None)
+    wished = response.headers.get("Retry-After", "") if response is not None else ""
+    return Transient(_PASSING[code], retry_after_s(wished, now))
+
+
+def retry_after_s(text: str, now: datetime.datetime) -> float:
+    """Return the seconds that a header ``Retry-After`` asks for; 0 if none.
+
+    It has a number of seconds or a date (RFC 9110, section 10.2.3).
+    """
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return 0
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=datetime.timezone.utc)
+    return max(0, (date - now).total_seconds())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +125,7 @@ class Translator:
         else:
             made = self._from_session(what, error, reason)
         made.reason = reason
+        made.transient = transient_of(error, timeutils.utcnow(with_timezone=True))
         return made
 
     def _from_answer(

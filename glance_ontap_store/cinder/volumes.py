@@ -10,12 +10,14 @@ from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Creator
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.patience import Patience
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.cinder.waiting import WaitPolicy
 
@@ -26,12 +28,24 @@ class Volumes:
     """The volumes of one store.
 
     Its methods return when Cinder is done, or raise and leave nothing half done.
-    *service* makes the requests; it is public, for requests that need no wait and no
-    clean-up.
+
+    Requests that need no wait and no clean-up are made by one of two services. Both
+    repeat a request after a failure that may pass, if it is safe to repeat:
+
+    * `service` a few times (``ontap_http_retries``), for the first request of an
+      operation: nothing was done yet, and a user who hears of it soon asks again;
+    * `steadfast` as long as ``ontap_state_transition_timeout``, for all that comes
+      later: an upload is not thrown away because Cinder is restarted meanwhile.
     """
 
     def __init__(self, service: VolumeService, clock: Clock, waits: WaitPolicy) -> None:
-        self.service = service
+        self._once = service
+        self.service = patience.patient(
+            service, clock, Patience.brief(waits.http_retries)
+        )
+        self.steadfast = patience.patient(
+            service, clock, Patience(waits.state_transition_s)
+        )
         self.clock = clock
         self.waits = waits
 
@@ -78,7 +92,7 @@ class Volumes:
 
     def _settled(self, begun: Volume, least_s: float) -> Volume:
         return waiting.settled(
-            self.service, self.clock, begun, least_s, self.waits.state_transition_s
+            self._once, self.clock, begun, least_s, self.waits.state_transition_s
         )
 
     def extend(self, volume: Volume, size_gib: int) -> Volume:
@@ -128,6 +142,10 @@ class Volumes:
     def _delete(self, volume_id: str) -> None:
         try:
             self.service.delete(volume_id)
+        except errors.ImageVolumeGone as gone:
+            # A request before, whose answer was lost, has deleted it.
+            if not gone.is_last_of_many:
+                raise
         except errors.ImageVolumeInUse as refusal:
             if self.service.has_snapshots(volume_id):
                 raise errors.ImageVolumeHasSnapshot(

@@ -8,10 +8,13 @@ import time
 from typing import Protocol
 from typing import TypeVar
 
+from oslo_log import log as logging
+
 from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -39,11 +42,15 @@ class SystemClock:
 
 @dataclasses.dataclass(frozen=True)
 class WaitPolicy:
-    """The longest waits of a store, in seconds; see the options of these names."""
+    """The longest waits of a store, in seconds; see the options of these names.
+
+    *http_retries* is a number, of the first request of an operation.
+    """
 
     state_transition_s: float
     attach_s: float
     delete_s: float
+    http_retries: int = 3
 
 
 # The least time that an action takes: Cinder is not asked before it can be over.
@@ -111,28 +118,50 @@ def settled(
     """The volume once it has left the status of *begun* for ``available``.
 
     *begun* is what Cinder last said of it. Cinder is asked again after *least_s*,
-    and then at growing intervals: each question is a request.
+    and then at growing intervals: each question is a request. One that gets no answer
+    is no reason to give up before the time is over.
 
     :raises errors.NoSpace: no pool or quota had room
     :raises errors.Broken: it went to another status, or took too long
     """
     passing = begun.status
     deadline = clock.monotonic() + timeout_s
+    wished_s, failure = 0.0, None
     for interval in intervals(least_s):
         left = deadline - clock.monotonic()
         if left <= 0:
-            raise errors.Broken(
-                f"Volume {begun.id} is still {passing!r} after {timeout_s:g} s. See"
-                " the log of cinder-volume; ontap_state_transition_timeout bounds the"
-                " wait."
-            )
-        clock.sleep(min(interval, left))
-        volume = volumes.get(begun.id)
+            raise _too_long(begun, timeout_s, failure)
+        clock.sleep(min(max(interval, wished_s), left))
+        wished_s, failure = 0.0, None
+        try:
+            volume = volumes.get(begun.id)
+        except errors.StoreError as error:
+            if error.transient is None:
+                raise
+            wished_s, failure = error.transient.retry_after_s, error
+            LOG.warning("%s It is asked again.", error)
+            continue
         if volume.status == "available":
             return volume
         if volume.status != passing:
             raise _failure(volumes, volume, passing)
     raise AssertionError("intervals never end")
+
+
+def _too_long(
+    begun: Volume, timeout_s: float, failure: errors.StoreError | None
+) -> errors.StoreError:
+    if failure is not None:
+        errors.add(
+            failure,
+            f"Volume {begun.id} was {begun.status!r}, and Cinder did not say within"
+            f" {timeout_s:g} s (ontap_state_transition_timeout) what became of it.",
+        )
+        return failure
+    return errors.Broken(
+        f"Volume {begun.id} is still {begun.status!r} after {timeout_s:g} s. See the"
+        " log of cinder-volume; ontap_state_transition_timeout bounds the wait."
+    )
 
 
 def _failure(volumes: VolumeService, volume: Volume, passing: str) -> errors.StoreError:

@@ -136,7 +136,7 @@ class Lifecycle:
         self, volume_id: str, filling: Record, hash_algo: str, written: Written
     ) -> None:
         # Read-only first, so that nothing can write to a volume that says sealed.
-        self._volumes.service.set_readonly(volume_id)
+        self._volumes.steadfast.set_readonly(volume_id)
         sealed = dataclasses.replace(
             filling,
             state=State.SEALED,
@@ -145,7 +145,7 @@ class Lifecycle:
             hash_value=written.multihash,
             content=written.content,
         )
-        self._volumes.service.set_metadata(volume_id, sealed.to_metadata())
+        self._volumes.steadfast.set_metadata(volume_id, sealed.to_metadata())
 
     def describe(self, volume_id: str) -> ImageVolume:
         """The image-volume, with the image's exact size.

@@ -11,6 +11,7 @@ from keystoneauth1.session import Session
 from oslo_utils import strutils
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import Pool
@@ -19,6 +20,8 @@ from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.cinder.patience import Patience
+from glance_ontap_store.cinder.waiting import SystemClock
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey.answer import Answer
@@ -30,7 +33,11 @@ class CinderSurvey:
     """Questions to the Cinder of one store, as the user who logs in to *session*."""
 
     def __init__(self, settings: Settings, session: Session) -> None:
-        self._client = CinderClient(settings, session)
+        self._client = patience.patient(
+            CinderClient(settings, session),
+            SystemClock(),
+            Patience.brief(settings.http_retries),
+        )
 
     def microversion(self) -> Answer[tuple[int, int]]:
         """Return the newest microversion that Cinder supports."""

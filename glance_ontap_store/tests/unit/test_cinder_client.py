@@ -2,11 +2,13 @@
 import dataclasses
 import datetime
 
-from keystoneauth1 import session as keystone_session
 import pytest
 import requests
+import urllib3.exceptions
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder import api
+from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
@@ -14,12 +16,16 @@ from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.patience import Patience
+from glance_ontap_store.errors import Doubt
+from glance_ontap_store.errors import Transient
 from glance_ontap_store.tests.builders import ATTACHMENT_ID
 from glance_ontap_store.tests.builders import CONNECTOR
 from glance_ontap_store.tests.builders import OTHER_ID
 from glance_ontap_store.tests.builders import VOLUME
 from glance_ontap_store.tests.builders import VOLUME_ID
 from glance_ontap_store.tests.builders import make_client
+from glance_ontap_store.tests.fakes.clock import FakeClock
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import Http
@@ -27,8 +33,6 @@ from glance_ontap_store.tests.fakes.openstack_http import Http
 
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    # keystoneauth sleeps between two tries, which would only take time here.
-    monkeypatch.setattr(keystone_session.time, "sleep", lambda _seconds: None)
     # These variables name the certificates that requests uses by default.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -111,8 +115,6 @@ CALLS = {
 }
 RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
 NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
-# A repeated request of these could make a second volume, attachment or step.
-NEVER_TWICE = {"create", "extend", "attach", "reserve", "complete"}
 # Cinder answers these with 400 if the volume's state does not permit them.
 ON_STATE = {"delete", "extend", "attach", "reserve"}
 
@@ -339,15 +341,29 @@ class TestLostConnections:
             volumes.get(VOLUME_ID)
 
     @pytest.mark.parametrize("name", CALLS)
-    @pytest.mark.parametrize("retries", [0, 1, 4])
-    def test_only_safe_requests_are_repeated(self, http, name, retries):
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"exc": requests.exceptions.ConnectionError("reset by peer")},
+            {"status_code": 500, "json": {}},
+            {"status_code": 503, "json": {}},
+        ],
+        ids=["reset", "500", "503"],
+    )
+    def test_the_client_itself_sends_a_request_once(self, http, volumes, name, answer):
         call, method, path = CALLS[name]
-        matcher = http.answer(
-            method, path, exc=requests.exceptions.ConnectionError("reset by peer")
-        )
-        with pytest.raises(errors.CinderUnreachable):
-            call(make_client(ontap_http_retries=retries))
-        assert matcher.call_count == (1 if name in NEVER_TWICE else 1 + retries)
+        matcher = http.answer(method, path, **answer)
+        with pytest.raises(errors.Broken):
+            call(volumes)
+        assert matcher.call_count == 1
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_only_safe_requests_are_repeated(self, http, volumes, name):
+        call, method, path = CALLS[name]
+        matcher = http.answer(method, path, status_code=503, json={})
+        with pytest.raises(errors.Broken):
+            call(patience.patient(volumes, FakeClock(), Patience.brief(4)))
+        assert matcher.call_count == (1 if name in api.ONCE else 5)
 
     def test_the_answer_to_a_repeated_request_is_used(self, http, volumes):
         http.answer(
@@ -356,15 +372,8 @@ class TestLostConnections:
             {"exc": requests.exceptions.ConnectionError("reset by peer")},
             {"json": {"volume": VOLUME}},
         )
-        assert volumes.get(VOLUME_ID).id == VOLUME_ID
-
-    @pytest.mark.parametrize("name", CALLS)
-    def test_a_request_is_not_repeated_after_an_http_error(self, http, volumes, name):
-        call, method, path = CALLS[name]
-        matcher = http.answer(method, path, status_code=500, json={})
-        with pytest.raises(errors.Broken):
-            call(volumes)
-        assert matcher.call_count == 1
+        asked = patience.patient(volumes, FakeClock(), Patience(10))
+        assert asked.get(VOLUME_ID).id == VOLUME_ID
 
     @pytest.mark.parametrize("name", ["create", "get"])
     def test_a_refused_certificate_names_the_option(self, http, volumes, name):
@@ -373,6 +382,78 @@ class TestLostConnections:
         with pytest.raises(errors.Misconfigured, match="self-signed") as caught:
             call(volumes)
         assert "ontap_ca_certificates_file" in str(caught.value)
+
+
+REFUSED = requests.exceptions.ConnectionError(
+    urllib3.exceptions.MaxRetryError(
+        None, "/", urllib3.exceptions.NewConnectionError(None, "refused")
+    )
+)
+
+
+class TestTransient:
+    """A failure tells whether it may pass, and what Cinder may have done."""
+
+    @pytest.fixture
+    def failure(self, http, volumes):
+        def failure(**answer):
+            http.answer("GET", f"/volumes/{VOLUME_ID}", **answer)
+            with pytest.raises(errors.StoreError) as caught:
+                volumes.get(VOLUME_ID)
+            return caught.value.transient
+
+        return failure
+
+    @pytest.mark.parametrize(
+        ("answer", "doubt"),
+        [
+            ({"status_code": 429}, Doubt.OVER),
+            ({"status_code": 500}, Doubt.OVER),
+            ({"status_code": 502}, Doubt.LOST),
+            ({"status_code": 503}, Doubt.OVER),
+            ({"status_code": 504}, Doubt.LATE),
+            ({"status_code": 404, "text": "<html>"}, Doubt.LOST),
+            ({"status_code": 200, "text": "<html>"}, Doubt.LOST),
+            ({"exc": REFUSED}, Doubt.OVER),
+            ({"exc": requests.exceptions.ConnectTimeout}, Doubt.OVER),
+            ({"exc": requests.exceptions.ReadTimeout}, Doubt.LATE),
+            ({"exc": requests.exceptions.ConnectionError("reset")}, Doubt.LOST),
+            ({"exc": requests.exceptions.ChunkedEncodingError}, Doubt.LOST),
+        ],
+    )
+    def test_a_failure_that_may_pass(self, failure, answer, doubt):
+        assert failure(**answer) == Transient(doubt)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"status_code": code, "json": {"x": {"message": "No."}}}
+            for code in (400, 401, 403, 404, 413)
+        ]
+        + [{"status_code": 501}, {"exc": requests.exceptions.SSLError}],
+        ids=repr,
+    )
+    def test_a_failure_that_stays(self, failure, answer):
+        assert failure(**answer) is None
+
+    @pytest.mark.parametrize("code", [429, 503])
+    def test_the_time_that_cinder_wishes_is_read(self, failure, code):
+        answer = {"status_code": code, "headers": {"Retry-After": "17"}}
+        assert failure(**answer) == Transient(Doubt.OVER, 17)
+
+    def test_the_time_that_keystone_wishes_is_read(self, http, volumes):
+        answer = {"status_code": 503, "headers": {"Retry-After": "17"}}
+        http.mock.post(f"{AUTH_URL}/auth/tokens", **answer)
+        with pytest.raises(errors.CinderUnreachable) as caught:
+            volumes.get(VOLUME_ID)
+        assert caught.value.transient == Transient(Doubt.OVER, 17)
+
+    @pytest.mark.parametrize("code", [401, 403])
+    def test_a_refusal_of_keystone_stays(self, http, volumes, code):
+        http.mock.post(f"{AUTH_URL}/auth/tokens", status_code=code, json={})
+        with pytest.raises(errors.Refused) as caught:
+            volumes.get(VOLUME_ID)
+        assert caught.value.transient is None
 
 
 class TestLogin:

@@ -40,6 +40,7 @@ ontap_store_user_name = glance
 ontap_store_password = s3cret
 ontap_store_project_name = images
 ontap_os_region_name = north
+ontap_http_retries = 0
 [fv1]
 ontap_volume_type = ontap-fv1
 [fv2]

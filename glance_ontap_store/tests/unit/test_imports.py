@@ -43,6 +43,8 @@ ONLY_IMPORTERS = {
         "survey.listing",
     },
     "requests": {"identity"},
+    "urllib3": {"identity"},
+    "tenacity": {"cinder.patience"},
     "glance_store": {"store", "location", "errors"},
     "oslo_config": {
         "opts",

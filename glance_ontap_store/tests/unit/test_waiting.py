@@ -10,6 +10,8 @@ from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.waiting import SystemClock
+from glance_ontap_store.errors import Doubt
+from glance_ontap_store.errors import Transient
 from glance_ontap_store.tests.fakes.clock import FakeClock
 
 
@@ -129,6 +131,55 @@ class TestSettled:
             settled("creating", "error", fault=fault)
         assert "ontap_volume_type" in str(caught.value)
         assert "'ontap-fv1'" in str(caught.value)
+
+
+class Away(OneVolume):
+    """Does not answer until *until_s* seconds have passed."""
+
+    def __init__(self, clock, until_s, error):
+        super().__init__(clock, "available")
+        self._until_s = until_s
+        self._error = error
+
+    def get(self, volume_id):
+        volume = super().get(volume_id)
+        if self.asked_at_s[-1] < self._until_s:
+            raise self._error
+        return volume
+
+
+def away(retry_after_s=0.0):
+    error = errors.CinderUnreachable("no answer")
+    error.transient = Transient(Doubt.LOST, retry_after_s)
+    return error
+
+
+class TestSettledInAnOutage:
+    @pytest.mark.parametrize("until_s", [0.3, 30, 99])
+    def test_an_outage_shorter_than_the_wait_is_survived(self, until_s):
+        clock = FakeClock()
+        volumes = Away(clock, until_s, away())
+        found = waiting.settled(volumes, clock, CREATING, 0.2, 100)
+        assert found.status == "available"
+
+    def test_the_error_of_a_longer_one_names_it_and_the_option(self):
+        clock = FakeClock()
+        with pytest.raises(errors.CinderUnreachable, match="no answer") as caught:
+            waiting.settled(Away(clock, 101, away()), clock, CREATING, 0.2, 100)
+        assert "ontap_state_transition_timeout" in errors.describe(caught.value)
+
+    def test_cinder_is_not_asked_before_the_time_it_wished(self):
+        clock = FakeClock()
+        volumes = Away(clock, 1, away(retry_after_s=40))
+        waiting.settled(volumes, clock, CREATING, 0.2, 100)
+        assert volumes.asked_at_s == [pytest.approx(0.2), pytest.approx(40.2)]
+
+    def test_an_error_that_stays_ends_the_wait(self):
+        clock = FakeClock()
+        volumes = Away(clock, 50, errors.Refused("no"))
+        with pytest.raises(errors.Refused):
+            waiting.settled(volumes, clock, CREATING, 0.2, 100)
+        assert len(volumes.asked_at_s) == 1
 
 
 class TestSystemClock:
