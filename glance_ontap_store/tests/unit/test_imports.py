@@ -20,7 +20,7 @@ LAYERS = [
     {"images"},
     {"attach", "transfer"},
     {"cinder"},
-    {"identity"},
+    {"identity", "liveness"},
     {"location", "settings", "units", "requester", "opts", "undo", "nfs_options"},
     {"errors"},
 ]
