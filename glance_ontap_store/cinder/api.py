@@ -35,12 +35,28 @@ _PASSING = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
+class Connected:
+    """An attachment in status ``attached``, as the answer for its volume shows it.
+
+    *device* is the ``mountpoint`` of the connector that made it: see `Mark.of_device`
+    of `liveness.marks`. *host_name* is shown to administrators and to role ``service``,
+    and is None for others. *attached_at* is Cinder's text, in UTC without a zone.
+    """
+
+    id: str
+    device: str | None = None
+    host_name: str | None = None
+    attached_at: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Volume:
     """A Cinder volume as an answer shows it.
 
     *pool* (``host@backend#pool``), *project_id* and *name_id* are shown to
     administrators, and are None for others. *created_at* is Cinder's text, in UTC
-    without a zone (``2026-01-31T12:00:00.000000``).
+    without a zone (``2026-01-31T12:00:00.000000``). *attachments* are those that are
+    complete; `VolumeService.attachments` has the others too.
     """
 
     id: str
@@ -55,6 +71,7 @@ class Volume:
     created_at: str | None = None
     name_id: str | None = None
     availability_zone: str | None = None
+    attachments: tuple[Connected, ...] = ()
 
     @property
     def is_leaving(self) -> bool:
@@ -226,6 +243,16 @@ class VolumeService(Protocol):
 
     def find(self, name: str) -> list[Volume]:
         """The volumes of that name, in all projects that the store writes for."""
+
+    def search(
+        self,
+        status: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[Volume]:
+        """The volumes in that status and with that metadata, as far as they are given.
+
+        In all projects that the store writes for, on however many pages.
+        """
 
     def type_name(self, text: str | None) -> str | None:
         """The name of the volume type whose name or id is *text*.

@@ -16,6 +16,7 @@ from glance_ontap_store import identity
 from glance_ontap_store import undo
 from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Pool
@@ -145,6 +146,19 @@ class CinderClient:
         """The volumes of that name."""
         return self.list_volumes({"name": name, **self._everywhere})
 
+    def search(
+        self,
+        status: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[Volume]:
+        """The volumes in that status and with that metadata."""
+        wanted: dict[str, Any] = dict(self._everywhere)
+        if status:
+            wanted["status"] = status
+        if metadata:
+            wanted["metadata"] = dict(metadata)
+        return self.list_volumes(wanted)
+
     def type_name(self, text: str | None) -> str | None:
         """The name of the type whose name or id is *text*."""
         if not text:
@@ -210,7 +224,8 @@ class CinderClient:
     def _connect(
         self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        properties = {**connector, "mountpoint": "glance_store"}
+        # Cinder shows the mount point as the attachment's device.
+        properties = {"mountpoint": "glance_store", **connector}
         try:
             with self._request("connect volume", volume_id):
                 answer = self._cinder.attachments.update(attachment_id, properties)
@@ -379,6 +394,16 @@ def _volume(volume: Any) -> Volume:
         created_at=shown.get("created_at"),
         name_id=shown.get("os-vol-mig-status-attr:name_id"),
         availability_zone=shown.get("availability_zone"),
+        attachments=tuple(map(_connected, shown.get("attachments") or ())),
+    )
+
+
+def _connected(shown: Mapping[str, Any]) -> Connected:
+    return Connected(
+        id=shown["attachment_id"],
+        device=shown.get("device"),
+        host_name=shown.get("host_name"),
+        attached_at=shown.get("attached_at"),
     )
 
 

@@ -135,6 +135,42 @@ class VolumeServiceContract:
         assert {volume.id for volume in volumes.find(name)} == {first.id, second.id}
         assert all(volume.metadata == first.metadata for volume in volumes.find(name))
 
+    def test_volumes_are_found_by_status_and_metadata(self, volumes, make):
+        key = str(uuid.uuid4())
+        first = make(metadata={"contract": key, "a": "1"})
+        second = make(metadata={"contract": key, "a": "2"})
+
+        def found(**wanted):
+            return {volume.id for volume in volumes.search(**wanted)}
+
+        assert found(metadata={"contract": key}) == {first.id, second.id}
+        assert found(metadata={"contract": key, "a": "2"}) == {second.id}
+        assert found(status="in-use", metadata={"contract": key}) == set()
+        assert first.id in found(status="available")
+
+    def test_a_volume_shows_who_has_attached_it(self, volumes, connector, make):
+        volume = make()
+        marked = {**connector, "mountpoint": "glance_store:a:b"}
+        attachment = volumes.attach(volume.id, marked, "ro")
+        assert volumes.get(volume.id).attachments == ()
+        volumes.complete(attachment.id)
+        (shown,) = volumes.get(volume.id).attachments
+        assert (shown.id, shown.device) == (attachment.id, "glance_store:a:b")
+        assert shown.attached_at
+        assert shown.host_name in (None, connector["host"])
+        (listed,) = [each for each in volumes.search("in-use") if each.id == volume.id]
+        assert listed.attachments == (shown,)
+        volumes.detach(attachment.id)
+        assert volumes.get(volume.id).attachments == ()
+
+    def test_a_reservation_that_is_complete_has_no_device(self, volumes, make):
+        volume = make()
+        attachment_id = volumes.reserve(volume.id)
+        volumes.complete(attachment_id)
+        (shown,) = volumes.get(volume.id).attachments
+        assert (shown.id, shown.device) == (attachment_id, None)
+        volumes.detach(attachment_id)
+
     def test_an_unknown_name_finds_nothing(self, volumes):
         assert volumes.find(f"contract-{uuid.uuid4()}") == []
 

@@ -18,6 +18,7 @@ import uuid
 from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
@@ -63,8 +64,10 @@ class _Volume:
     is_readonly: bool = False
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
-    # The ids of the attachments that have a connection.
-    connected: set[str] = dataclasses.field(default_factory=set)
+    # The attachments that have a connection: id -> connector.
+    connected: dict[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    # The ids of those that are complete; the answer for a volume shows no others.
+    complete: set[str] = dataclasses.field(default_factory=set)
     snapshots: set[str] = dataclasses.field(default_factory=set)
     # Cinder records no format for a clone.
     is_format_recorded: bool = True
@@ -177,13 +180,24 @@ class FakeCinder:
             return self._shown(self._find(volume_id))
 
     def find(self, name: str) -> list[Volume]:
+        return [volume for volume in self._all() if volume.name == name]
+
+    def search(
+        self,
+        status: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[Volume]:
+        return [
+            volume
+            for volume in self._all()
+            if status in (None, volume.status)
+            and (metadata or {}).items() <= volume.metadata.items()
+        ]
+
+    def _all(self) -> list[Volume]:
         with self._lock:
             found = [self._settled(volume) for volume in list(self._volumes.values())]
-            return [
-                self._shown(volume)
-                for volume in found
-                if volume and volume.name == name
-            ]
+            return [self._shown(volume) for volume in found if volume]
 
     def type_name(self, text: str | None) -> str | None:
         return next(
@@ -260,7 +274,7 @@ class FakeCinder:
                     f"Cannot connect volume {volume_id}: nfs volume must be a valid"
                     " raw or qcow2 image. (HTTP 500)"
                 )
-            volume.connected.add(attachment_id)
+            volume.connected[attachment_id] = dict(connector)
             return Attachment(attachment_id, volume_id, self._connection(volume))
 
     def reserve(self, volume_id: str) -> str:
@@ -301,6 +315,7 @@ class FakeCinder:
             if volume is None:
                 raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
             volume.status = "in-use"
+            volume.complete.add(attachment_id)
 
     def detach(self, attachment_id: str) -> None:
         with self._lock:
@@ -308,7 +323,8 @@ class FakeCinder:
             if volume is None:
                 return
             del volume.attachments[attachment_id]
-            volume.connected.discard(attachment_id)
+            volume.connected.pop(attachment_id, None)
+            volume.complete.discard(attachment_id)
             if not volume.attachments:
                 volume.status = "available"
 
@@ -411,6 +427,11 @@ class FakeCinder:
             name=volume.name,
             name_id=volume.name_id,
             availability_zone=volume.zone,
+            attachments=tuple(
+                _connected(attachment_id, volume.connected.get(attachment_id, {}))
+                for attachment_id in volume.attachments
+                if attachment_id in volume.complete
+            ),
         )
 
     def _check_quota(self, more_gib: int) -> None:
@@ -426,6 +447,16 @@ class FakeCinder:
             for volume in self._volumes.values()
             if self._types[volume.type_name].export == export
         )
+
+
+def _connected(attachment_id: str, connector: Mapping[str, Any]) -> Connected:
+    """An attachment as Cinder shows it; one without a connector has no device."""
+    return Connected(
+        attachment_id,
+        device=connector.get("mountpoint"),
+        host_name=connector.get("host"),
+        attached_at="2026-01-31T12:00:00.000000",
+    )
 
 
 # The magic of some formats that Cinder finds in a volume, and its offset.

@@ -10,6 +10,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder.api import Attachment
+from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Pool
@@ -106,6 +107,11 @@ CALLS = {
         lambda volumes: volumes.reserve(VOLUME_ID),
         "POST",
         "/attachments",
+    ),
+    "search": (
+        lambda volumes: volumes.search("in-use", {"a": "b"}),
+        "GET",
+        "/volumes/detail",
     ),
     "type_name": (
         lambda volumes: volumes.type_name("ontap-fv1"),
@@ -679,6 +685,39 @@ class TestRequestsAndAnswers:
         assert [volume.id for volume in volumes.find("image-1")] == [VOLUME_ID]
         assert matcher.last_request.qs["name"] == ["image-1"]
         assert "all_tenants" not in matcher.last_request.qs
+
+    @pytest.mark.parametrize("everywhere", [False, True])
+    def test_volumes_are_searched_in_the_projects_of_the_store(self, http, everywhere):
+        matcher = http.answer("GET", "/volumes/detail", json={"volumes": [VOLUME]})
+        owner = "project" if everywhere else "service"
+        volumes = make_client(ontap_image_volume_owner=owner)
+        found = volumes.search("in-use", {"ontap_state": "filling"})
+        assert [volume.id for volume in found] == [VOLUME_ID]
+        asked = matcher.last_request.qs
+        assert asked["status"] == ["in-use"]
+        assert asked["metadata"] == ["{'ontap_state': 'filling'}"]
+        assert ("all_tenants" in asked) is everywhere
+
+    def test_a_volume_shows_its_complete_attachments(self, http, volumes):
+        shown = {
+            "attachment_id": ATTACHMENT_ID,
+            "device": "glance_store:a:b",
+            "host_name": None,
+            "attached_at": "2026-01-31T12:00:00.000000",
+            "server_id": None,
+        }
+        http.answer(
+            "GET",
+            f"/volumes/{VOLUME_ID}",
+            json={"volume": {**VOLUME, "attachments": [shown]}},
+        )
+        assert volumes.get(VOLUME_ID).attachments == (
+            Connected(
+                ATTACHMENT_ID,
+                device="glance_store:a:b",
+                attached_at="2026-01-31T12:00:00.000000",
+            ),
+        )
 
     def test_a_volume_is_reserved_then_connected(self, http, volumes):
         info = {"driver_volume_type": "nfs", "export": "192.0.2.1:/fv1", "name": "v"}
