@@ -27,6 +27,8 @@ from glance_ontap_store.images.filling import StreamFiller
 from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.images.owners import Owners
 from glance_ontap_store.images.reading import Reading
+from glance_ontap_store.liveness import processes
+from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 
@@ -66,7 +68,9 @@ def assemble(settings: Settings, session: Session, service: VolumeService) -> Ba
             LOG.warning("The request has no token: the store creates its volume")
             return service
         theirs = CinderClient(settings, session, requester)
-        return RequesterCreator(Volumes(theirs, volumes.clock, volumes.waits), service)
+        return RequesterCreator(
+            Volumes(theirs, volumes.clock, volumes.waits, volumes.journal), service
+        )
 
     return Backend(
         settings,
@@ -79,7 +83,8 @@ def assemble(settings: Settings, session: Session, service: VolumeService) -> Ba
 
 def parts(settings: Settings, service: VolumeService) -> tuple[Volumes, Attacher]:
     """The volumes of *service*, and their attacher on this host."""
-    volumes = Volumes(service, SystemClock(), wait_policy(settings))
+    journal = Journal(processes.of(settings.mount_point_base), settings.store_id)
+    volumes = Volumes(service, SystemClock(), wait_policy(settings), journal)
     mounts = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
     transports = Transports({"nfs": NfsTransport(mounts, settings.nfs_mount_options)})
     return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)

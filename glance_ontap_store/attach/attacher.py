@@ -130,7 +130,8 @@ class Attacher:
     def _attached(
         self, volume_id: str, mode: str, wait_s: float
     ) -> Iterator[tuple[Attachment, OpenVolume]]:
-        connector = self._host.connector
+        mark = self._volumes.journal.own()
+        connector = {**self._host.connector, "mountpoint": mark.mountpoint}
         with contextlib.ExitStack() as stack:
             attachment = self._volumes.attach(volume_id, connector, mode, wait_s)
             self._detach_at_the_end(stack, volume_id, attachment.id)

@@ -20,6 +20,7 @@ from glance_ontap_store.cinder.api import VolumeService
 from glance_ontap_store.cinder.patience import Patience
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.cinder.waiting import WaitPolicy
+from glance_ontap_store.liveness.journal import Journal
 
 LOG = logging.getLogger(__name__)
 
@@ -36,9 +37,13 @@ class Volumes:
       operation: nothing was done yet, and a user who hears of it soon asks again;
     * `steadfast` as long as ``ontap_state_transition_timeout``, for all that comes
       later: an upload is not thrown away because Cinder is restarted meanwhile.
+
+    *journal* has what this process holds.
     """
 
-    def __init__(self, service: VolumeService, clock: Clock, waits: WaitPolicy) -> None:
+    def __init__(
+        self, service: VolumeService, clock: Clock, waits: WaitPolicy, journal: Journal
+    ) -> None:
         self._once = service
         self.service = patience.patient(
             service, clock, Patience.brief(waits.http_retries)
@@ -48,6 +53,7 @@ class Volumes:
         )
         self.clock = clock
         self.waits = waits
+        self.journal = journal
 
     def create(self, new: NewVolume, creator: Creator | None = None) -> Volume:
         """An available volume; when this raises, nothing is left.

@@ -102,7 +102,9 @@ class Lifecycle:
                 return Stored(EMPTY, 0, digests.checksum(), digests.multihash())
             upload = dataclasses.replace(upload, reader=reader)
         filling = dataclasses.replace(
-            writer.new_record(State.FILLING, self._store_id),
+            writer.new_record(
+                State.FILLING, self._store_id, self._volumes.journal.own()
+            ),
             image_id=upload.image_id,
             owner=upload.owner,
         )

@@ -176,7 +176,9 @@ class Reading:
         If the process dies meanwhile, a volume stays whose metadata says
         ``reading``, and which process of which host read.
         """
-        record = writer.new_record(State.READING, image.record.store)
+        record = writer.new_record(
+            State.READING, image.record.store, self._volumes.journal.own()
+        )
         made = self._volumes.create(
             NewVolume(
                 name=f"reading-{image.id}",

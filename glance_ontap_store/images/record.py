@@ -40,6 +40,7 @@ _WRITER = "ontap_writer"
 _PROCESS = "ontap_process"
 _STARTED = "ontap_started"
 _WRITE_ID = "ontap_write_id"
+_LOCK = "ontap_lock"
 _HASH_ALGO = "ontap_hash_algo"
 _HASH_VALUE = "ontap_hash_value"
 _CONTENT = "ontap_content"
@@ -66,6 +67,9 @@ class Record:
         told from a slow one.
     ``write_id``
         One attempt to write it.
+    ``lock``
+        The mark of the process that made it, see `liveness.marks.Mark`: its lock tells
+        whether the process lives.
     ``hash_algo``, ``hash_value``
         The multihash.
     ``content``
@@ -85,6 +89,7 @@ class Record:
     process: str | None = None
     started: str | None = None
     write_id: str | None = None
+    lock: str | None = None
     hash_algo: str | None = None
     hash_value: str | None = None
     content: str | None = None
@@ -107,6 +112,7 @@ class Record:
             process=metadata.get(_PROCESS),
             started=metadata.get(_STARTED),
             write_id=metadata.get(_WRITE_ID),
+            lock=metadata.get(_LOCK),
             hash_algo=metadata.get(_HASH_ALGO),
             hash_value=metadata.get(_HASH_VALUE),
             content=metadata.get(_CONTENT),
@@ -127,6 +133,7 @@ class Record:
             _PROCESS: self.process,
             _STARTED: self.started,
             _WRITE_ID: self.write_id,
+            _LOCK: self.lock,
             _HASH_ALGO: self.hash_algo,
             _HASH_VALUE: self.hash_value,
             _CONTENT: self.content,

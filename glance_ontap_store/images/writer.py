@@ -9,10 +9,11 @@ import uuid
 
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
+from glance_ontap_store.liveness.marks import Mark
 
 
-def new_record(state: State, store_id: str | None) -> Record:
-    """The record of a volume that this process begins to make."""
+def new_record(state: State, store_id: str | None, mark: Mark) -> Record:
+    """The record of a volume that this process, of that *mark*, begins to make."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return Record(
         store=store_id,
@@ -21,6 +22,7 @@ def new_record(state: State, store_id: str | None) -> Record:
         process=this_process(),
         started=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         write_id=str(uuid.uuid4()),
+        lock=str(mark),
     )
 
 

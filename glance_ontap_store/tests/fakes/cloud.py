@@ -27,6 +27,8 @@ from glance_ontap_store.cinder.waiting import WaitPolicy
 from glance_ontap_store.images.filling import StreamFiller
 from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.images.reading import Reading
+from glance_ontap_store.liveness.journal import Journal
+from glance_ontap_store.liveness.processes import Processes
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.store import Store
 from glance_ontap_store.tests.fakes.cinder import FakeCinder
@@ -78,6 +80,8 @@ class FakeCloud:
         self.volumes = Faulty(self.cinder)
         self.mounter = FakeMounter(self.base, root)
         self.mounts = Mounts(self.base, self.mounter)
+        self.processes = Processes(self.base)
+        self._journals: dict[str | None, Journal] = {}
         self.built: list[Settings] = []
         self.owners = FakeOwners()
 
@@ -90,7 +94,13 @@ class FakeCloud:
 
     def waiting_volumes(self, waits: WaitPolicy = WAITS) -> Volumes:
         """The volumes of a store with these waits."""
-        return Volumes(self.volumes, self.clock, waits)
+        return Volumes(self.volumes, self.clock, waits, self.journal())
+
+    def journal(self, store_id: str | None = "fv1") -> Journal:
+        """The journal of this process for a store."""
+        if store_id not in self._journals:
+            self._journals[store_id] = Journal(self.processes, store_id)
+        return self._journals[store_id]
 
     def build(self, settings: Settings) -> Backend:
         """`backend.build`, over the fakes."""

@@ -24,6 +24,7 @@ records = st.builds(
     process=optional,
     started=optional,
     write_id=optional,
+    lock=optional,
     hash_algo=optional,
     hash_value=optional,
     content=optional,

@@ -29,7 +29,9 @@ def theirs(cloud):
 
 @pytest.fixture
 def creator(cloud, theirs):
-    return RequesterCreator(Volumes(theirs, cloud.clock, WAITS), cloud.volumes)
+    return RequesterCreator(
+        Volumes(theirs, cloud.clock, WAITS, cloud.journal()), cloud.volumes
+    )
 
 
 @pytest.fixture

@@ -6,26 +6,30 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
+from glance_ontap_store.liveness.marks import Mark
 
+MARK = Mark(str(uuid.uuid4()), str(uuid.uuid4()))
 PRINT = "from glance_ontap_store.images import writer; print(writer.this_process())"
 
 
 def test_a_record_names_its_writer_and_when_it_began():
-    record = writer.new_record(State.FILLING, "fv1")
+    record = writer.new_record(State.FILLING, "fv1", MARK)
     assert (record.state, record.store) == (State.FILLING, "fv1")
     assert record.writer == socket.gethostname()
     assert record.process == writer.this_process()
+    assert Mark.parse(record.lock) == MARK
     started = datetime.datetime.strptime(record.started, "%Y-%m-%dT%H:%M:%SZ")
     assert started.year >= 2026
     assert Record.parse(record.to_metadata()) == record
 
 
 def test_two_attempts_differ():
-    first, second = (writer.new_record(State.READING, None) for _ in range(2))
+    first, second = (writer.new_record(State.READING, None, MARK) for _ in range(2))
     assert first.write_id != second.write_id
     assert first.process == second.process
 
