@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text of a mark, written and read."""
 
-import uuid
-
 import pytest
 
 from glance_ontap_store.liveness.marks import Mark
 
-MARK = Mark(str(uuid.uuid4()), str(uuid.uuid4()))
+MARK = Mark(
+    "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11", "5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22"
+)
 
 
 def test_a_mark_is_read_back():

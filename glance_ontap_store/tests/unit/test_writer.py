@@ -6,14 +6,15 @@ import os
 import socket
 import subprocess
 import sys
-import uuid
 
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 from glance_ontap_store.liveness.marks import Mark
 
-MARK = Mark(str(uuid.uuid4()), str(uuid.uuid4()))
+MARK = Mark(
+    "0fb1d5e2-6f2c-4a8f-9d55-1f4c0f1f9d11", "5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22"
+)
 PRINT = "from glance_ontap_store.images import writer; print(writer.this_process())"
 
 
