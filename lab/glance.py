@@ -11,9 +11,11 @@ with a few options of their own:
                        Cinder before 2025.2 needs it
 ``glance-standalone``  the program glance-api under eventlet instead of uWSGI, which
                        Glance has until 2026.1
+``glance-ours``        has no store of upstream's type ``cinder``
 =====================  ===========================================================
 """
 
+import configparser
 from importlib import metadata
 import shutil
 import subprocess
@@ -38,7 +40,8 @@ CONFIG = "/etc/glance/glance-api.conf"
 SECOND = "glance-second"
 INTERNAL = "glance-internal"
 STANDALONE = "glance-standalone"
-MORE = (SECOND, INTERNAL, STANDALONE)
+OURS = "glance-ours"
+MORE = (SECOND, INTERNAL, STANDALONE, OURS)
 # The last major version of Glance with the standalone server.
 LAST_STANDALONE = 32
 WORKERS = 2
@@ -179,7 +182,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
 
 def more_services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     """Return the services that start on demand, those that this release has."""
-    made = [_under_uwsgi(lab, name, environment) for name in (SECOND, INTERNAL)]
+    made = [_under_uwsgi(lab, name, environment) for name in (SECOND, INTERNAL, OURS)]
     if has_standalone():
         made.append(_standalone(lab, environment))
     return made
@@ -239,6 +242,12 @@ def _write_own_config(lab: Layout, name: str) -> None:
         own.append(("DEFAULT", "image_cache_dir", data / "cache"))
     if name == INTERNAL:
         own.append(("DEFAULT", "show_image_direct_url", True))
+    if name == OURS:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(text)
+        enabled = parser["DEFAULT"]["enabled_backends"].split(",")
+        kept = [each for each in enabled if not each.endswith(":cinder")]
+        own.append(("DEFAULT", "enabled_backends", kept))
     if name == STANDALONE:
         own += [
             ("DEFAULT", "bind_host", HOST),

@@ -33,6 +33,7 @@ USERS = {
 }
 PORTS = (
     "keystone", "glance", "glance-second", "glance-internal", "glance-standalone",
+    "glance-ours",
     "cinder", "ontap", "amqp", "epmd", "erlang",
 )  # fmt: skip
 
