@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``glance-ontap list``, ``usage`` and ``check``."""
+"""The command line: ``glance-ontap adopt``, ``check``, ``list`` and ``usage``."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from glance_ontap_store.cli import examples
 
 # Loaded when they run or are asked for help.
 _COMMANDS = {
+    "adopt": "glance_ontap_store.cli.adopt:Adopt",
     "check": "glance_ontap_store.cli.check:Check",
     "list": "glance_ontap_store.cli.inventory_commands:List",
     "usage": "glance_ontap_store.cli.inventory_commands:Usage",

@@ -107,7 +107,7 @@ class _Volumes(lister.Lister):
         return found.rows
 
 
-def _for_format(
+def for_format(
     parsed_args: argparse.Namespace, rows: Iterable[Sequence[Any]]
 ) -> list[Sequence[Any]]:
     """Return the rows for the formatter that was chosen.
@@ -181,7 +181,7 @@ class List(_Volumes):
             if wanted.includes(row, name)
         ]
         shown = _list_columns(parsed_args)
-        return shown, _for_format(
+        return shown, for_format(
             parsed_args, [[each[column] for column in shown] for each in cells]
         )
 
@@ -276,4 +276,4 @@ class Usage(_Volumes):
             )
             for total in sums
         )
-        return names, _for_format(parsed_args, shown)
+        return names, for_format(parsed_args, shown)

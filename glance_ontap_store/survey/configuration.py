@@ -127,6 +127,7 @@ def glance_config(
             for name, kind in enabled.items()
             if kind == UPSTREAM_TYPE
         ),
+        kinds=dict(enabled),
         lock_path=conf.oslo_concurrency.lock_path or None,
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,

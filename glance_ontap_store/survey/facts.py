@@ -56,12 +56,14 @@ class GlanceConfig:
     """The part of glance-api.conf that concerns the stores.
 
     *files* and *directories* are those that glance-api is started with, in its order.
+    *kinds* are the types of all stores by their ids (``enabled_backends``).
     """
 
     files: tuple[str, ...]
     directories: tuple[str, ...]
     stores: tuple[StoreConfig, ...]
     cinder_stores: tuple[CinderStoreConfig, ...] = ()
+    kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lock_path: str | None = None
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False

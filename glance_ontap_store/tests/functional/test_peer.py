@@ -9,6 +9,7 @@ read, size and delete what upstream's store wrote.
 from collections.abc import Iterator
 import contextlib
 import hashlib
+import json
 import os
 from pathlib import Path
 import subprocess
@@ -27,6 +28,7 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
+from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
 from lab.polling import wait_until
 
@@ -246,5 +248,24 @@ class TestPeerReplaced:
                     "its volume is gone",
                 )
             assert user.download(kept.id).content == pattern.at(0, MIB)
+            self.adopt(lab, kept.id)
+            assert user.stores(kept.id) == ["peer"]
+            sealed = images.image_volume(admin, kept.id)
+            assert sealed.metadata["ontap_store"] == "peer"
+            assert images.backing_file(lab, sealed).stat().st_size == GIB
+            assert user.download(kept.id).content == pattern.at(0, MIB)
         # And back again.
         assert user.download(kept.id).content == pattern.at(0, MIB)
+
+    @staticmethod
+    def adopt(lab: Any, image_id: str) -> None:
+        """Store ``fv1`` has the same volume type: the operator chooses."""
+        words = ("--os-cloud", "admin", "adopt", "--image", image_id, "-f", "json")
+        ended = Operator(lab).run(*words)
+        assert ended.returncode == 1, ended.stderr
+        (row,) = json.loads(ended.stdout)
+        assert row["Reason"] == "it could be in any of fv1, peer: choose with --store"
+        ended = Operator(lab).run(*words, "--store", "peer", "--apply")
+        assert ended.returncode == 0, ended.stderr + ended.stdout
+        (row,) = json.loads(ended.stdout)
+        assert (row["Way"], row["From"], row["To"]) == ("in place", "peer", "peer")

@@ -15,6 +15,7 @@ import requests
 
 import glance_ontap_store
 from glance_ontap_store.cli import main
+from glance_ontap_store.cli.adopt import Adopt
 from glance_ontap_store.cli.check import Check
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.inventory_commands import List
@@ -571,7 +572,7 @@ def options_of(command):
     return {option for action in parser._actions for option in action.option_strings}
 
 
-@pytest.mark.parametrize("command", [Check, List, Usage])
+@pytest.mark.parametrize("command", [Adopt, Check, List, Usage])
 def test_the_man_page_has_every_option(command):
     page = MAN_PAGE.read_text()
     _, found, section = page.partition(f"\n{command.__name__.lower()}\n---")

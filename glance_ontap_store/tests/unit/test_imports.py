@@ -15,7 +15,7 @@ PACKAGE = "glance_ontap_store"
 # From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
-    {"store", "checks", "placement", "recovery"},
+    {"store", "checks", "adoption", "placement", "recovery"},
     {"backend", "survey"},
     {"images"},
     {"attach", "transfer"},
@@ -30,6 +30,8 @@ ONLY_IMPORTERS = {
     "os_brick": {"attach.brick", "attach.nfs.mounter"},
     "oslo_privsep": {"attach.ownership", "attach.privilege", "opts"},
     "keystoneauth1": {
+        "adoption.gathering",
+        "adoption.glance",
         "backend",
         "identity",
         "images.owners",
@@ -56,6 +58,7 @@ ONLY_IMPORTERS = {
     },
     # Only the command uses these. Glance does not load them.
     "cliff": {
+        "cli.adopt",
         "cli.application",
         "cli.check",
         "cli.inventory_commands",

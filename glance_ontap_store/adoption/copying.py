@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Have Glance copy an image to a store, and wait until it has."""
+
+from glance_ontap_store import errors
+from glance_ontap_store.adoption.glance import Glance
+from glance_ontap_store.adoption.interruption import Stop
+from glance_ontap_store.cinder.waiting import Clock
+from glance_ontap_store.errors import Reason
+from glance_ontap_store.survey.answer import Answer
+from glance_ontap_store.survey.answer import T
+from glance_ontap_store.survey.answer import Unknown
+
+# Seconds between two looks at an image that is being copied.
+POLL_S = 2.0
+# Looks in a row without an answer before the wait ends; Glance goes on all the same.
+_UNANSWERED = 30
+
+
+class Copier:
+    """Copies images with Glance's import method ``copy-image``."""
+
+    def __init__(self, glance: Glance, clock: Clock, stop: Stop) -> None:
+        self._glance = glance
+        self._clock = clock
+        self._stop = stop
+
+    def copy(self, image_id: str, store_id: str) -> None:
+        """Copy the image to the store; go on with a copy that was begun before.
+
+        :raises errors.Broken: Glance refuses, or could not copy it, or gives no answer
+        :raises interruption.Interrupted: the operator ended the wait; Glance copies on
+        """
+        image = known(self._glance.image(image_id))
+        if store_id in image.stores:
+            return
+        if store_id not in image.coming:
+            known(self._glance.begin_copy(image_id, store_id))
+        unanswered = 0
+        while True:
+            self._stop.check()
+            self._clock.sleep(POLL_S)
+            shown = self._glance.image(image_id)
+            if isinstance(shown, Unknown):
+                unanswered += 1
+                if unanswered == _UNANSWERED or shown.reason is Reason.MISSING:
+                    raise errors.Broken(f"Glance no longer shows it: {shown.text}")
+                continue
+            unanswered = 0
+            if store_id in shown.stores:
+                return
+            if not shown.is_importing:
+                raise errors.Broken(
+                    f"Glance did not copy it to {store_id}: see the log of glance-api"
+                )
+
+
+def known(answer: Answer[T]) -> T:
+    """Return the answer.
+
+    :raises errors.Broken: there is none
+    """
+    if isinstance(answer, Unknown):
+        raise errors.Broken(f"Glance: {answer.text}")
+    return answer
