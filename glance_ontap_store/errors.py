@@ -61,7 +61,9 @@ class Reason(enum.Enum):
 class Doubt(enum.Enum):
     """What a service may have done, or may yet do, for a request that failed."""
 
-    # It did not get the request, refused it, or failed and told: it is over.
+    # It did not get the request, or has put it off.
+    UNSENT = "nothing was done"
+    # It answered that it failed. What it did before stays, but nothing will follow.
     OVER = "nothing more will happen"
     # The connection was lost: it may be at work for a moment longer.
     LOST = "it may have been done"
@@ -88,6 +90,7 @@ class StoreError(Exception):
     reason: Reason | None = None
     transient: Transient | None = None
     is_last_of_many = False
+    may_leave = False
 
 
 class BadLocation(StoreError):

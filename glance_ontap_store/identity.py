@@ -138,7 +138,7 @@ def doubt_of(error: Exception) -> Doubt:
     """Return what the service may do for a request that keystoneauth lost."""
     lost = error.__context__
     if isinstance(lost, requests.exceptions.ConnectTimeout) or _is_refused(lost):
-        return Doubt.OVER
+        return Doubt.UNSENT
     if isinstance(lost, requests.exceptions.Timeout):
         return Doubt.LATE
     return Doubt.LOST

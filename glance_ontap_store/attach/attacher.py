@@ -101,12 +101,12 @@ class Attacher:
         """
         info = self._place(volume, neighbour)
         with contextlib.ExitStack() as stack:
-            attachment_id = self._volumes.service.reserve(volume.id)
+            attachment_id = self._volumes.reserve(volume.id)
             self._detach_at_the_end(stack, volume.id, attachment_id)
             opened = stack.enter_context(self._transport.opened(info, "ro"))
             if not known_raw and _holds_qcow2(opened):
                 raise _qcow2(opened.name)
-            self._volumes.steadfast.complete(attachment_id)
+            self._volumes.complete(attachment_id)
             LOG.debug("Volume %s opened as %s", volume.id, opened.name)
             yield opened
 
@@ -137,7 +137,7 @@ class Attacher:
             self._detach_at_the_end(stack, volume_id, attachment.id)
             info = attachment.connection_info
             opened = stack.enter_context(self._transport.opened(info, mode))
-            self._volumes.steadfast.complete(attachment.id)
+            self._volumes.complete(attachment.id)
             LOG.debug("Volume %s attached %s as %s", volume_id, mode, opened.name)
             yield attachment, opened
 
@@ -147,7 +147,7 @@ class Attacher:
         undo.always(
             stack,
             f"detach volume {volume_id}",
-            lambda: self._volumes.steadfast.detach(attachment_id),
+            lambda: self._volumes.detach(attachment_id),
         )
 
 

@@ -205,7 +205,7 @@ class Service:
 
 # The requests that must not simply be sent again: they make something, which a lost
 # answer leaves without a known id, or need a state that they end themselves.
-ONCE = frozenset({"attach", "create", "extend", "reserve"})
+ONCE = frozenset({"connect", "create", "extend", "reserve"})
 
 
 class Creator(Protocol):
@@ -229,8 +229,8 @@ class VolumeService(Protocol):
     def create(self, new: NewVolume) -> Volume:
         """Begin to create a volume; its status is ``creating``.
 
-        Never sent twice. After `errors.Broken`, which includes a lost answer, a
-        volume may exist all the same: see `find`.
+        After `errors.Broken`, which includes a lost answer, a volume may exist all the
+        same: see `find`.
 
         :raises errors.NoSpace: the project's quota is full
         :raises errors.Misconfigured: the volume type or availability zone does not
@@ -285,23 +285,27 @@ class VolumeService(Protocol):
     def last_fault(self, volume_id: str) -> Fault | None:
         """The message that Cinder kept about the volume's last failure, if any."""
 
-    def attach(
-        self, volume_id: str, connector: Mapping[str, Any], mode: str
-    ) -> Attachment:
-        """Reserve the volume for this host and connect it, mode ``ro`` or ``rw``.
+    def reserve(self, volume_id: str, mode: str) -> str:
+        """Reserve the volume for mode ``ro`` or ``rw``; the attachment's id.
 
-        Two requests, neither sent twice. The second takes long and may fail; the
-        attachment's id is known by then, and the attachment is deleted.
-
-        :raises errors.ImageVolumeInUse: its state does not permit it now
-        :raises errors.Broken: Cinder's driver could not connect it
-        """
-
-    def reserve(self, volume_id: str) -> str:
-        """Reserve the volume, so that it cannot be deleted; the attachment's id.
+        A volume that is reserved cannot be deleted.
 
         :raises errors.ImageVolumeInUse: its state does not permit it now
         """
+
+    def connect(
+        self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Connect a reserved volume to the host of *connector*; the way to reach it.
+
+        It takes long and may fail.
+
+        :raises errors.ImageVolumeGone: the attachment does not exist any more
+        :raises errors.NotConnected: Cinder's driver could not connect the volume
+        """
+
+    def reservations(self, volume_id: str) -> list[str]:
+        """Ids of the volume's attachments that are reserved and not yet connected."""
 
     def attachments(self, volume_id: str) -> list[str]:
         """Ids of all the volume's attachments, of any host and in any state.

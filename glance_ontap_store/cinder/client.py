@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import dataclasses
 from typing import Any
 
 from cinderclient import client as cinderclient
@@ -13,9 +14,7 @@ from keystoneauth1.session import Session
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
-from glance_ontap_store import undo
 from glance_ontap_store.cinder import translate
-from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
@@ -32,6 +31,8 @@ from glance_ontap_store.settings import expand
 # 3.54: the attach mode is an argument of the attachment (older Cinder: none
 # since Train). Nothing newer is needed.
 MICROVERSION = "3.54"
+# Answers of Cinder to a connection that its driver does not make.
+_REFUSALS = (400, 409, 500)
 _ERRORS = (
     cinder_errors.ClientException,
     cinder_errors.EndpointNotFound,
@@ -84,6 +85,7 @@ class CinderClient:
         self._translator = Translator(settings, who, quota_owner)
         self._type_names: dict[str, str] = {}
 
+        self._session, self._auth = session, auth
         access: dict[str, Any] = {
             "session": session,
             "auth": auth,
@@ -104,10 +106,12 @@ class CinderClient:
         :raises errors.Misconfigured: the volume type or availability zone does not
             exist
         """
+        name = "create volume"
+        self._log_in(name, repr(new.name))
         try:
             # Cinder answers 400 when a source's status permits no clone.
             is_clone = new.source_id is not None
-            with self._request("create volume", repr(new.name), on_state=is_clone):
+            with self._request(name, repr(new.name), on_state=is_clone):
                 return _volume(
                     self._cinder.volumes.create(
                         new.size_gib,
@@ -175,8 +179,9 @@ class CinderClient:
 
     def extend(self, volume_id: str, size_gib: int) -> None:
         """Begin to extend the volume."""
-        subject = f"{volume_id} to {size_gib} GiB"
-        with self._request("extend volume", subject, on_state=True):
+        name, subject = "extend volume", f"{volume_id} to {size_gib} GiB"
+        self._log_in(name, subject)
+        with self._request(name, subject, on_state=True):
             self._cinder.volumes.extend(volume_id, size_gib)
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
@@ -209,56 +214,53 @@ class CinderClient:
                 return None
             return Fault(found[0].event_id, found[0].user_message)
 
-    def attach(
-        self, volume_id: str, connector: Mapping[str, Any], mode: str
-    ) -> Attachment:
-        """Reserve the volume and connect it; see `VolumeService.attach`."""
-        attachment_id = self._reserve(volume_id, mode)
-        with contextlib.ExitStack() as stack:
-            undo.on_failure(stack, lambda error: self._take_back(attachment_id, error))
-            info = self._connect(volume_id, attachment_id, connector)
-            return Attachment(attachment_id, volume_id, info)
-        # For mypy, which thinks that an exit stack may swallow errors.
-        raise AssertionError("no exit callback hides an error")
-
-    def _connect(
-        self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        # Cinder shows the mount point as the attachment's device.
-        properties = {"mountpoint": "glance_store", **connector}
-        try:
-            with self._request("connect volume", volume_id):
-                answer = self._cinder.attachments.update(attachment_id, properties)
-                found: Mapping[str, Any] = answer.connection_info
-                return found
-        except errors.Broken as error:
-            if isinstance(error.__cause__, cinder_errors.ClientException):
-                raise errors.NotConnected(str(error)) from error.__cause__
-            raise
-
-    def reserve(self, volume_id: str) -> str:
+    def reserve(self, volume_id: str, mode: str) -> str:
         """Reserve the volume; the attachment's id."""
-        return self._reserve(volume_id, "ro")
-
-    def _reserve(self, volume_id: str, mode: str) -> str:
-        with self._request("attach volume", volume_id, on_state=True):
+        name = "attach volume"
+        self._log_in(name, volume_id)
+        with self._request(name, volume_id, on_state=True):
             reserved = self._cinder.attachments.create(volume_id, None, mode=mode)
             return str(reserved["id"])
 
-    def _take_back(self, attachment_id: str, cause: BaseException) -> None:
-        """Delete an attachment that could not be connected, because of *cause*."""
+    def connect(
+        self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Connect a reserved volume; the way to reach it."""
+        # Cinder shows the mount point as the attachment's device.
+        properties = {"mountpoint": "glance_store", **connector}
+        name = "connect volume"
+        self._log_in(name, volume_id)
         try:
-            self.detach(attachment_id)
-        except errors.StoreError as error:
-            errors.note(cause, f"Attachment {attachment_id} stays: {error}")
+            with self._request(name, volume_id):
+                answer = self._cinder.attachments.update(attachment_id, properties)
+                # It is checked here, where a page of a proxy is an error of ours.
+                return dict(answer.connection_info)
+        except errors.Broken as error:
+            if getattr(error.__cause__, "code", None) in _REFUSALS:
+                refusal = errors.NotConnected(str(error))
+                refusal.reason, refusal.transient = error.reason, error.transient
+                raise refusal from error.__cause__
+            raise
+
+    def reservations(self, volume_id: str) -> list[str]:
+        """Ids of the volume's attachments that are reserved and not yet connected."""
+        return [
+            attachment.id
+            for attachment in self._attachments(volume_id)
+            if attachment.status == "reserved"
+        ]
 
     def attachments(self, volume_id: str) -> list[str]:
         """Ids of all the volume's attachments."""
+        return [attachment.id for attachment in self._attachments(volume_id)]
+
+    def _attachments(self, volume_id: str) -> list[Any]:
         with self._request("list the attachments of volume", volume_id):
             found = self._cinder.attachments.list(
                 search_opts={"volume_id": volume_id, **self._everywhere}
             )
-            return [attachment.id for attachment in found]
+            # Half an answer is an error here, and not where its parts are used.
+            return [one for one in found if one.id and one.status]
 
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
         """The way to reach an attached volume."""
@@ -346,6 +348,18 @@ class CinderClient:
             # cinderclient asks for the next page by marker until there is none.
             found = self._cinder.volumes.list(search_opts=dict(search) or None)
             return [_volume(shown) for shown in found]
+
+    def _log_in(self, name: str, subject: str) -> None:
+        """Have tokens, so that a failure of Keystone cannot be taken for Cinder's."""
+        try:
+            with self._request(name, subject):
+                self._session.get_auth_headers(self._auth)
+        except errors.StoreError as error:
+            if error.transient is not None:
+                error.transient = dataclasses.replace(
+                    error.transient, doubt=errors.Doubt.UNSENT
+                )
+            raise
 
     @contextlib.contextmanager
     def _request(

@@ -25,7 +25,7 @@ _OF_HTTP = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 404: Reason.MISSING
 # Answers that may be others soon. A gateway answers 502 when it has lost the service,
 # and 504 when the service takes too long.
 _PASSING = {
-    429: Doubt.OVER,
+    429: Doubt.UNSENT,
     500: Doubt.OVER,
     502: Doubt.LOST,
     503: Doubt.OVER,

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes of Cinder with the waits and the clean-up that one request lacks."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import contextlib
 import dataclasses
 from typing import Any
+from typing import TypeVar
 
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.cinder import once
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Attachment
@@ -17,12 +20,16 @@ from glance_ontap_store.cinder.api import Creator
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.discarding import Discarding
+from glance_ontap_store.cinder.once import Once
+from glance_ontap_store.cinder.once import Told
 from glance_ontap_store.cinder.patience import Patience
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.cinder.waiting import WaitPolicy
 from glance_ontap_store.liveness.journal import Journal
 
 LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Volumes:
@@ -44,7 +51,7 @@ class Volumes:
     def __init__(
         self, service: VolumeService, clock: Clock, waits: WaitPolicy, journal: Journal
     ) -> None:
-        self._once = service
+        self._raw = service
         self.service = patience.patient(
             service, clock, Patience.brief(waits.http_retries)
         )
@@ -54,9 +61,13 @@ class Volumes:
         self.clock = clock
         self.waits = waits
         self.journal = journal
+        self._once = Once(service, self.steadfast, clock, waits, self.discard)
 
     def create(self, new: NewVolume, creator: Creator | None = None) -> Volume:
         """An available volume; when this raises, nothing is left.
+
+        Only an error with *may_leave* may leave one, of this name and metadata: Cinder
+        did not answer, or did not delete it.
 
         *creator* asks Cinder for it, and it is then in the creator's project. Without
         one, the store creates it.
@@ -65,9 +76,12 @@ class Volumes:
         :raises errors.Misconfigured: the volume type does not exist
         :raises errors.ImageVolumeInUse: the source's status does not permit a clone
         """
-        volume = self._begin(new, creator or self.service)
+        volume, *others = self._once.create(new, creator)
         with contextlib.ExitStack() as stack:
             undo.on_failure(stack, lambda error: self.discard(volume.id, error))
+            for other in others:
+                # An answer was lost, and the repetition has made a second one.
+                self.discard(other.id)
             LOG.info(
                 "Volume %s, %s, of %d GiB and type %s is being created",
                 volume.id,
@@ -76,29 +90,12 @@ class Volumes:
                 new.volume_type,
             )
             return self._settled(volume, waiting.CREATE_S)
-
-    def _begin(self, new: NewVolume, creator: Creator) -> Volume:
-        try:
-            return creator.create(new)
-        except errors.Broken as error:
-            # The answer was lost, or came from a proxy, or from Cinder after it had
-            # begun: the volume may exist all the same.
-            self._discard_unanswered(new, error)
-            raise
-
-    def _discard_unanswered(self, new: NewVolume, cause: BaseException) -> None:
-        try:
-            found = self.service.find(new.name)
-        except errors.StoreError as error:
-            errors.note(cause, f"A volume {new.name!r} may have been created: {error}")
-            return
-        for volume in found:
-            if new.metadata.items() <= volume.metadata.items():
-                self.discard(volume.id, cause)
+        # For mypy, which thinks that an exit stack may swallow errors.
+        raise AssertionError("no exit callback hides an error")
 
     def _settled(self, begun: Volume, least_s: float) -> Volume:
         return waiting.settled(
-            self._once, self.clock, begun, least_s, self.waits.state_transition_s
+            self._raw, self.clock, begun, least_s, self.waits.state_transition_s
         )
 
     def extend(self, volume: Volume, size_gib: int) -> Volume:
@@ -106,27 +103,70 @@ class Volumes:
 
         :raises errors.NoSpace: no pool or quota has room
         """
-        self.service.extend(volume.id, size_gib)
+        self._once.extend(volume.id, size_gib)
         begun = dataclasses.replace(volume, status="extending")
         return self._settled(begun, waiting.EXTEND_S)
 
     def attach(
-        self, volume_id: str, connector: Mapping[str, Any], mode: str, wait_s: float
+        self,
+        volume_id: str,
+        connector: Mapping[str, Any],
+        mode: str,
+        wait_s: float,
+        told: Told = lambda _attachment_id: None,
     ) -> Attachment:
         """The volume attached; other attachments are waited for, *wait_s* seconds.
 
+        *told* gets the id of each attachment as soon as it is known. One that cannot be
+        connected is deleted, and another one is reserved.
+
         :raises errors.ImageVolumeInUse: other attachments were still there then
         :raises errors.ImageVolumeStuck: no wait would help
+        :raises errors.StoreError: *may_leave* is set if an attachment may be left
         """
+        return self._while_busy(
+            volume_id,
+            wait_s,
+            lambda: self._once.attach(volume_id, connector, mode, told),
+        )
 
-        def attach() -> Attachment:
+    def reserve(self, volume_id: str, told: Told = lambda _attachment_id: None) -> str:
+        """Reserve the volume, so that it cannot be deleted; the attachment's id.
+
+        *told* gets it as well, and the errors are those of `attach`, without a wait.
+        """
+        return self._while_busy(
+            volume_id, 0, lambda: self._once.reserve(volume_id, "ro", told)
+        )
+
+    def _while_busy(self, volume_id: str, wait_s: float, action: Callable[[], T]) -> T:
+        def attempt() -> T:
             try:
-                return self.service.attach(volume_id, connector, mode)
+                return action()
             except errors.ImageVolumeInUse as refusal:
-                self._raise_if_stuck(self.service.get(volume_id), "attached", refusal)
+                volume = self.steadfast.get(volume_id)
+                waiting.raise_if_stuck(volume, "attached", refusal)
                 raise
 
-        return waiting.while_busy(self.clock, wait_s, attach)
+        return waiting.while_busy(self.clock, wait_s, attempt)
+
+    def complete(self, attachment_id: str) -> None:
+        """Say that the host has connected: the volume is ``in-use``.
+
+        :raises errors.ImageVolumeInUse: somebody has deleted the attachment
+        """
+        try:
+            self.steadfast.complete(attachment_id)
+        except errors.ImageVolumeGone as error:
+            raise once.taken_back(attachment_id) from error
+
+    def detach(self, attachment_id: str) -> None:
+        """Delete the attachment, if it is there, even if Cinder is away for a while.
+
+        :raises errors.StoreError: Cinder did not do it for
+            ``ontap_state_transition_timeout`` seconds
+        """
+        self.steadfast.detach(attachment_id)
 
     def delete(self, volume_id: str) -> None:
         """Begin to delete the volume; wait ``ontap_delete_wait`` seconds for readers.
@@ -161,60 +201,36 @@ class Volumes:
             volume = self.service.get(volume_id)
             # A repeated request is refused for what the first one began.
             if not volume.is_leaving:
-                self._raise_if_stuck(volume, "deleted", refusal)
+                waiting.raise_if_stuck(volume, "deleted", refusal)
                 raise
 
-    @staticmethod
-    def _raise_if_stuck(
-        volume: Volume, participle: str, refusal: errors.StoreError
-    ) -> None:
-        """Raise if the volume's status does not end by itself."""
-        if not volume.is_passing:
-            raise errors.ImageVolumeStuck(
-                f"Volume {volume.id} cannot be {participle}: its status in Cinder is"
-                f" {volume.status!r}, which does not end by itself ({refusal}). See"
-                " the log of cinder-volume, end what holds it, or reset its state"
-                " (openstack volume set --state)."
-            ) from refusal
-
-    def discard(self, volume_id: str, cause: BaseException | None = None) -> None:
+    def discard(self, volume_id: str, cause: BaseException | None = None) -> bool:
         """Delete the volume with all its attachments, whatever state it is in.
 
-        It never raises a StoreError: *cause* is what the caller must hear of, and
-        gets a note if the volume stays.
+        Each step is tried on its own, again and again, for
+        ``ontap_state_transition_timeout`` seconds. Return whether the deletion has
+        begun, or the volume is gone. It never raises a StoreError: *cause* is what the
+        caller must hear of. If the volume stays, it gets a note, and its *may_leave* is
+        set.
         """
+        discarding = Discarding(self._raw, volume_id)
+        failure: errors.StoreError | None = None
         try:
-            is_gone = waiting.until(
-                self.clock,
-                self.waits.state_transition_s,
-                lambda: self._discard(volume_id),
-            )
-        except errors.ImageVolumeGone:
-            is_gone = True
-        except errors.StoreError as error:
-            errors.note(cause, f"Volume {volume_id} could not be deleted: {error}")
-            return
-        if not is_gone:
-            errors.note(cause, f"Volume {volume_id} stays: Cinder keeps it busy.")
-
-    def _discard(self, volume_id: str) -> bool:
-        """Try to delete the volume; whether its deletion has begun."""
-        # Cinder forgets a volume at once that the scheduler has not placed yet; its
-        # file is made all the same, and nothing would lead to it.
-        if self.service.get(volume_id).status == "creating":
-            return False
-        try:
-            self.service.delete(volume_id)
-        except errors.ImageVolumeInUse as refusal:
-            volume = self.service.get(volume_id)
-            if volume.is_leaving:
+            if waiting.until(
+                self.clock, self.waits.state_transition_s, discarding.try_it
+            ):
                 return True
-            self._raise_if_stuck(volume, "deleted", refusal)
-            # An attachment whose answer was lost is known to Cinder only.
-            for attachment_id in self.service.attachments(volume_id):
-                self.service.detach(attachment_id)
-            return False
-        return True
+            failure = discarding.failure
+        except errors.StoreError as error:
+            failure = error
+        if failure is None:
+            text = f"Volume {volume_id} stays: Cinder keeps it busy."
+        else:
+            text = f"Volume {volume_id} could not be deleted: {failure}"
+        errors.note(cause, text)
+        if isinstance(cause, errors.StoreError):
+            cause.may_leave = True
+        return False
 
 
 class RequesterCreator:

@@ -108,6 +108,20 @@ def while_busy(clock: Clock, timeout_s: float, action: Callable[[], T]) -> T:
     raise AssertionError("intervals never end")
 
 
+def raise_if_stuck(volume: Volume, participle: str, refusal: errors.StoreError) -> None:
+    """Raise if the status in which the volume refused does not end by itself.
+
+    :raises errors.ImageVolumeStuck: no wait would help
+    """
+    if not volume.is_passing:
+        raise errors.ImageVolumeStuck(
+            f"Volume {volume.id} cannot be {participle}: its status in Cinder is"
+            f" {volume.status!r}, which does not end by itself ({refusal}). See"
+            " the log of cinder-volume, end what holds it, or reset its state"
+            " (openstack volume set --state)."
+        ) from refusal
+
+
 def settled(
     volumes: VolumeService,
     clock: Clock,

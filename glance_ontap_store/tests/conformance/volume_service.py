@@ -13,6 +13,7 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
@@ -22,6 +23,15 @@ from glance_ontap_store.cinder.waiting import Clock
 _PATIENCE_S = 120
 
 Make = Callable[..., Volume]
+
+
+def attach(
+    volumes: VolumeService, volume_id: str, connector: Mapping[str, Any], mode: str
+) -> Attachment:
+    """The volume reserved and connected."""
+    attachment_id = volumes.reserve(volume_id, mode)
+    info = volumes.connect(volume_id, attachment_id, connector)
+    return Attachment(attachment_id, volume_id, info)
 
 
 class VolumeServiceContract:
@@ -151,7 +161,7 @@ class VolumeServiceContract:
     def test_a_volume_shows_who_has_attached_it(self, volumes, connector, make):
         volume = make()
         marked = {**connector, "mountpoint": "glance_store:a:b"}
-        attachment = volumes.attach(volume.id, marked, "ro")
+        attachment = attach(volumes, volume.id, marked, "ro")
         assert volumes.get(volume.id).attachments == ()
         volumes.complete(attachment.id)
         (shown,) = volumes.get(volume.id).attachments
@@ -165,7 +175,7 @@ class VolumeServiceContract:
 
     def test_a_reservation_that_is_complete_has_no_device(self, volumes, make):
         volume = make()
-        attachment_id = volumes.reserve(volume.id)
+        attachment_id = volumes.reserve(volume.id, "ro")
         volumes.complete(attachment_id)
         (shown,) = volumes.get(volume.id).attachments
         assert (shown.id, shown.device) == (attachment_id, None)
@@ -254,7 +264,7 @@ class VolumeServiceContract:
 
     def test_an_attached_volume_is_not_extended(self, volumes, connector, make):
         volume = make()
-        attachment = volumes.attach(volume.id, connector, "rw")
+        attachment = attach(volumes, volume.id, connector, "rw")
         with pytest.raises(errors.ImageVolumeInUse):
             volumes.extend(volume.id, 2)
         volumes.detach(attachment.id)
@@ -262,7 +272,7 @@ class VolumeServiceContract:
     @pytest.mark.parametrize("mode", ["ro", "rw"])
     def test_a_volume_is_attached_and_detached(self, volumes, connector, make, mode):
         volume = make()
-        attachment = volumes.attach(volume.id, connector, mode)
+        attachment = attach(volumes, volume.id, connector, mode)
         assert attachment.volume_id == volume.id
         assert attachment.connection_info["driver_volume_type"]
         assert volumes.attachments(volume.id) == [attachment.id]
@@ -275,13 +285,13 @@ class VolumeServiceContract:
         assert volumes.attachments(volume.id) == []
 
     def test_detaching_twice_is_not_an_error(self, volumes, connector, make):
-        attachment = volumes.attach(make().id, connector, "ro")
+        attachment = attach(volumes, make().id, connector, "ro")
         for _time in range(2):
             volumes.detach(attachment.id)
 
     def test_an_incomplete_attachment_is_detached(self, volumes, connector, make):
         volume = make()
-        volumes.detach(volumes.attach(volume.id, connector, "rw").id)
+        volumes.detach(attach(volumes, volume.id, connector, "rw").id)
         assert volumes.get(volume.id).status == "available"
 
     def test_detaching_an_unknown_attachment_is_not_an_error(self, volumes, missing):
@@ -296,21 +306,21 @@ class VolumeServiceContract:
         self, volumes, connector, make, is_completed
     ):
         volume = make()
-        first = volumes.attach(volume.id, connector, "ro")
+        first = attach(volumes, volume.id, connector, "ro")
         if is_completed:
             volumes.complete(first.id)
         with pytest.raises(errors.ImageVolumeInUse):
-            volumes.attach(volume.id, connector, "ro")
+            attach(volumes, volume.id, connector, "ro")
         assert volumes.attachments(volume.id) == [first.id]
         volumes.detach(first.id)
-        volumes.detach(volumes.attach(volume.id, connector, "ro").id)
+        volumes.detach(attach(volumes, volume.id, connector, "ro").id)
 
     @pytest.mark.parametrize("is_completed", [False, True])
     def test_an_attached_volume_is_not_deleted(
         self, volumes, clock, connector, make, is_completed
     ):
         volume = make()
-        attachment = volumes.attach(volume.id, connector, "ro")
+        attachment = attach(volumes, volume.id, connector, "ro")
         if is_completed:
             volumes.complete(attachment.id)
         with pytest.raises(errors.ImageVolumeInUse):
@@ -323,7 +333,7 @@ class VolumeServiceContract:
         volume = make()
         for _time in range(2):
             volumes.set_readonly(volume.id)
-        attachment = volumes.attach(volume.id, connector, "ro")
+        attachment = attach(volumes, volume.id, connector, "ro")
         volumes.complete(attachment.id)
         volumes.detach(attachment.id)
 
@@ -372,7 +382,7 @@ class VolumeServiceContract:
         assert self._wait_gone(volumes, clock, volume.id)
 
     def test_the_connection_of_an_attachment_is_shown(self, volumes, connector, make):
-        attachment = volumes.attach(make().id, connector, "ro")
+        attachment = attach(volumes, make().id, connector, "ro")
         shown = volumes.connection_info(attachment.id)
         for key in ("driver_volume_type", "export", "name"):
             assert shown[key] == attachment.connection_info[key]
@@ -383,7 +393,7 @@ class VolumeServiceContract:
         self, volumes, clock, make
     ):
         volume = make()
-        attachment_id = volumes.reserve(volume.id)
+        attachment_id = volumes.reserve(volume.id, "ro")
         assert "driver_volume_type" not in volumes.connection_info(attachment_id)
         assert volumes.attachments(volume.id) == [attachment_id]
         with pytest.raises(errors.ImageVolumeInUse):
@@ -391,11 +401,46 @@ class VolumeServiceContract:
         volumes.detach(attachment_id)
         assert volumes.get(volume.id).status == "available"
 
+    def test_only_reservations_that_are_not_connected_are_told(
+        self, volumes, connector, make
+    ):
+        volume = make()
+        attachment_id = volumes.reserve(volume.id, "ro")
+        assert volumes.reservations(volume.id) == [attachment_id]
+        volumes.connect(volume.id, attachment_id, connector)
+        assert volumes.reservations(volume.id) == []
+        volumes.detach(attachment_id)
+        unconnected = volumes.reserve(volume.id, "ro")
+        volumes.complete(unconnected)
+        assert volumes.reservations(volume.id) == []
+        volumes.detach(unconnected)
+
+    def test_a_deleted_attachment_cannot_be_connected(self, volumes, connector, make):
+        volume = make()
+        attachment_id = volumes.reserve(volume.id, "ro")
+        volumes.detach(attachment_id)
+        with pytest.raises(errors.ImageVolumeGone):
+            volumes.connect(volume.id, attachment_id, connector)
+        assert volumes.get(volume.id).status == "available"
+
+    def test_a_connection_that_was_made_is_shown_like_its_answer(
+        self, volumes, connector, make
+    ):
+        volume = make()
+        attachment_id = volumes.reserve(volume.id, "rw")
+        answer = volumes.connect(volume.id, attachment_id, connector)
+        shown = volumes.connection_info(attachment_id)
+        assert {key: answer[key] for key in shown if key in answer} == {
+            key: shown[key] for key in shown if key in answer
+        }
+        assert {"driver_volume_type", "export", "name"} <= set(shown) & set(answer)
+        volumes.detach(attachment_id)
+
     def test_a_clone_of_a_volume_that_is_being_attached_is_refused_as_busy(
         self, volumes, connector, make
     ):
         volume = make()
-        attachment = volumes.attach(volume.id, connector, "ro")
+        attachment = attach(volumes, volume.id, connector, "ro")
         with pytest.raises(errors.ImageVolumeInUse):
             make(source_id=volume.id, volume_type=None)
         volumes.complete(attachment.id)
@@ -421,8 +466,8 @@ class VolumeServiceContract:
                 lambda volumes, it: volumes.set_readonly(it), id="set_readonly"
             ),
             pytest.param(
-                lambda volumes, it: volumes.attach(it, {"host": "nobody"}, "ro"),
-                id="attach",
+                lambda volumes, it: volumes.reserve(it, "ro"),
+                id="reserve",
             ),
         ],
     )

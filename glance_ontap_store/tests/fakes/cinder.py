@@ -264,24 +264,45 @@ class FakeCinder:
     def attach(
         self, volume_id: str, connector: Mapping[str, Any], mode: str
     ) -> Attachment:
+        """For tests: reserve and connect the volume, as somebody else does."""
+        attachment_id = self.reserve(volume_id, mode)
+        try:
+            info = self.connect(volume_id, attachment_id, connector)
+        except errors.NotConnected:
+            self.detach(attachment_id)
+            raise
+        return Attachment(attachment_id, volume_id, info)
+
+    def reserve(self, volume_id: str, mode: str) -> str:
+        with self._lock:
+            return self._reserve(volume_id, mode)
+
+    def connect(
+        self, volume_id: str, attachment_id: str, connector: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         assert connector["host"], "a connector without a host"
         with self._lock:
-            attachment_id = self._reserve(volume_id, mode, "attaching")
-            volume = self._find(volume_id)
+            volume = self._attached(attachment_id)
+            if volume is None:
+                raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+            assert volume.id == volume_id, "the attachment of another volume"
             if not volume.is_format_recorded and _looks_foreign(volume.path):
-                self.detach(attachment_id)
                 raise errors.NotConnected(
                     f"Cannot connect volume {volume_id}: nfs volume must be a valid"
                     " raw or qcow2 image. (HTTP 500)"
                 )
             volume.connected[attachment_id] = dict(connector)
-            return Attachment(attachment_id, volume_id, self._connection(volume))
+            if volume.status == "reserved":
+                volume.status = "attaching"
+            return self._connection(volume)
 
-    def reserve(self, volume_id: str) -> str:
+    def reservations(self, volume_id: str) -> list[str]:
         with self._lock:
-            return self._reserve(volume_id, "ro", "reserved")
+            volume = self._find(volume_id)
+            begun = {*volume.connected, *volume.complete}
+            return [key for key in volume.attachments if key not in begun]
 
-    def _reserve(self, volume_id: str, mode: str, status: str) -> str:
+    def _reserve(self, volume_id: str, mode: str) -> str:
         volume = self._find(volume_id)
         kind = self._types[volume.type_name]
         shares = kind.is_multiattach and volume.status in ("attaching", "in-use")
@@ -292,7 +313,7 @@ class FakeCinder:
         attachment_id = str(uuid.uuid4())
         volume.attachments[attachment_id] = "ro" if volume.is_readonly else mode
         if not shares:
-            volume.status = status
+            volume.status = "reserved"
         return attachment_id
 
     def _connection(self, volume: _Volume) -> dict[str, Any]:

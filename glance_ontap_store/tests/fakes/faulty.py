@@ -37,6 +37,10 @@ class Faulty:
         """
         self._plans.append(_Plan(method, error, nth - 1, done, for_good))
 
+    def recover(self) -> None:
+        """Let no later call fail."""
+        self._plans.clear()
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.inner, name)
         if not callable(found):

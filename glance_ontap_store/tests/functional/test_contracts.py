@@ -269,10 +269,11 @@ class Rig:
 
     @contextlib.contextmanager
     def held(self, volume_id: str) -> Iterator[None]:
-        attachment = self._volumes.attach(volume_id, FakeHost().connector, "ro")
-        self._volumes.complete(attachment.id)
+        attachment_id = self._volumes.reserve(volume_id, "ro")
+        self._volumes.connect(volume_id, attachment_id, FakeHost().connector)
+        self._volumes.complete(attachment_id)
         yield
-        self._volumes.detach(attachment.id)
+        self._volumes.detach(attachment_id)
 
     @contextlib.contextmanager
     def with_snapshot(self, volume_id: str) -> Iterator[None]:

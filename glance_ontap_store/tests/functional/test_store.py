@@ -234,7 +234,8 @@ def test_qcow2_volumes(lab: Any, make: Any, leftovers: Any) -> None:
 STEPS = [
     "create",
     "get",
-    "attach",
+    "reserve",
+    "connect",
     "complete",
     "detach",
     "extend",

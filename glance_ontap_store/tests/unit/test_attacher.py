@@ -83,7 +83,7 @@ class TestReadable:
 
     def test_another_error_is_not_waited_for(self, cloud, volume_id):
         before = cloud.clock.monotonic()
-        cloud.volumes.fail("attach", errors.Refused("no"))
+        cloud.volumes.fail("reserve", errors.Refused("no"))
         with pytest.raises(errors.Refused):
             with cloud.attacher().readable(volume_id, True, 120):
                 pass

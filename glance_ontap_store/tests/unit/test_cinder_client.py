@@ -78,9 +78,14 @@ CALLS = {
         "/snapshots",
     ),
     "last_fault": (lambda volumes: volumes.last_fault(VOLUME_ID), "GET", "/messages"),
-    "attach": (
-        lambda volumes: volumes.attach(VOLUME_ID, CONNECTOR, "rw"),
-        "POST",
+    "connect": (
+        lambda volumes: volumes.connect(VOLUME_ID, ATTACHMENT_ID, CONNECTOR),
+        "PUT",
+        f"/attachments/{ATTACHMENT_ID}",
+    ),
+    "reservations": (
+        lambda volumes: volumes.reservations(VOLUME_ID),
+        "GET",
         "/attachments",
     ),
     "attachments": (
@@ -104,7 +109,7 @@ CALLS = {
         f"/attachments/{ATTACHMENT_ID}",
     ),
     "reserve": (
-        lambda volumes: volumes.reserve(VOLUME_ID),
+        lambda volumes: volumes.reserve(VOLUME_ID, "rw"),
         "POST",
         "/attachments",
     ),
@@ -122,7 +127,9 @@ CALLS = {
 RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
 NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
 # Cinder answers these with 400 if the volume's state does not permit them.
-ON_STATE = {"delete", "extend", "attach", "reserve"}
+ON_STATE = {"delete", "extend", "reserve"}
+# The refusals by which Cinder tells that its driver does not connect a volume.
+NOT_CONNECTED = {400, 409, 500}
 
 
 def test_every_call_of_the_interface_is_tested_here():
@@ -153,6 +160,8 @@ class TestAnswers:
             status_code=code,
             json={"anything": {"code": code, "message": "The very cause."}},
         )
+        if name == "connect" and code in NOT_CONNECTED:
+            expected = errors.NotConnected
         with pytest.raises(expected, match="The very cause") as caught:
             call(volumes)
         assert type(caught.value) is expected
@@ -166,6 +175,8 @@ class TestAnswers:
         call, method, path = CALLS[name]
         http.answer(method, path, status_code=code, json={"x": {"message": "No."}})
         expected = errors.ImageVolumeInUse if name in ON_STATE else errors.Broken
+        if name == "connect":
+            expected = errors.NotConnected
         with pytest.raises(expected, match=r"No\.") as caught:
             call(volumes)
         assert type(caught.value) is expected
@@ -284,7 +295,9 @@ class TestAnswers:
             "create",
             "get",
             "find",
-            "attach",
+            "reserve",
+            "connect",
+            "reservations",
             "attachments",
             "last_fault",
             "connection_info",
@@ -413,15 +426,15 @@ class TestTransient:
     @pytest.mark.parametrize(
         ("answer", "doubt"),
         [
-            ({"status_code": 429}, Doubt.OVER),
+            ({"status_code": 429}, Doubt.UNSENT),
             ({"status_code": 500}, Doubt.OVER),
             ({"status_code": 502}, Doubt.LOST),
             ({"status_code": 503}, Doubt.OVER),
             ({"status_code": 504}, Doubt.LATE),
             ({"status_code": 404, "text": "<html>"}, Doubt.LOST),
             ({"status_code": 200, "text": "<html>"}, Doubt.LOST),
-            ({"exc": REFUSED}, Doubt.OVER),
-            ({"exc": requests.exceptions.ConnectTimeout}, Doubt.OVER),
+            ({"exc": REFUSED}, Doubt.UNSENT),
+            ({"exc": requests.exceptions.ConnectTimeout}, Doubt.UNSENT),
             ({"exc": requests.exceptions.ReadTimeout}, Doubt.LATE),
             ({"exc": requests.exceptions.ConnectionError("reset")}, Doubt.LOST),
             ({"exc": requests.exceptions.ChunkedEncodingError}, Doubt.LOST),
@@ -442,10 +455,10 @@ class TestTransient:
     def test_a_failure_that_stays(self, failure, answer):
         assert failure(**answer) is None
 
-    @pytest.mark.parametrize("code", [429, 503])
-    def test_the_time_that_cinder_wishes_is_read(self, failure, code):
+    @pytest.mark.parametrize(("code", "doubt"), [(429, "UNSENT"), (503, "OVER")])
+    def test_the_time_that_cinder_wishes_is_read(self, failure, code, doubt):
         answer = {"status_code": code, "headers": {"Retry-After": "17"}}
-        assert failure(**answer) == Transient(Doubt.OVER, 17)
+        assert failure(**answer) == Transient(Doubt[doubt], 17)
 
     def test_the_time_that_keystone_wishes_is_read(self, http, volumes):
         answer = {"status_code": 503, "headers": {"Retry-After": "17"}}
@@ -725,41 +738,13 @@ class TestRequestsAndAnswers:
         connected = {"attachment": {"id": ATTACHMENT_ID, "connection_info": info}}
         connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", json=connected)
         lent = dict(CONNECTOR)
-        assert volumes.attach(VOLUME_ID, lent, "ro") == Attachment(
-            ATTACHMENT_ID, VOLUME_ID, info
-        )
+        assert volumes.reserve(VOLUME_ID, "ro") == ATTACHMENT_ID
+        assert volumes.connect(VOLUME_ID, ATTACHMENT_ID, lent) == info
         asked = reserving.last_request.json()["attachment"]
         assert asked == {"volume_uuid": VOLUME_ID, "connector": None, "mode": "ro"}
         sent = connecting.last_request.json()["attachment"]["connector"]
         assert sent.items() >= CONNECTOR.items()
         assert lent == CONNECTOR
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            pytest.param({"status_code": 500}, id="refused"),
-            pytest.param({"exc": requests.exceptions.ConnectTimeout}, id="no answer"),
-            pytest.param({"text": "<html>Welcome</html>"}, id="a page"),
-        ],
-    )
-    def test_an_attachment_that_cannot_be_connected_is_deleted(
-        self, http, volumes, answer
-    ):
-        http.answer("POST", "/attachments", json=RESERVED)
-        connecting = http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", **answer)
-        deleted = http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
-        with pytest.raises(errors.Broken, match="Cannot connect volume"):
-            volumes.attach(VOLUME_ID, CONNECTOR, "rw")
-        assert connecting.call_count == 1
-        assert deleted.call_count == 1
-
-    def test_an_attachment_that_cannot_be_deleted_is_a_note(self, http, volumes):
-        http.answer("POST", "/attachments", json=RESERVED)
-        http.answer("PUT", f"/attachments/{ATTACHMENT_ID}", status_code=500)
-        http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", status_code=500)
-        with pytest.raises(errors.Broken, match="Cannot connect volume") as caught:
-            volumes.attach(VOLUME_ID, CONNECTOR, "rw")
-        assert f"Attachment {ATTACHMENT_ID} stays" in errors.describe(caught.value)
 
     def test_an_attachments_secrets_are_not_printed(self):
         attachment = Attachment("a", "v", {"auth_password": "s3cret"})
@@ -841,16 +826,39 @@ class TestRequestsAndAnswers:
         )
         assert volumes.connection_info(ATTACHMENT_ID) == {}
 
-    def test_a_refusal_of_the_driver_differs_from_a_lost_answer(self, http, volumes):
-        http.answer("POST", "/attachments", json=RESERVED)
-        http.answer("DELETE", f"/attachments/{ATTACHMENT_ID}", json={})
-        path = f"/attachments/{ATTACHMENT_ID}"
-        http.answer("PUT", path, status_code=500, json={"x": {"message": "raw?"}})
+    @pytest.mark.parametrize("code", sorted(NOT_CONNECTED))
+    def test_a_refusal_of_the_driver_differs_from_a_lost_answer(
+        self, http, volumes, code
+    ):
+        call, method, path = CALLS["connect"]
+        http.answer(method, path, status_code=code, json={"x": {"message": "raw?"}})
         with pytest.raises(errors.NotConnected, match=r"raw\?"):
-            volumes.attach(VOLUME_ID, CONNECTOR, "ro")
-        http.answer("PUT", path, exc=requests.exceptions.ReadTimeout())
+            call(volumes)
+        http.answer(method, path, exc=requests.exceptions.ReadTimeout())
         with pytest.raises(errors.CinderUnreachable):
-            volumes.attach(VOLUME_ID, CONNECTOR, "ro")
+            call(volumes)
+
+    @pytest.mark.parametrize("code", [429, 502, 503, 504])
+    def test_a_service_that_is_away_does_not_refuse_a_connection(
+        self, http, volumes, code
+    ):
+        call, method, path = CALLS["connect"]
+        http.answer(method, path, status_code=code, json={})
+        with pytest.raises(errors.Broken) as caught:
+            call(volumes)
+        assert type(caught.value) is errors.Broken
+
+    @pytest.mark.parametrize("name", sorted(api.ONCE))
+    def test_a_failed_login_sends_nothing_that_makes_something(
+        self, http, volumes, name
+    ):
+        call, method, path = CALLS[name]
+        matcher = http.answer(method, path, json={})
+        http.mock.post(f"{AUTH_URL}/auth/tokens", exc=requests.exceptions.ReadTimeout)
+        with pytest.raises(errors.CinderUnreachable) as caught:
+            call(volumes)
+        assert matcher.call_count == 0
+        assert caught.value.transient == Transient(Doubt.UNSENT)
 
     def test_a_clone_of_a_busy_volume_is_refused_as_busy(self, http, volumes):
         answer = {"badRequest": {"message": "Originating source volume is attaching"}}

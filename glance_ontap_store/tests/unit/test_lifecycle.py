@@ -225,7 +225,7 @@ class TestReading:
         before = cloud.holdings()
         cloud.volumes.calls.clear()
         streams = [images.read(stored.volume_id, 0, None)[0] for _reader in range(3)]
-        assert cloud.volumes.calls.count("attach") == 1
+        assert cloud.volumes.calls.count("reserve") == 1
         streams[0].close()
         for stream in streams[1:]:
             assert b"".join(stream) == Pattern(1000).at(0, 1000)

@@ -281,10 +281,51 @@ class TestDiscard:
         assert "second" in errors.describe(cause)
 
     def test_a_failure_without_a_cause_is_logged(self, cloud, volumes, volume, caplog):
-        cloud.volumes.fail("delete", errors.CinderUnreachable("second"))
-        volumes.discard(volume.id)
+        error = errors.CinderUnreachable("second")
+        cloud.volumes.fail("delete", error, for_good=True)
+        assert volumes.discard(volume.id) is False
         assert volume.id in caplog.text
         assert "second" in caplog.text
+
+    @pytest.mark.parametrize("name", ["get", "delete", "attachments", "detach"])
+    def test_one_failure_does_not_end_it(self, cloud, volumes, volume, name):
+        cloud.cinder.attach(volume.id, CONNECTOR, "rw")
+        cloud.volumes.fail(name, errors.Broken("no"))
+        cause = First("first")
+        assert volumes.discard(volume.id, cause) is True
+        assert errors.describe(cause) == "first"
+        assert not cause.may_leave
+        assert is_gone(cloud, volume.id)
+
+    @pytest.mark.parametrize("name", ["get", "delete", "attachments", "detach"])
+    def test_an_outage_does_not_end_it(self, cloud, volumes, volume, name):
+        cloud.cinder.attach(volume.id, CONNECTOR, "rw")
+        cloud.volumes.fail(name, errors.CinderUnreachable("away"), for_good=True)
+        cloud.clock.at(250, cloud.volumes.recover)
+        assert volumes.discard(volume.id) is True
+        assert is_gone(cloud, volume.id)
+
+    def test_an_attachment_that_stays_does_not_keep_others(
+        self, cloud, volumes, volume
+    ):
+        cloud.cinder.set_status(volume.id, "available")
+        for _reader in range(2):
+            attachment = cloud.cinder.attach(volume.id, CONNECTOR, "ro")
+            cloud.cinder.set_status(volume.id, "available")
+        cloud.volumes.fail("detach", errors.Refused("not this one"))
+        cloud.cinder.set_status(volume.id, "in-use")
+        cause = First("first")
+        volumes.discard(volume.id, cause)
+        assert attachment.id not in cloud.cinder.attachments(volume.id)
+
+    def test_a_refusal_ends_it(self, cloud, volumes, volume, elapsed):
+        cloud.volumes.fail("delete", errors.Refused("no role"), for_good=True)
+        cause = First("first")
+        with elapsed:
+            assert volumes.discard(volume.id, cause) is False
+        assert elapsed.seconds == 0
+        assert "no role" in errors.describe(cause)
+        assert cause.may_leave
 
     def test_a_volume_that_stays_busy_is_a_note(self, cloud, volumes, volume, elapsed):
         cloud.volumes.fail("delete", errors.ImageVolumeInUse("busy"), for_good=True)
