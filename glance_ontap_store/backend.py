@@ -31,8 +31,13 @@ from glance_ontap_store.liveness import processes
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.stopping import hook
+from glance_ontap_store.stopping.transfers import Transfers
 
 LOG = logging.getLogger(__name__)
+
+# The transfers of all stores of this process.
+TRANSFERS = Transfers(hook.install)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +114,7 @@ def lifecycle(settings: Settings, volumes: Volumes, attacher: Attacher) -> Lifec
         Reading(volumes, attacher),
         StreamFiller(attacher, settings.thin_upload),
         settings.availability_zone,
+        TRANSFERS,
     )
 
 

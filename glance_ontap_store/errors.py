@@ -20,6 +20,7 @@
           +-- CinderUnreachable no answer from Cinder or Keystone
           +-- NotConnected      Cinder's driver does not connect the volume
           +-- ShortRead         the device ended before the image did
+          +-- Stopping          this process is told to stop
 
 Each class stands for a different next step. Operators read the messages, so they
 name the cause and what to change.
@@ -155,6 +156,10 @@ class NotConnected(Broken):
 
 class ShortRead(Broken):
     """The volume ended before the image did."""
+
+
+class Stopping(Broken):
+    """This process is told to stop, and ends its transfers."""
 
 
 class Forbidden(exceptions.Forbidden, webob.exc.HTTPForbidden):

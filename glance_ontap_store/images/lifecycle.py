@@ -4,6 +4,8 @@
 from collections.abc import Generator
 import contextlib
 import dataclasses
+import functools
+import weakref
 
 from oslo_log import log as logging
 
@@ -27,6 +29,9 @@ from glance_ontap_store.images.record import State
 from glance_ontap_store.location import EMPTY
 from glance_ontap_store.location import parse_volume_id
 from glance_ontap_store.requester import Requester
+from glance_ontap_store.stopping import hook
+from glance_ontap_store.stopping import transfers
+from glance_ontap_store.stopping.transfers import Transfers
 from glance_ontap_store.transfer import stream
 from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.transfer.digests import Digests
@@ -57,7 +62,8 @@ class Lifecycle:
     *store_id* is written into their metadata, and *volume_type*, a name or an id,
     is theirs; both may be None. *availability_zone* is Cinder's; None means its
     default. *filler* is the way in which an upload is stored
-    unless its caller has another.
+    unless its caller has another. *running* are the transfers of the process, which
+    end together when it stops.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Lifecycle:
         reading: Reading,
         filler: Filler,
         availability_zone: str | None = None,
+        running: Transfers | None = None,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
@@ -75,6 +82,7 @@ class Lifecycle:
         self._reading = reading
         self._filler = filler
         self._availability_zone = availability_zone
+        self._running = running or Transfers()
         self._leases = Leases[Device]()
 
     def store(
@@ -91,7 +99,22 @@ class Lifecycle:
         left; when the process dies, a volume whose metadata says ``filling``. An
         image of zero bytes gets no volume: Nova makes one for each snapshot of a
         server that boots from a volume.
+
+        :raises errors.Stopping: this process was told to stop meanwhile
         """
+        with self._running.begun() as transfer:
+            connection = hook.connection_of_request()
+            if connection is not None:
+                # Ends a read that waits for the client.
+                transfer.on_stop(functools.partial(hook.cut, connection))
+            reader = self._running.checked(upload.reader)
+            return self._store(
+                dataclasses.replace(upload, reader=reader), creator, filler
+            )
+
+    def _store(
+        self, upload: Upload, creator: Creator | None, filler: Filler | None
+    ) -> Stored:
         # A hash that hashlib cannot make is found out before anything is created.
         digests = Digests(upload.hash_algo, upload.verifier)
         if not upload.size:
@@ -191,17 +214,24 @@ class Lifecycle:
     def read(
         self, volume_id: str, offset: int, length: int | None
     ) -> tuple[ImageStream | Generator[bytes], int]:
-        """A stream of the image, already attached, and the bytes it will give."""
+        """A stream of the image, already attached, and the bytes it will give.
+
+        :raises errors.Stopping: this process was told to stop
+        """
         if volume_id == EMPTY:
             return stream.nothing(), ByteRange.clipped(offset, length, 0).length
         image = self.describe(volume_id)
         wanted = ByteRange.clipped(offset, length, image.size)
         with contextlib.ExitStack() as stack:
+            transfer = stack.enter_context(self._running.begun())
             opened = stack.enter_context(
                 self._leases.share(image.id, lambda: self._reading.opened(image))
             )
             release = stack.pop_all().close
-        return ImageStream(opened, wanted, release), wanted.length
+        made = ImageStream(opened, wanted, release)
+        # Only the reader keeps the stream: it is released when the reader drops it.
+        transfer.on_stop(functools.partial(_end, weakref.ref(made)))
+        return made, wanted.length
 
     def record_to_delete(self, volume_id: str) -> Record:
         """The record of an image-volume that is to be deleted.
@@ -250,6 +280,16 @@ class Lifecycle:
         except errors.StoreError as error:
             LOG.info("Volume %s is not known to be this store's: %s", volume_id, error)
             return False
+
+
+def _end(ref: "weakref.ref[ImageStream]") -> None:
+    made = ref()
+    if made is not None:
+        error = errors.Stopping(
+            "glance-api is stopping on this host, so the download was ended: repeat it."
+        )
+        # Cinder is asked to detach the volume.
+        transfers.in_a_thread(functools.partial(made.end, error))
 
 
 def _check_not_encrypted(volume: Volume) -> None:

@@ -32,6 +32,8 @@ class ImageStream:
     ) -> None:
         self._ahead = Readahead(device, wanted, piece)
         self._release: Callable[[], None] | None = _both(self._ahead.stop, release)
+        # Why the stream was ended before its end, see `end`.
+        self._ending: errors.StoreError | None = None
         # Held while a piece is read and while the volume is released.
         self._lock = threading.Lock()
 
@@ -42,9 +44,11 @@ class ImageStream:
         """Return the next piece.
 
         :raises glance_store.exceptions.BackendException: for errors.ShortRead and
-            errors.Broken, see `Readahead.next_piece`
+            errors.Broken, see `Readahead.next_piece`; for the error given to `end`
         """
         with self._lock:
+            if self._ending is not None:
+                raise errors.to_glance_store(self._ending) from self._ending
             if self._release is None:
                 raise StopIteration
             try:
@@ -67,6 +71,13 @@ class ImageStream:
         """Release the image-volume now. Safe to repeat."""
         with self._lock:
             self._release_once(None)
+
+    def end(self, error: errors.StoreError) -> None:
+        """Release the image-volume now; a reader that is not done gets *error*."""
+        with self._lock:
+            if self._release is not None:
+                self._ending = error
+                self._release_once(error)
 
     def __enter__(self) -> "ImageStream":
         return self

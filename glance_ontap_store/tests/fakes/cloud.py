@@ -30,6 +30,7 @@ from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.liveness.processes import Processes
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.stopping.transfers import Transfers
 from glance_ontap_store.store import Store
 from glance_ontap_store.tests.fakes.cinder import FakeCinder
 from glance_ontap_store.tests.fakes.cinder import VolumeType
@@ -126,6 +127,7 @@ class FakeCloud:
         waits: WaitPolicy = WAITS,
         thin_upload: bool = True,
         availability_zone: str | None = None,
+        running: Transfers | None = None,
     ) -> Lifecycle:
         """The image-volumes of one store."""
         volumes = self.waiting_volumes(waits)
@@ -137,6 +139,7 @@ class FakeCloud:
             Reading(volumes, attacher),
             StreamFiller(attacher, thin_upload),
             availability_zone,
+            running,
         )
 
     def configure(

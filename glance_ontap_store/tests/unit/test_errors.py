@@ -35,6 +35,7 @@ EXPECTED = {
     errors.Broken: exceptions.BackendException,
     errors.CinderUnreachable: exceptions.BackendException,
     errors.ShortRead: exceptions.BackendException,
+    errors.Stopping: exceptions.BackendException,
 }
 
 

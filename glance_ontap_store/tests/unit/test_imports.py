@@ -21,7 +21,10 @@ LAYERS = [
     {"attach", "transfer"},
     {"cinder"},
     {"identity", "liveness"},
-    {"location", "settings", "units", "requester", "opts", "undo", "nfs_options"},
+    {
+        *("location", "settings", "units", "requester", "opts", "undo"),
+        *("nfs_options", "stopping"),
+    },
     {"errors"},
 ]
 # Third-party library -> the only modules that import it.

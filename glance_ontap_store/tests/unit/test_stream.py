@@ -206,3 +206,22 @@ class TestClosing:
         assert order[-1] == "release"
         assert order.count("release") == 1
         assert len(got) <= order.count("read")
+
+
+class TestEndedByOthers:
+    def test_the_reader_gets_the_error(self):
+        opened = Opened(device_of(100))
+        next(opened.stream)
+        opened.stream.end(errors.Stopping("glance-api is stopping"))
+        assert opened.released == 1
+        for _time in range(2):
+            with pytest.raises(exceptions.BackendException, match="is stopping"):
+                next(opened.stream)
+        assert opened.released == 1
+
+    def test_a_reader_that_is_done_gets_none(self):
+        opened = Opened(device_of(100))
+        assert len(b"".join(opened.stream)) == 100
+        opened.stream.end(errors.Stopping("glance-api is stopping"))
+        assert list(opened.stream) == []
+        assert opened.released == 1
