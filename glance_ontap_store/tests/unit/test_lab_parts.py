@@ -187,6 +187,7 @@ rabbitmq-server [test broker]
         text = packages.BINDEP.read_text(encoding="utf-8")
         assert packages.needed(text, {"lab"}) >= {"xfsprogs", "qemu-utils", "mount"}
         assert packages.needed(text, {"broker"}) == {"rabbitmq-server"}
+        assert packages.needed(text, {"old-releases"}) == {"gcc", "python3-dev"}
 
     def test_a_user_is_told_one_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
