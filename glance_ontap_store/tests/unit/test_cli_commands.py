@@ -530,6 +530,8 @@ def test_without_the_extra_one_line_says_what_to_install(library):
 
 INTERRUPTS = """
 import os, signal
+# A shell's background job ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Finder:
     def find_spec(self, name, path, target=None):
         if name == "cliff":
