@@ -8,6 +8,7 @@ import functools
 import re
 from typing import Any
 
+from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
 from glance_ontap_store.adoption.plan import Image
@@ -129,8 +130,14 @@ class Glance:
 
     @staticmethod
     def _asked(question: Callable[[], T]) -> Answer[T]:
+        def ask() -> Answer[T]:
+            try:
+                return question()
+            except exceptions.NotFound as error:
+                return Unknown(Reason.MISSING, str(error))
+
         try:
-            return keystone.asked(question)
+            return keystone.asked(ask)
         except (LookupError, TypeError, ValueError, AttributeError):
             return Unknown(Reason.BROKEN, "the answer is not one of Glance's")
 

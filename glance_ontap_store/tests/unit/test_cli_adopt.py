@@ -208,6 +208,38 @@ def test_copies_need_one_store(run):
     assert (row["From"], row["To"], row["Volume"]) == ("disk", "fv2", None)
 
 
+BOTH = {
+    **IMAGES[1],
+    "stores": "disk,fv2",
+    "os_hash_algo": "sha512",
+    "os_hash_value": "abc",
+}
+
+
+@pytest.mark.parametrize(("made", "code"), [("abc", 0), ("abd", 2)])
+def test_an_old_copy_is_removed_if_the_digests_are_the_same(http, run, made, code):
+    http.mock.get(f"{GLANCE}/v2/images", json={"images": [BOTH]})
+    http.mock.get(f"{GLANCE}/v2/images/image-2", json=BOTH)
+    removal = http.mock.delete(f"{GLANCE}/v2/stores/disk/image-2", status_code=204)
+    metadata = {
+        "glance_image_id": "image-2",
+        "image_size": "2048",
+        "ontap_store": "fv2",
+        "ontap_state": "sealed",
+        "ontap_hash_algo": "sha512",
+        "ontap_hash_value": made,
+    }
+    listed = [{**VOLUME, "metadata": metadata}]
+    http.answer("GET", "/volumes/detail", json={"volumes": listed})
+    words = ("--from", "file", "--store", "fv2", "--remove-old", "-f", "json")
+    found, out, err = run(*words, "--apply")
+    assert (found, removal.call_count) == (code, 1 - code // 2)
+    (row,) = json.loads(out)
+    assert row["Way"] == "remove old"
+    assert err.startswith("image-2: remove old ...\n")
+    assert ("old copy stays" in (row["Reason"] or "")) is bool(code)
+
+
 @pytest.mark.parametrize(
     ("named", "found"),
     [(["debian"], 1), (["image-1"], 1), (["ubuntu"], 0), (["ubuntu", "debian"], 1)],
