@@ -248,12 +248,20 @@ class TestPeerReplaced:
                     "its volume is gone",
                 )
             assert user.download(kept.id).content == pattern.at(0, MIB)
+            wait_until(
+                lambda: images.image_volume(admin, kept.id).status == "available",
+                "the download has let go of the image-volume",
+            )
             self.adopt(lab, kept.id)
             assert user.stores(kept.id) == ["peer"]
             sealed = images.image_volume(admin, kept.id)
             assert sealed.metadata["ontap_store"] == "peer"
             assert images.backing_file(lab, sealed).stat().st_size == GIB
             assert user.download(kept.id).content == pattern.at(0, MIB)
+            wait_until(
+                lambda: images.image_volume(admin, kept.id).status == "available",
+                "the download has let go of the image-volume",
+            )
         # And back again.
         assert user.download(kept.id).content == pattern.at(0, MIB)
 
