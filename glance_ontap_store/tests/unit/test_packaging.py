@@ -36,6 +36,15 @@ def files_of_git():
     return {name for name in listed.stdout.splitlines() if (CHECKOUT / name).exists()}
 
 
+def test_ci_runs_the_tests_that_the_readme_names():
+    def command(name):
+        text = " ".join((CHECKOUT / name).read_text().split())
+        (found,) = re.findall(r"tools/tox\.py -e\s(pep8,docs[\w.,-]*)", text)
+        return found
+
+    assert command(".ci/run") == command("README.rst") == command("CONTRIBUTING.rst")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The directory of the sdist and the wheel."""
