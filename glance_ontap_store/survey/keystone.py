@@ -29,7 +29,12 @@ def asked(question: Callable[[], T]) -> Answer[T]:
     try:
         return question()
     except exceptions.ClientException as error:
-        return Unknown(identity.reason_of(error), strutils.mask_password(_brief(error)))
+        return unknown(error)
+
+
+def unknown(error: Exception) -> Unknown:
+    """Return the reason why a request through keystoneauth has no answer."""
+    return Unknown(identity.reason_of(error), strutils.mask_password(_brief(error)))
 
 
 def _brief(error: Exception) -> str:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance is asked which images it calls raw."""
+"""Glance is asked for images, which it calls raw, and for their locations."""
 
 import pytest
 
 from glance_ontap_store import identity
+from glance_ontap_store.errors import Reason
+from glance_ontap_store.images.record import Record
 from glance_ontap_store.survey import glance
+from glance_ontap_store.survey import image
 from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.image import Image
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import Http
@@ -48,3 +52,114 @@ def test_all_pages_and_hidden_images_are_read(http, ask, requests_mock):
 def test_an_answer_that_makes_no_sense_is_unknown(http, ask, requests_mock, answer):
     requests_mock.get(f"{CINDER}/north/internal/v3/v2/images", **answer)
     assert isinstance(ask(), Unknown)
+
+
+BASE = f"{CINDER}/north/internal/v3/v2"
+IMAGE = {
+    "id": "image-1",
+    "owner": "acme",
+    "name": "debian",
+    "status": "deactivated",
+    "size": 1000,
+    "disk_format": "raw",
+    "os_hash_algo": "sha512",
+    "os_hash_value": "abc",
+    "stores": "fv1,fv2",
+}
+
+
+@pytest.fixture
+def cloud(http):
+    settings = builders.make_settings()
+    return identity.session_for(settings), settings
+
+
+def test_images_of_all_projects_are_read_with_their_stores(cloud, requests_mock):
+    pages = {"false": [IMAGE], "true": [{"id": "hidden", "status": "active"}]}
+    for hidden, page in pages.items():
+        url = f"{BASE}/images?visibility=all&os_hidden={hidden}"
+        requests_mock.get(url, json={"images": page})
+    found = glance.images(*cloud)
+    assert set(found) == {"image-1", "hidden"}
+    assert found["image-1"] == Image(
+        id="image-1",
+        owner="acme",
+        name="debian",
+        status="deactivated",
+        size=1000,
+        disk_format="raw",
+        hash_algo="sha512",
+        hash_value="abc",
+        stores=frozenset({"fv1", "fv2"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [{"json": {"images": [{"id": "a", "size": "x"}]}}, {"text": "<html>"}]
+)
+def test_images_that_make_no_sense_are_unknown(cloud, requests_mock, answer):
+    requests_mock.get(f"{BASE}/images", **answer)
+    assert isinstance(glance.images(*cloud), Unknown)
+
+
+def test_a_404_that_names_the_image_means_that_there_is_none(cloud, requests_mock):
+    text = "<html>No image found with ID image-1</html>"
+    requests_mock.get(f"{BASE}/images/image-1", status_code=404, text=text)
+    assert glance.image(*cloud, "image-1") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 404, "text": "<html>nginx</html>"},
+        {"status_code": 503},
+        {"status_code": 200, "text": "<html>"},
+        {"status_code": 200, "json": {}},
+    ],
+)
+def test_another_answer_does_not_mean_that_there_is_no_image(
+    cloud, requests_mock, answer
+):
+    requests_mock.get(f"{BASE}/images/image-1", **answer)
+    assert isinstance(glance.image(*cloud, "image-1"), Unknown)
+
+
+def test_locations_of_one_image(cloud, requests_mock):
+    shown = [{"url": "cinder://fv1/x", "metadata": {}}, {"url": "file:///y"}]
+    requests_mock.get(f"{BASE}/images/image-1/locations", json=shown)
+    assert glance.urls(*cloud, "image-1") == ("cinder://fv1/x", "file:///y")
+
+
+def test_hidden_locations_are_unknown(cloud, requests_mock):
+    requests_mock.get(f"{BASE}/images/image-1/locations", status_code=403)
+    assert glance.urls(*cloud, "image-1").reason is Reason.FORBIDDEN
+
+
+def test_stores_of_glance(cloud, requests_mock):
+    shown = {"stores": [{"id": "fv1", "default": "true"}, {"id": "file"}]}
+    requests_mock.get(f"{BASE}/info/stores", json=shown)
+    assert glance.stores(*cloud) == {"fv1", "file"}
+
+
+def test_volumes_that_locations_name():
+    one, two = builders.VOLUME_ID, builders.OTHER_ID
+    urls = (f"cinder://fv1/{one}", f"cinder://{two}", "cinder://fv1/empty", "file:///x")
+    assert image.volumes_in(urls) == {one, two}
+
+
+RECORD = Record(size=1000, hash_algo="sha512", hash_value="abc")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (IMAGE, True),
+        ({**IMAGE, "os_hash_value": "other"}, False),
+        ({**IMAGE, "os_hash_algo": "sha256", "os_hash_value": "other"}, True),
+        ({**IMAGE, "os_hash_value": None}, True),
+        ({**IMAGE, "size": 1001}, False),
+        ({**IMAGE, "size": None}, False),
+    ],
+)
+def test_an_image_of_the_same_size_and_digest_may_use_a_volume(shown, expected):
+    assert Image.parse(shown).may_be(RECORD) is expected

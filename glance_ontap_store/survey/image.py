@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image as Glance shows it to an administrator, and the volumes that it uses."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from glance_ontap_store import errors
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.location import EMPTY
+from glance_ontap_store.location import Location
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image of Glance. *size* is in bytes, None before its upload.
+
+    *stores* are the ids of the stores that have its data. *urls* are its locations,
+    None if Glance does not show them in a list.
+    """
+
+    id: str
+    owner: str | None = None
+    name: str | None = None
+    status: str = "active"
+    size: int | None = None
+    disk_format: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+    stores: frozenset[str] = frozenset()
+    urls: tuple[str, ...] | None = None
+
+    @classmethod
+    def parse(cls, shown: Mapping[str, Any]) -> "Image":
+        """Return the image that is *shown* in an answer.
+
+        :raises LookupError, TypeError, ValueError: it is no image
+        """
+        size, urls = shown.get("size"), shown.get("locations")
+        return cls(
+            id=str(shown["id"]),
+            owner=shown.get("owner"),
+            name=shown.get("name"),
+            status=str(shown.get("status")),
+            size=None if size is None else int(size),
+            disk_format=shown.get("disk_format"),
+            hash_algo=shown.get("os_hash_algo"),
+            hash_value=shown.get("os_hash_value"),
+            stores=frozenset(filter(None, str(shown.get("stores") or "").split(","))),
+            urls=None if urls is None else tuple(str(each["url"]) for each in urls),
+        )
+
+    def may_be(self, record: Record) -> bool:
+        """Return whether the image can be what a sealed volume with *record* holds.
+
+        An image whose location names a volume has the volume's size. A digest that
+        differs tells them apart; another algorithm, or no digest, does not.
+        """
+        if self.size is None or self.size != record.size:
+            return False
+        known = (self.hash_algo, self.hash_value, record.hash_algo, record.hash_value)
+        if None in known or self.hash_algo != record.hash_algo:
+            return True
+        return self.hash_value == record.hash_value
+
+
+def volumes_in(urls: Iterable[str]) -> frozenset[str]:
+    """Return the ids of the volumes that locations name; other locations have none."""
+    found = set()
+    for url in urls:
+        try:
+            volume_id = Location.parse(url).volume_id
+        except errors.BadLocation:
+            continue
+        if volume_id != EMPTY:
+            found.add(volume_id)
+    return frozenset(found)
