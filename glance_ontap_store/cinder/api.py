@@ -40,13 +40,15 @@ class Connected:
 
     *device* is the ``mountpoint`` of the connector that made it: see `Mark.of_device`
     of `liveness.marks`. *host_name* is shown to administrators and to role ``service``,
-    and is None for others. *attached_at* is Cinder's text, in UTC without a zone.
+    and is None for others. *attached_at* is Cinder's text, in UTC without a
+    zone. *server_id* is that of a server that has it attached.
     """
 
     id: str
     device: str | None = None
     host_name: str | None = None
     attached_at: str | None = None
+    server_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Volume:
     """A Cinder volume as an answer shows it.
 
     *pool* (``host@backend#pool``), *project_id* and *name_id* are shown to
-    administrators, and are None for others. *created_at* is Cinder's text, in UTC
-    without a zone (``2026-01-31T12:00:00.000000``). *attachments* are those that are
-    complete; `VolumeService.attachments` has the others too.
+    administrators, and are None for others. *created_at* and *updated_at* are
+    Cinder's text, in UTC without a zone (``2026-01-31T12:00:00.000000``).
+    *attachments* are those that are complete; `VolumeService.attachments` has the
+    others too.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Volume:
     pool: str | None = None
     project_id: str | None = None
     created_at: str | None = None
+    updated_at: str | None = None
     name_id: str | None = None
     availability_zone: str | None = None
     attachments: tuple[Connected, ...] = ()
@@ -123,6 +127,19 @@ class Attachment:
     id: str
     volume_id: str
     connection_info: Mapping[str, Any] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class AttachmentState:
+    """An attachment in Cinder's list, in any status.
+
+    *instance* is the server's id where Nova attached it, and None otherwise.
+    """
+
+    id: str
+    volume_id: str
+    status: str
+    instance: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

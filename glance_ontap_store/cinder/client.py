@@ -15,6 +15,7 @@ from keystoneauth1.session import Session
 from glance_ontap_store import errors
 from glance_ontap_store import identity
 from glance_ontap_store.cinder import translate
+from glance_ontap_store.cinder.api import AttachmentState
 from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
@@ -31,6 +32,8 @@ from glance_ontap_store.settings import expand
 # 3.54: the attach mode is an argument of the attachment (older Cinder: none
 # since Train). Nothing newer is needed.
 MICROVERSION = "3.54"
+# The most that Cinder shows at once by default (osapi_max_limit).
+_PAGE = 1000
 # Answers of Cinder to a connection that its driver does not make.
 _REFUSALS = (400, 409, 500)
 _ERRORS = (
@@ -349,6 +352,33 @@ class CinderClient:
             found = self._cinder.volumes.list(search_opts=dict(search) or None)
             return [_volume(shown) for shown in found]
 
+    def list_attachments(self, search: Mapping[str, Any]) -> list[AttachmentState]:
+        """All attachments that match; an administrator may ask for all tenants'."""
+        found: list[AttachmentState] = []
+        with self._request("list attachments", f"that match {dict(search)}"):
+            # Cinder ends a page without a link to the next one.
+            page = self._page_of_attachments(search, None)
+            while page:
+                found += page
+                page = self._page_of_attachments(search, page[-1].id)
+        return found
+
+    def _page_of_attachments(
+        self, search: Mapping[str, Any], marker: str | None
+    ) -> list[AttachmentState]:
+        shown = self._cinder.attachments.list(
+            search_opts=dict(search), marker=marker, limit=_PAGE
+        )
+        return [
+            AttachmentState(
+                id=each.id,
+                volume_id=each.volume_id,
+                status=each.status,
+                instance=each.instance or None,
+            )
+            for each in shown
+        ]
+
     def _log_in(self, name: str, subject: str) -> None:
         """Have tokens, so that a failure of Keystone cannot be taken for Cinder's."""
         try:
@@ -406,6 +436,7 @@ def _volume(volume: Any) -> Volume:
         pool=shown.get("os-vol-host-attr:host"),
         project_id=shown.get("os-vol-tenant-attr:tenant_id"),
         created_at=shown.get("created_at"),
+        updated_at=shown.get("updated_at"),
         name_id=shown.get("os-vol-mig-status-attr:name_id"),
         availability_zone=shown.get("availability_zone"),
         attachments=tuple(map(_connected, shown.get("attachments") or ())),
@@ -418,6 +449,8 @@ def _connected(shown: Mapping[str, Any]) -> Connected:
         device=shown.get("device"),
         host_name=shown.get("host_name"),
         attached_at=shown.get("attached_at"),
+        # Without a server Cinder shows null, or "".
+        server_id=shown.get("server_id") or None,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``glance-ontap adopt``, ``check``, ``list`` and ``usage``."""
+"""The command line of ``glance-ontap``: its common options and its subcommands."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ _COMMANDS = {
     "adopt": "glance_ontap_store.cli.adopt:Adopt",
     "check": "glance_ontap_store.cli.check:Check",
     "list": "glance_ontap_store.cli.inventory_commands:List",
+    "sweep": "glance_ontap_store.cli.sweep:Sweep",
     "usage": "glance_ontap_store.cli.inventory_commands:Usage",
 }
 _DESCRIPTION = "Look after Glance's stores on NetApp ONTAP."

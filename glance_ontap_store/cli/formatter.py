@@ -9,16 +9,19 @@ import textwrap
 from typing import Any
 from typing import TextIO
 
+from cliff import columns
 from cliff.formatters import base
 
 _INDENT = " " * 4
+# The columns that are sentences, at the end of a row.
+_TEXTS = ("Problem", "Remedy", "Why", "Action")
 
 
 class LinesFormatter(base.ListFormatter):
-    """Prints the columns of a row side by side; problem and remedy as one text.
+    """Prints the columns of a row side by side; its sentences as one text.
 
-    A line is never cut, so that grep finds whole findings. On a terminal, problem and
-    remedy have their own lines, which are folded to the terminal's width.
+    A line is never cut, so that grep finds whole findings. On a terminal, sentences
+    have their own lines, which are folded to the terminal's width.
     """
 
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
@@ -32,10 +35,10 @@ class LinesFormatter(base.ListFormatter):
         parsed_args: argparse.Namespace,
     ) -> None:
         """Print the rows to *stdout*."""
-        rows = [[str(cell) for cell in row] for row in data]
+        rows = [[_text(cell) for cell in row] for row in data]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         # -c may leave out the texts.
-        texts = sum(name in column_names for name in ("Problem", "Remedy"))
+        texts = sum(name in column_names for name in _TEXTS)
         narrow = len(column_names) - texts
         for row in rows:
             head = "  ".join(map(str.ljust, row[:narrow], widths)).rstrip()
@@ -45,6 +48,12 @@ class LinesFormatter(base.ListFormatter):
             else:
                 aligned = "  ".join(map(str.ljust, row[:narrow], widths))
                 stdout.write(f"{aligned}  {' '.join(sentences)}".strip() + "\n")
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, columns.FormattableColumn):
+        return str(cell.human_readable())
+    return str(cell)
 
 
 def _folded(text: str) -> str:

@@ -153,6 +153,14 @@ class Processes:
             )
         return found
 
+    def base_id(self) -> str | None:
+        """The base's UUID; None if it has none yet. It makes nothing.
+
+        :raises errors.Misconfigured: the base cannot be used
+        """
+        with files.using(self.base):
+            return self._base_id()
+
     def _base_id(self) -> str | None:
         """The base's UUID; None if it has none yet, or none that can be read."""
         try:

@@ -13,6 +13,7 @@ from oslo_utils import strutils
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import translate
+from glance_ontap_store.cinder.api import AttachmentState
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
@@ -66,6 +67,17 @@ class CinderSurvey:
     def volumes(self, **search: Any) -> Answer[tuple[Volume, ...]]:
         """Return all volumes that match Cinder's filters in *search*."""
         return asked(lambda: tuple(self._client.list_volumes(search)))
+
+    def attachments(self, **search: Any) -> Answer[tuple[AttachmentState, ...]]:
+        """Return all attachments that match Cinder's filters in *search*."""
+        return asked(lambda: tuple(self._client.list_attachments(search)))
+
+    def attachments_of(
+        self, volume_id: str, everywhere: bool
+    ) -> Answer[tuple[AttachmentState, ...]]:
+        """Return a volume's attachments; *everywhere*: in all projects."""
+        search: dict[str, Any] = {"all_tenants": 1} if everywhere else {}
+        return self.attachments(**search, volume_id=volume_id)
 
     def last_fault(self, volume_id: str) -> Answer[Fault | None]:
         """Return the message about the volume's last failure; None without one."""

@@ -30,6 +30,7 @@ _GLANCE = [
     cfg.DictOpt("enabled_backends", default={}),
     cfg.BoolOpt("show_image_direct_url", default=False),
     cfg.BoolOpt("show_multiple_locations", default=False),
+    cfg.BoolOpt("delayed_delete", default=False),
 ]
 _UPSTREAM = [
     cfg.StrOpt("cinder_volume_type"),
@@ -131,6 +132,7 @@ def glance_config(
         lock_path=conf.oslo_concurrency.lock_path or None,
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
+        delays_deletion=conf.delayed_delete,
         location_policy=location_policy.read(conf),
         helper_command=conf[opts.HELPER_GROUP].helper_command or None,
         # "keystone+caching" and "keystone+cachemanagement", glance/api/middleware.

@@ -72,6 +72,8 @@ class GlanceConfig:
     helper_command: str | None = None
     # The image cache keeps a copy of each downloaded image on the host's disk.
     has_image_cache: bool = False
+    # glance-scrubber deletes images later (delayed_delete).
+    delays_deletion: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 """List the volumes of stores, as Cinder shows them to the credentials given."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.settings import Catalog
+from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import cinder
 from glance_ontap_store.survey import facts
 from glance_ontap_store.survey import inventory
@@ -55,19 +57,51 @@ def find(stores: Iterable[StoreConfig], admin: Session | None) -> Listing:
     :raises errors.Misconfigured: a store's options are wrong
     :raises errors.Broken: a list could not be read to its end
     """
-    if admin is not None and not _is_admin(admin):
-        admin = None
-    lists: _Lists = {}
     rows: list[Row] = []
     is_complete = True
-    for store in stores:
-        found, is_whole = _rows(store, admin, lists)
-        rows += found
-        is_complete = is_complete and is_whole
+    for found in volumes(stores, admin):
+        listed = (
+            inventory.row(volume, found.store.id, found.type_name)
+            for volume in found.volumes
+        )
+        rows += [row for row in listed if row is not None]
+        is_complete = is_complete and found.is_complete
     return Listing(tuple(rows), is_complete)
 
 
-def _is_admin(session: Session) -> bool:
+@dataclasses.dataclass(frozen=True)
+class StoreVolumes:
+    """The volumes among which a store's are: those that name it, and its project's.
+
+    *settings* are the store's, and *type_name* its volume type. *session* is the
+    store's own, and *cinder* asks as an administrator if *is_complete*.
+    """
+
+    store: StoreConfig
+    settings: Settings
+    volumes: tuple[Volume, ...]
+    type_name: str | None
+    session: Session
+    cinder: CinderSurvey
+    is_complete: bool
+
+
+def volumes(
+    stores: Iterable[StoreConfig], admin: Session | None
+) -> Iterator[StoreVolumes]:
+    """Yield the volumes of each store. *admin* may be any user's session, or None.
+
+    :raises errors.Misconfigured: a store's options are wrong
+    :raises errors.Broken: a list could not be read to its end
+    """
+    if admin is not None and not is_admin(admin):
+        admin = None
+    lists: _Lists = {}
+    for store in stores:
+        yield _volumes(store, admin, lists)
+
+
+def is_admin(session: Session) -> bool:
     """Return whether the session's user is an administrator.
 
     Cinder refuses some questions of other users, and answers others only in part.
@@ -83,10 +117,8 @@ def _is_admin(session: Session) -> bool:
     return "admin" in login.roles
 
 
-def _rows(
-    store: StoreConfig, admin: Session | None, lists: _Lists
-) -> tuple[list[Row], bool]:
-    """Return the store's volumes, and whether the list is complete.
+def _volumes(store: StoreConfig, admin: Session | None, lists: _Lists) -> StoreVolumes:
+    """Return the volumes of a store, and whether the list is complete.
 
     Volumes that Cinder registered itself do not name their store: they are found in
     the store's project by their volume type. An administrator also finds volumes in
@@ -110,19 +142,22 @@ def _rows(
     )
     if project not in lists:
         lists[project] = _list(store, survey, project)
-    volumes, types = lists[project]
+    found, types = lists[project]
     marked: tuple[Volume, ...] = ()
     if admin:
         metadata = {"ontap_store": store.id}
         marked = _known(store, survey.volumes(all_tenants=1, metadata=metadata))
     # Cinder shows the name of a volume's type; the option may have its id.
     kind = facts.called(settings.volume_type, types)
-    type_name = kind.name if kind else settings.volume_type
-    rows = (
-        inventory.row(volume, store.id, type_name)
-        for volume in cinder.distinct(volumes, marked)
+    return StoreVolumes(
+        store=store,
+        settings=settings,
+        volumes=tuple(cinder.distinct(found, marked)),
+        type_name=kind.name if kind else settings.volume_type,
+        session=own,
+        cinder=survey,
+        is_complete=admin is not None,
     )
-    return [row for row in rows if row is not None], admin is not None
 
 
 def _list(

@@ -148,6 +148,23 @@ class Mounts:
                 LOG.warning("%s", error)
         return users.is_exclusive()
 
+    def unused(self) -> list[str]:
+        """Return the exports that are mounted, by this store, without any user.
+
+        :raises errors.Misconfigured: the lock files cannot be used
+        """
+        return [export for export in self._files.exports() if self._is_unused(export)]
+
+    def _is_unused(self, export: str) -> bool:
+        now = self._mounter.filesystem(export)
+        if now is None:
+            return False
+        with self._files.guarded(export), contextlib.ExitStack() as stack:
+            users = self._files.users(export)
+            undo.always(stack, f"release the lock of {export}", users.close)
+            return users.is_exclusive() and _is_ours(users, now)
+        raise AssertionError("no exit callback hides an error")
+
     def unmount_unused(self) -> list[str]:
         """Unmount what processes that died left mounted; return the exports.
 

@@ -20,6 +20,7 @@ from glance_ontap_store.cli.check import Check
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.inventory_commands import List
 from glance_ontap_store.cli.inventory_commands import Usage
+from glance_ontap_store.cli.sweep import Sweep
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.cinder import CinderSurvey
@@ -316,7 +317,7 @@ def test_without_a_subcommand_the_help_is_printed(capsys, arguments):
     assert "List the image-volumes" in printed
 
 
-@pytest.mark.parametrize("command", ["check", "list", "usage"])
+@pytest.mark.parametrize("command", ["check", "list", "sweep", "usage"])
 def test_help_ends_with_examples(capsys, command):
     main.main([command, "--help"])
     _, found, examples = capsys.readouterr().out.partition("\nexamples:\n")
@@ -574,7 +575,7 @@ def options_of(command):
     return {option for action in parser._actions for option in action.option_strings}
 
 
-@pytest.mark.parametrize("command", [Adopt, Check, List, Usage])
+@pytest.mark.parametrize("command", [Adopt, Check, List, Sweep, Usage])
 def test_the_man_page_has_every_option(command):
     page = MAN_PAGE.read_text()
     _, found, section = page.partition(f"\n{command.__name__.lower()}\n---")

@@ -15,7 +15,7 @@ PACKAGE = "glance_ontap_store"
 # From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
-    {"store", "checks", "adoption", "placement", "recovery"},
+    {"store", "checks", "adoption", "leftovers", "placement", "recovery"},
     {"backend", "survey"},
     {"images"},
     {"attach", "transfer"},
@@ -43,6 +43,7 @@ ONLY_IMPORTERS = {
         "cinder.translate",
         "survey.cinder",
         "survey.gather",
+        "survey.gather_remains",
         "survey.glance",
         "survey.keystone",
         "survey.listing",
@@ -66,6 +67,7 @@ ONLY_IMPORTERS = {
         "cli.check",
         "cli.inventory_commands",
         "cli.formatter",
+        "cli.sweep",
     },
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
     "oslo_rootwrap": {"survey.host"},
@@ -181,7 +183,7 @@ def test_checks_send_no_requests(name):
 
 
 def test_the_store_does_not_load_the_command():
-    commands = {"cli", "checks", "survey", "placement"}
+    commands = {"cli", "checks", "leftovers", "survey", "placement"}
     seen, waiting = set(), ["store"]
     while waiting:
         name = waiting.pop()
