@@ -9,7 +9,6 @@ from concurrent import futures
 import dataclasses
 import enum
 import threading
-from typing import Any
 
 from glance_ontap_store import errors
 from glance_ontap_store.adoption import plan
@@ -54,7 +53,8 @@ class Orders:
     """What the operator asked for besides the plan itself.
 
     *verify* None means the default of the way: images that are adopted in place are
-    read, copies are compared by the digest that the store made when it wrote them.
+    read. Copies are always compared by the digest that the store made of what it wrote;
+    with *verify* they are read too.
     *parallel* is the greatest number of copies at a time.
     """
 
@@ -146,7 +146,8 @@ class Carrier:
             return self._relocated(step, image, store_id)
         if step.way is Way.COPY:
             self._copier.copy(image.id, store_id)
-        return self._verified(step, known(self._glance.image(image.id)), store_id)
+        self._verified(step, known(self._glance.image(image.id)), store_id)
+        return None
 
     def _adopt(self, volume_id: str, image_id: str, store_id: str) -> None:
         # The plan may be hours old.
@@ -173,35 +174,52 @@ class Carrier:
             " glance-api without it (--image-endpoint)"
         )
 
-    def _verified(self, step: Step, image: Image, store_id: str) -> str | None:
-        """Verify the copy, and remove the old one if that was asked for."""
-        if not (self._orders.verify or self._orders.removes_old):
-            return None
+    def _verified(self, step: Step, image: Image, store_id: str) -> None:
+        """Verify the copy, and remove the old one if that was asked for.
+
+        :raises errors.Broken: the copy is not the image; the old one stays
+        """
         if store_id not in image.stores:
             raise errors.Broken(f"Glance does not show it in store {store_id}")
+        # An image of zero bytes is stored nowhere.
+        if image.size:
+            self._compare(image, store_id)
+        if self._orders.removes_old and step.source in image.stores:
+            known(self._glance.remove(image.id, str(step.source)))
+
+    def _compare(self, image: Image, store_id: str) -> None:
         volume = self._image_volume(image, store_id)
-        if reason := plan.unverified(image, Record.parse(volume.metadata)):
+        reason = plan.unverified(image, Record.parse(volume.metadata))
+        is_comparable = image.hash_value or self._orders.removes_old
+        if reason and is_comparable:
             raise errors.Broken(f"{reason}; the old copy stays")
         if self._orders.verify:
             with self._reading:
                 self._adopters[store_id].check(volume, image)
-        if self._orders.removes_old and step.source in image.stores:
-            known(self._glance.remove(image.id, str(step.source)))
-        return None
 
     def _image_volume(self, image: Image, store_id: str) -> Volume:
-        found: Any = self._survey(store_id).volumes(
-            name=f"image-{image.id}", metadata={"ontap_store": store_id}
-        )
-        if isinstance(found, Unknown):
-            raise errors.Broken(f"Cinder does not list its image-volume: {found.text}")
-        if len(found) != 1:
-            raise errors.Broken(
-                f"Cinder has {len(found)} image-volumes of it in store {store_id}; the"
-                " old copy stays"
+        """Return the image's volume in a store: the one that its location names.
+
+        Where Glance does not tell locations, there must be only one.
+        """
+        survey = self._survey(store_id)
+        places = self._glance.places(image.id)
+        if isinstance(places, Unknown):
+            found = survey.volumes(
+                all_tenants=1,
+                name=f"image-{image.id}",
+                metadata={"ontap_store": store_id},
             )
-        volume: Volume = found[0]
-        return volume
+        else:
+            ids = [place.volume_id for place in places if place.store == store_id]
+            found = tuple(known(survey.volume(each or "")) for each in ids)
+        volumes = known(found)
+        if len(volumes) != 1:
+            raise errors.Broken(
+                f"it has {len(volumes)} image-volumes in store {store_id}; the old copy"
+                " stays"
+            )
+        return volumes[0]
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

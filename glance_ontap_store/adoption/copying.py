@@ -60,5 +60,5 @@ def known(answer: Answer[T]) -> T:
     :raises errors.Broken: there is none
     """
     if isinstance(answer, Unknown):
-        raise errors.Broken(f"Glance: {answer.text}")
+        raise errors.Broken(f"{answer.reason.value}: {answer.text}")
     return answer

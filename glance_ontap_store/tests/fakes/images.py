@@ -17,7 +17,8 @@ class FakeGlance:
 
     *enabled* are the ids of the enabled stores. *owner_of* names the store that says
     that a volume is its own, as Glance asks the stores for a location whose store is
-    not enabled. A copy ends when the image was looked at *looks* times.
+    not enabled. A copy ends when the image was looked at *looks* times; *on_copied* is
+    called then, with the ids of image and store, and returns the new volume's id.
     """
 
     def __init__(self, *images: Image, enabled: tuple[str, ...] = ()) -> None:
@@ -26,12 +27,13 @@ class FakeGlance:
         self.enabled = set(enabled)
         self.owner_of: Callable[[str], str | None] = lambda volume_id: None
         self.looks = 3
-        self.on_copied: Callable[[str, str], None] = lambda image_id, store_id: None
+        self.on_copied: Callable[[str, str], str | None] = lambda image_id, store: None
         self.failing: set[str] = set()
         self.removed: list[tuple[str, str]] = []
         self.copies: list[str] = []
         # Image -> the answers to come before it is shown again.
         self.silent: dict[str, int] = {}
+        self.tells_locations = True
         self._left: dict[str, int] = {}
 
     def images(self) -> Answer[dict[str, Image]]:
@@ -55,9 +57,8 @@ class FakeGlance:
             owner = self.owner_of(place.volume_id or "")
             if place.store not in self.enabled and owner:
                 places[index] = Place(f"cinder://{owner}/{place.volume_id}", owner)
-        if places:
-            stores = tuple(place.store for place in places if place.store)
-            self._change(image_id, stores=stores)
+                stores = tuple(place.store for place in places if place.store)
+                self._change(image_id, stores=stores)
 
     def _go_on(self, image: Image) -> None:
         self._left[image.id] -= 1
@@ -69,12 +70,16 @@ class FakeGlance:
             return
         stores = (*image.stores, store_id)
         self._change(image.id, coming=(), is_importing=False, stores=stores)
-        self.on_copied(image.id, store_id)
+        if volume_id := self.on_copied(image.id, store_id):
+            place = Place(f"cinder://{store_id}/{volume_id}", store_id)
+            self.locations.setdefault(image.id, []).append(place)
 
     def _change(self, image_id: str, **values: Any) -> None:
         self.shown[image_id] = dataclasses.replace(self.shown[image_id], **values)
 
     def places(self, image_id: str) -> Answer[tuple[Place, ...]]:
+        if not self.tells_locations:
+            return Unknown(Reason.FORBIDDEN, "HTTP 403")
         return tuple(self.locations.get(image_id, ()))
 
     def begin_copy(self, image_id: str, store_id: str) -> Answer[None]:

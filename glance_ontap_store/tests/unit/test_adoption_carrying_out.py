@@ -28,11 +28,14 @@ class Survey:
     def __init__(self, cloud):
         self._cloud = cloud
 
-    def volumes(self, name, metadata):
+    def volumes(self, name, metadata, all_tenants):
         found = self._cloud.cinder.find(name)
         return tuple(
             volume for volume in found if metadata.items() <= volume.metadata.items()
         )
+
+    def volume(self, volume_id):
+        return self._cloud.cinder.get(volume_id)
 
 
 @pytest.fixture
@@ -70,9 +73,15 @@ def storing(cloud):
 
     def store(image_id, store_id):
         upload = builders.upload(announced=builders.SIZE, image_id=image_id)
-        cloud.lifecycle(store_id).store(upload)
+        return cloud.lifecycle(store_id).store(upload).volume_id
 
     return store
+
+
+def glance_of(cloud, *images):
+    glance = FakeGlance(*images)
+    glance.on_copied = storing(cloud)
+    return glance
 
 
 def stored(cloud, image=IMAGE):
@@ -88,8 +97,8 @@ def copying(image=IMAGE, way=Way.COPY):
 
 
 class TestCopies:
-    def test_an_image_is_copied_and_the_old_copy_stays(self, carry_out):
-        glance = FakeGlance(IMAGE)
+    def test_an_image_is_copied_and_the_old_copy_stays(self, cloud, carry_out):
+        glance = glance_of(cloud, IMAGE)
         assert results(carry_out(glance, copying())) == [Result.DONE]
         assert glance.shown["image-1"].stores == ("old", "fv1")
         assert not glance.removed
@@ -99,24 +108,21 @@ class TestCopies:
         self, cloud, carry_out, verify
     ):
         image = stored(cloud)
-        glance = FakeGlance(image)
-        glance.on_copied = storing(cloud)
+        glance = glance_of(cloud, image)
         found = carry_out(glance, copying(image), removes_old=True, verify=verify)
         assert results(found) == [Result.DONE]
         assert glance.removed == [("image-1", "old")]
 
     def test_the_old_copy_stays_if_the_digests_differ(self, cloud, carry_out):
         image = dataclasses.replace(stored(cloud), hash_value="another")
-        glance = FakeGlance(image)
-        glance.on_copied = storing(cloud)
+        glance = glance_of(cloud, image)
         (found,) = carry_out(glance, copying(image), removes_old=True)
         assert (found.result, glance.removed) == (Result.FAILED, [])
         assert "the old copy stays" in found.reason
 
     def test_the_old_copy_stays_if_the_bytes_are_not_the_image(self, cloud, carry_out):
         image = stored(cloud)
-        glance = FakeGlance(image)
-        glance.on_copied = storing(cloud)
+        glance = glance_of(cloud, image)
         carry_out(glance, copying(image))
         (volume,) = cloud.cinder.find("image-image-1")
         with open(cloud.cinder.path_of(volume.id), "r+b") as file:
@@ -131,23 +137,59 @@ class TestCopies:
         assert (found.result, glance.removed) == (Result.FAILED, [])
         assert "0 image-volumes" in found.reason
 
-    def test_a_copy_that_glance_gave_up_is_named_and_the_next_goes_on(self, carry_out):
+    def test_where_glance_tells_no_location_there_must_be_one_volume(
+        self, cloud, carry_out
+    ):
+        image = stored(cloud)
+        glance = glance_of(cloud, image)
+        glance.tells_locations = False
+        found = carry_out(glance, copying(image), removes_old=True)
+        assert results(found) == [Result.DONE]
+        storing(cloud)("image-1", "fv1")
+        step = copying(glance.shown["image-1"], Way.REMOVE)
+        (found,) = carry_out(glance, step, removes_old=True)
+        assert "2 image-volumes" in found.reason
+
+    def test_the_location_tells_which_of_two_volumes_is_the_images(
+        self, cloud, carry_out
+    ):
+        image = stored(cloud)
+        glance = glance_of(cloud, image)
+        storing(cloud)("image-1", "fv1")
+        found = carry_out(glance, copying(image), removes_old=True)
+        assert results(found) == [Result.DONE]
+
+    def test_a_copy_with_another_digest_fails_in_any_case(self, cloud, carry_out):
+        image = dataclasses.replace(stored(cloud), hash_value="another")
+        (found,) = carry_out(glance_of(cloud, image), copying(image))
+        assert found.result is Result.FAILED
+
+    def test_an_image_of_zero_bytes_has_no_volume(self, carry_out):
+        empty = dataclasses.replace(IMAGE, size=0)
+        glance = FakeGlance(empty)
+        found = carry_out(glance, copying(empty), removes_old=True)
+        assert results(found) == [Result.DONE]
+        assert glance.removed == [("image-1", "old")]
+
+    def test_a_copy_that_glance_gave_up_is_named_and_the_next_goes_on(
+        self, cloud, carry_out
+    ):
         second = dataclasses.replace(IMAGE, id="image-2")
-        glance = FakeGlance(IMAGE, second)
+        glance = glance_of(cloud, IMAGE, second)
         glance.failing.add("image-1")
         found = carry_out(glance, copying(), copying(second))
         assert results(found) == [Result.FAILED, Result.DONE]
         assert "log of glance-api" in found[0].reason
         assert carrying_out.exit_code(found) == 2
 
-    def test_a_copy_that_was_begun_before_is_waited_for(self, carry_out):
-        glance = FakeGlance(IMAGE)
+    def test_a_copy_that_was_begun_before_is_waited_for(self, cloud, carry_out):
+        glance = glance_of(cloud, IMAGE)
         glance.begin_copy("image-1", "fv1")
         assert results(carry_out(glance, copying())) == [Result.DONE]
         assert glance.copies == ["image-1"]
 
     def test_an_outage_of_glance_does_not_end_the_wait(self, cloud, carry_out):
-        glance = FakeGlance(IMAGE)
+        glance = glance_of(cloud, IMAGE)
         glance.begin_copy("image-1", "fv1")
         step = copying(glance.shown["image-1"])
         before = glance.image
@@ -160,9 +202,9 @@ class TestCopies:
         glance = FakeGlance()
         assert results(carry_out(glance, copying())) == [Result.FAILED]
 
-    def test_as_many_at_a_time_as_the_operator_says(self, carry_out):
+    def test_as_many_at_a_time_as_the_operator_says(self, cloud, carry_out):
         many = [dataclasses.replace(IMAGE, id=f"image-{n}") for n in range(9)]
-        glance = FakeGlance(*many)
+        glance = glance_of(cloud, *many)
         glance.looks = 1
         found = carry_out(glance, *map(copying, many), parallel=4)
         assert results(found) == [Result.DONE] * 9
@@ -171,7 +213,8 @@ class TestCopies:
     def test_after_an_interruption_the_rest_is_left(self, cloud, stop, carry_out):
         second = dataclasses.replace(IMAGE, id="image-2")
         glance = FakeGlance(IMAGE, second)
-        glance.on_copied = lambda image_id, store_id: stop.set()
+        store = storing(cloud)
+        glance.on_copied = lambda *ids: stop.set() or store(*ids)
         found = carry_out(glance, copying(), copying(second))
         assert results(found) == [Result.DONE, Result.LEFT]
         assert glance.copies == ["image-1"]

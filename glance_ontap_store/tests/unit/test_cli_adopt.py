@@ -220,6 +220,11 @@ BOTH = {
 def test_an_old_copy_is_removed_if_the_digests_are_the_same(http, run, made, code):
     http.mock.get(f"{GLANCE}/v2/images", json={"images": [BOTH]})
     http.mock.get(f"{GLANCE}/v2/images/image-2", json=BOTH)
+    url = f"cinder://fv2/{VOLUME_ID}"
+    http.mock.get(
+        f"{GLANCE}/v2/images/image-2/locations",
+        json=[{"url": url, "metadata": {"store": "fv2"}}],
+    )
     removal = http.mock.delete(f"{GLANCE}/v2/stores/disk/image-2", status_code=204)
     metadata = {
         "glance_image_id": "image-2",
@@ -229,8 +234,8 @@ def test_an_old_copy_is_removed_if_the_digests_are_the_same(http, run, made, cod
         "ontap_hash_algo": "sha512",
         "ontap_hash_value": made,
     }
-    listed = [{**VOLUME, "metadata": metadata}]
-    http.answer("GET", "/volumes/detail", json={"volumes": listed})
+    shown = {"volume": {**VOLUME, "metadata": metadata}}
+    http.answer("GET", f"/volumes/{VOLUME_ID}", json=shown)
     words = ("--from", "file", "--store", "fv2", "--remove-old", "-f", "json")
     found, out, err = run(*words, "--apply")
     assert (found, removal.call_count) == (code, 1 - code // 2)
