@@ -85,6 +85,22 @@ class Attacher:
             yield opened
 
     @contextlib.contextmanager
+    def unattached(self, volume: Volume, neighbour: Volume) -> Iterator[OpenVolume]:
+        """The raw volume, open for reading beside *neighbour*, and not attached.
+
+        For a volume whose state permits no attachment. Its own attachment can tell
+        the place, so that *neighbour* may be the volume itself. Nothing keeps it from
+        being deleted: reads fail then, since a server of NFS knows a deleted file's
+        handle no more.
+
+        :raises errors.NotConnected: no attachment of the neighbour tells the place
+        :raises errors.Broken: the volume's file is not there, or cannot be opened
+        """
+        info = self._place(volume, neighbour)
+        with self._transport.opened(info, "ro") as opened:
+            yield opened
+
+    @contextlib.contextmanager
     def beside(
         self, volume: Volume, neighbour: Volume, known_raw: bool
     ) -> Iterator[OpenVolume]:

@@ -24,6 +24,11 @@ LOG = logging.getLogger(__name__)
 # Within this time another reader has usually finished to attach or detach the volume;
 # after it a clone is faster.
 _BRIEF_WAIT_S = 2.0
+# A reader that attaches or detaches the volume needs less; after this time its process
+# is taken to be dead, or not to come on.
+_BLOCKED_AFTER_S = 10.0
+# The statuses in which Cinder permits neither an attachment nor a clone.
+_BLOCKED = ("reserved", "attaching", "detaching")
 
 Opened = contextlib.AbstractContextManager[Device]
 
@@ -36,6 +41,9 @@ class ReadableVolumes(Protocol):
 
     def beside(self, volume: Volume, neighbour: Volume, known_raw: bool) -> Opened:
         """The volume, in the place of a neighbour that is attached."""
+
+    def unattached(self, volume: Volume, neighbour: Volume) -> Opened:
+        """The same, and the volume is not attached."""
 
 
 class Reading:
@@ -91,11 +99,24 @@ class Reading:
         """A clone, or the image-volume itself if that comes free first.
 
         Cinder clones no volume that is just being attached or detached, so a clone
-        that is refused for that is tried again. After another failure (a full
-        quota, say) only the volume itself is waited for.
+        that is refused for that is tried again. A volume that stays so is read
+        without an attachment. A way that fails for another reason (a full quota,
+        say) is given up, and the volume itself is waited for.
         """
+        clock = self._volumes.clock
+        blocked_from = clock.monotonic() + _BLOCKED_AFTER_S
+
+        def unattached() -> Opened:
+            if clock.monotonic() < blocked_from:
+                raise busy
+            now = self._same(image)
+            if now.status not in _BLOCKED:
+                raise busy
+            return self._unattached(image, now.status)
+
         ways: list[Callable[[], Opened]] = [
             lambda: self._cloned(image),
+            unattached,
             lambda: self._attached(image, 0),
         ]
 
@@ -114,10 +135,54 @@ class Reading:
                     ways.remove(way)
             return None
 
-        device = waiting.first(self._volumes.clock, self._volumes.waits.attach_s, ask)
+        device = waiting.first(clock, self._volumes.waits.attach_s, ask)
         if device is None:
             raise busy
         return device
+
+    @contextlib.contextmanager
+    def _unattached(self, image: ImageVolume, status: str) -> Iterator[Device]:
+        """The image-volume, which stays in *status*, without an attachment.
+
+        The attachment of others tells the place of the volume if it was connected.
+        Otherwise a new volume of the type does, as in `_beside_a_new_volume`.
+        """
+        with contextlib.ExitStack() as stack:
+            device = self._found_unattached(stack, image)
+            self._same(image)
+            LOG.warning(
+                "Image-volume %s is %s and does not leave that state, so it is read"
+                " without an attachment. Its attachment is of a process that died"
+                " or hangs: if it stays, see glance-ontap sweep.",
+                image.id,
+                status,
+            )
+            yield device
+
+    def _found_unattached(
+        self, stack: contextlib.ExitStack, image: ImageVolume
+    ) -> Device:
+        try:
+            opened = self._attacher.unattached(image.volume, image.volume)
+            return stack.enter_context(opened)
+        except errors.NotConnected as error:
+            LOG.debug("Image-volume %s: %s", image.id, error)
+        made = stack.enter_context(self._temporary(image, 1, clone=False))
+        stack.enter_context(self._attacher.readable(made.id, True, wait_s=0))
+        return stack.enter_context(self._attacher.unattached(image.volume, made))
+
+    def _same(self, image: ImageVolume) -> Volume:
+        """The volume as it is now; the file that is opened must still be its.
+
+        :raises errors.ImageVolumeGone: it is being deleted, or gone
+        :raises errors.Broken: it has another file by now
+        """
+        now = self._volumes.service.get(image.id)
+        if now.is_leaving:
+            raise errors.ImageVolumeGone(f"Image-volume {image.id} is being deleted.")
+        if now.backing_id != image.volume.backing_id:
+            raise errors.Broken(f"Image-volume {image.id} was migrated meanwhile.")
+        return now
 
     @contextlib.contextmanager
     def _cloned(self, image: ImageVolume) -> Iterator[Device]:

@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import Any
 
+import pytest
+
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -119,6 +121,32 @@ def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
     for attachment in volume.attachments:
         owner.delete(f"/attachments/{attachment['attachment_id']}", microversion="3.54")
     owner.delete_volume(volume.id)
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_an_image_whose_reader_died_while_attaching_is_read(
+    lab: Any, admin: Any, user: User, is_connected: bool
+) -> None:
+    """Its volume is ``reserved`` or ``attaching``, by a process of another host."""
+    image = user.uploaded(Sized(5 * MIB))
+    volume = images.image_volume(admin, image.id)
+    owner = direct.owner("fv1").block_storage
+    body: dict[str, Any] = {"volume_uuid": volume.id, "mode": "ro"}
+    if is_connected:
+        body["connector"] = {"host": "another", "ip": "192.0.2.99"}
+    made = owner.post(
+        "/attachments", json={"attachment": body}, microversion="3.54"
+    ).json()["attachment"]
+    wanted = "attaching" if is_connected else "reserved"
+    wait_until(
+        lambda: owner.get_volume(volume.id).status == wanted,
+        f"the volume is {wanted}",
+    )
+    try:
+        assert user.download(image.id).content == pattern.at(0, 5 * MIB)
+        assert not mounts()
+    finally:
+        owner.delete(f"/attachments/{made['id']}", microversion="3.54")
 
 
 def test_all_is_readable_after_a_restart(lab: Any, user: User) -> None:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers of image-volumes that another process reads, or that Cinder made."""
 
+import dataclasses
+import os
+
 import pytest
 
 from glance_ontap_store import errors
@@ -156,15 +159,100 @@ class TestAnotherReaderIsJustAttaching:
         assert read(cloud, volume_id) == content
         assert cloud.clock.monotonic() - started < 15
 
-    def test_the_wait_for_an_attachment_has_an_end(self, cloud, attaching):
-        volume_id, _content, attachment = attaching
+
+class TestBlocked:
+    """An attachment whose process died, perhaps on another host, stays for ever."""
+
+    @pytest.fixture(params=["reserved", "attaching"])
+    def blocked(self, request, cloud, stored):
+        found, content = stored()
+        if request.param == "reserved":
+            cloud.cinder.reserve(found.volume_id, "ro")
+        else:
+            cloud.cinder.attach(found.volume_id, {"host": "h"}, "ro")
+        assert cloud.cinder.get(found.volume_id).status == request.param
+        return found.volume_id, content
+
+    def test_the_image_is_read_all_the_same(self, cloud, blocked):
+        volume_id, content = blocked
         before = cloud.holdings()
         started = cloud.clock.monotonic()
+        assert read(cloud, volume_id) == content
+        assert cloud.clock.monotonic() - started < 20
+        cloud.clock.sleep(60)
+        assert cloud.holdings() == before
+
+    def test_readers_of_a_process_share_it(self, cloud, blocked):
+        volume_id, content = blocked
+        lifecycle = cloud.lifecycle()
+        first, _size = lifecycle.read(volume_id, 0, None)
+        waited = cloud.clock.monotonic()
+        second, _size = lifecycle.read(volume_id, 0, None)
+        assert cloud.clock.monotonic() == waited
+        assert b"".join(first) == b"".join(second) == content
+
+    def test_a_volume_that_is_not_sealed_is_not_read_so(self, cloud, blocked):
+        """Something may be writing to it."""
+        volume_id, _content = blocked
+        for key in list(cloud.cinder.get(volume_id).metadata):
+            if key.startswith("ontap_"):
+                cloud.cinder.drop_metadata(volume_id, key)
         with pytest.raises(errors.ImageVolumeInUse):
             read(cloud, volume_id)
+
+    @pytest.mark.parametrize("looks", [1, 2])
+    def test_it_is_deleted_while_it_is_opened(self, cloud, blocked, looks):
+        volume_id, _content = blocked
+        shown, opened_from = cloud.cinder.get, cloud.clock.monotonic() + 12
+        seen = []
+
+        def get(wanted):
+            volume = shown(wanted)
+            if wanted == volume_id and cloud.clock.monotonic() >= opened_from:
+                seen.append(wanted)
+                if len(seen) >= looks:
+                    return dataclasses.replace(volume, status="deleting")
+            return volume
+
+        cloud.cinder.get = get
+        with pytest.raises(errors.ImageVolumeGone, match="is being deleted"):
+            read(cloud, volume_id)
+        assert len(seen) == looks
+        assert not cloud.mounter.mounted()
+
+    def test_its_file_is_gone(self, cloud, blocked):
+        """Nothing else is read in its place, and the wait goes on."""
+        volume_id, content = blocked
+        path = cloud.cinder.path_of(volume_id)
+        os.rename(path, f"{path}.away")
+        (attachment_id,) = cloud.cinder.attachments(volume_id)
+
+        def release():
+            os.rename(f"{path}.away", path)
+            cloud.cinder.detach(attachment_id)
+
+        cloud.clock.at(40, release)
+        assert read(cloud, volume_id) == content
+
+    def test_an_attachment_that_ends_is_noticed(self, cloud, blocked):
+        volume_id, content = blocked
+        (attachment_id,) = cloud.cinder.attachments(volume_id)
+        cloud.clock.at(5, lambda: cloud.cinder.detach(attachment_id))
+        started = cloud.clock.monotonic()
+        assert read(cloud, volume_id) == content
+        assert cloud.clock.monotonic() - started < 10
+
+    def test_without_a_place_to_look_the_wait_has_an_end(self, cloud, stored):
+        found, _content = stored()
+        attachment_id = cloud.cinder.reserve(found.volume_id, "ro")
+        before = cloud.holdings()
+        cloud.cinder.quota_gib = 1
+        started = cloud.clock.monotonic()
+        with pytest.raises(errors.ImageVolumeInUse):
+            read(cloud, found.volume_id)
         assert 120 <= cloud.clock.monotonic() - started < 130
         assert cloud.holdings() == before
-        cloud.cinder.detach(attachment.id)
+        cloud.cinder.detach(attachment_id)
 
 
 class TestStuck:
