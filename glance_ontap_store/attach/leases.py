@@ -9,8 +9,14 @@ import threading
 from typing import Generic
 from typing import TypeVar
 
+from glance_ontap_store import errors
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.waiting import Clock
+
+# Seconds that a reader waits for another one of this process to open the volume. To
+# open it takes seconds, and longer where other processes are waited for; it takes for
+# ever if the FlexVol does not answer.
+PATIENCE_S = 300.0
 
 # The device of an attached image-volume.
 Opened = TypeVar("Opened")
@@ -39,7 +45,8 @@ class Leases(Generic[Opened]):
     does not delay the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         # Guards the table and the claims. Reach: this process.
         self._lock = threading.Lock()
         self._table: dict[str, _Shared[Opened]] = {}
@@ -54,10 +61,13 @@ class Leases(Generic[Opened]):
 
         Only the reader that opened gets an error of *open_*; the next one tries
         again. Only the last reader gets an error of closing.
+
+        :raises errors.Broken: another reader of this process has been opening or
+            closing it for too long
         """
         shared = self._claim(volume_id)
         try:
-            with shared.lock:
+            with self._held(shared, volume_id):
                 if shared.opened is None:
                     shared.opened = shared.stack.enter_context(open_())
                 opened = shared.opened
@@ -68,6 +78,19 @@ class Leases(Generic[Opened]):
                 self._let_go(shared)
         finally:
             self._unclaim(volume_id, shared)
+
+    @contextlib.contextmanager
+    def _held(self, shared: _Shared[Opened], volume_id: str) -> Iterator[None]:
+        if not shared.lock.acquire(timeout=self._patience_s):
+            raise errors.Broken(
+                f"Another download of this process has been opening or closing"
+                f" image-volume {volume_id} for {self._patience_s:g} s. Does its"
+                " FlexVol answer?"
+            )
+        try:
+            yield
+        finally:
+            shared.lock.release()
 
     def wait_until_free(self, volume_id: str, clock: Clock, timeout_s: float) -> bool:
         """Wait until no reader of this process has *volume_id*; whether it is so.

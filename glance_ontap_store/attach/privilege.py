@@ -26,7 +26,9 @@ import contextlib
 import ctypes
 import os
 import shlex
+import signal
 import stat
+import subprocess
 
 from oslo_concurrency import processutils
 from oslo_config import cfg
@@ -56,6 +58,10 @@ context = priv_context.PrivContext(
     pypath=f"{__name__}.context",
     capabilities=sorted(_MOUNT_NEEDS | ownership.NEEDS),
 )
+
+# Seconds. mount.nfs itself gives a server up after two minutes, and os-brick tries
+# three versions of NFS.
+MOUNT_S = 30
 
 _BASE = next(
     option for option in opts.OPTIONS if option.name == "ontap_mount_point_base"
@@ -92,7 +98,8 @@ def mount(base: str, export: str, options: str) -> None:
 
     :raises errors.Broken: an argument is not accepted, or something is mounted
         there already
-    :raises processutils.ProcessExecutionError: mount(8) failed
+    :raises processutils.ProcessExecutionError: mount(8) failed, or took longer than
+        `MOUNT_S` seconds and was killed
     """
     rules.check_export(export)
     wanted = rules.mount_options(options)
@@ -244,15 +251,39 @@ def _config_files() -> list[str]:
 
 
 def _run(*command: str) -> None:
-    processutils.execute(*command, preexec_fn=_confine)
+    """Run *command*, and kill it if it takes longer than `MOUNT_S` seconds.
+
+    The helper runs as many calls at once as the host has CPUs: those that wait for a
+    server that is gone would keep others from mounting.
+    """
+    try:
+        processutils.execute(
+            *command, preexec_fn=_confine, timeout=MOUNT_S, on_completion=_end
+        )
+    except subprocess.TimeoutExpired as error:
+        raise processutils.ProcessExecutionError(
+            cmd=" ".join(command),
+            description=f"{command[0]} was killed: no answer in {MOUNT_S} s",
+        ) from error
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the process and its children if it still runs: mount(8) has mount.nfs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        # The kernel lets a process that waits for a server of NFS be killed.
+        process.wait()
 
 
 def _confine() -> None:
     """Limit the new process to the capabilities that mounting needs.
 
+    It leads a process group of its own, which can be killed as one.
+
     Without "no new privileges", a program that root executes would get every
     capability again.
     """
+    os.setsid()
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

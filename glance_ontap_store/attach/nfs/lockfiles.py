@@ -85,7 +85,7 @@ class LockFiles:
                     f"{export} is not available: {guard.holders()} has held the lock"
                     f" {guard.name} for {self._patience_s:g} s, to mount or unmount it."
                     " Does the FlexVol's NFS server answer? See the log of this host's"
-                    " kernel (dmesg), and the page on hung storage."
+                    " kernel (dmesg)."
                 )
             yield
 

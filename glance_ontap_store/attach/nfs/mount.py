@@ -10,6 +10,7 @@ from typing import Protocol
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.attach.nfs.answering import Answering
 
 
 class Mounter(Protocol):
@@ -74,12 +75,14 @@ class Mount:
         path: str,
         device: int,
         mounter: Mounter,
+        answering: Answering,
         release: Callable[[], None],
     ) -> None:
         self.export = export
         self.path = path
         self.device = device
         self._mounter = mounter
+        self._answering = answering
         self._release: Callable[[], None] | None = release
 
     def open(self, name: str, flags: int) -> int:
@@ -89,9 +92,16 @@ class Mount:
         same time cannot lead to a file on the host's own disk.
 
         :raises OSError: as open(2)
-        :raises errors.Broken: the export is not mounted there any more, or *name*
-            is not a regular file
+        :raises errors.Broken: the export is not mounted there any more, *name* is not
+            a regular file, or the server does not answer in time
         """
+        return self._answering.ask(
+            f"{self.export}/{name} on {self.path}",
+            lambda: self._open(name, flags),
+            too_late=os.close,
+        )
+
+    def _open(self, name: str, flags: int) -> int:
         with self._root() as directory:
             # Checked first, because opening a device can already have an effect.
             self._check(name, os.stat(name, dir_fd=directory, follow_symlinks=False))

@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store.attach.nfs import lockfiles
+from glance_ontap_store.attach.nfs.answering import Answering
 from glance_ontap_store.attach.nfs.lockfiles import LockFiles
 from glance_ontap_store.attach.nfs.lockfiles import UsersFile
 from glance_ontap_store.attach.nfs.mount import Mount
@@ -33,7 +34,8 @@ class Mounts:
     """The mounts under one base directory, for any number of processes.
 
     The constructor touches neither a mount nor the base directory, and starts
-    nothing. *patience_s*: seconds to wait for a lock that somebody else holds.
+    nothing. *patience_s*: seconds to wait for a lock that somebody else holds, and for
+    each answer of a server.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Mounts:
         patience_s: float = lockfiles.PATIENCE_S,
     ) -> None:
         self._files = LockFiles(base, patience_s)
+        self._answering = Answering(patience_s)
         self._mounter = mounter
         # The process that has looked for mounts of dead workers. A forked process
         # has another id, and looks for itself.
@@ -73,7 +76,12 @@ class Mounts:
             stack.pop_all()
         path = self._mounter.mount_point(export)
         return Mount(
-            export, path, device, self._mounter, lambda: self._let_go(export, users)
+            export,
+            path,
+            device,
+            self._mounter,
+            self._answering,
+            lambda: self._let_go(export, users),
         )
 
     def _check_base(self) -> None:
@@ -239,9 +247,14 @@ class Mounts:
     def _device(self, export: str) -> int:
         """Return st_dev of the mounted file system.
 
-        :raises errors.Broken: the mount does not answer
+        :raises errors.Broken: the mount does not answer, or not in time
         """
         path = self._mounter.mount_point(export)
+        return self._answering.ask(
+            f"{export} on {path}", lambda: self._device_of_root(export, path)
+        )
+
+    def _device_of_root(self, export: str, path: str) -> int:
         with contextlib.ExitStack() as stack:
             try:
                 root = self._mounter.open_root(export)

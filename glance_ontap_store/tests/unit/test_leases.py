@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from glance_ontap_store import errors
 from glance_ontap_store.attach.leases import Leases
 from glance_ontap_store.tests.fakes.clock import FakeClock
 
@@ -69,6 +70,22 @@ def test_the_last_reader_gets_the_error_of_closing():
         with leases.share("v", stuck):
             with leases.share("v", stuck):
                 pass
+    with leases.share("v", volume.opened):
+        assert volume.is_open
+
+
+def test_a_reader_does_not_wait_for_ever_for_one_that_opens():
+    leases, volume = Leases(patience_s=0.05), Volume()
+
+    @contextlib.contextmanager
+    def hangs():
+        with pytest.raises(errors.Broken, match="Another download"):
+            with leases.share("v", volume.opened):
+                raise AssertionError("it was not open yet")
+        yield volume
+
+    with leases.share("v", hangs):
+        pass
     with leases.share("v", volume.opened):
         assert volume.is_open
 

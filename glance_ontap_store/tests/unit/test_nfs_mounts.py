@@ -500,6 +500,64 @@ class TestALockThatStaysHeld:
                 impatient.use(EXPORT, "")
 
 
+class TestAServerThatDoesNotAnswer:
+    """A hard mount whose server is away: open(2) and stat(2) wait for it."""
+
+    @pytest.fixture
+    def silent(self, cloud, monkeypatch):
+        """The export does not answer until the event is set."""
+        answers, real = threading.Event(), cloud.mounter.open_root
+
+        def open_root(export):
+            if export == EXPORT:
+                answers.wait()
+            return real(export)
+
+        cloud.mounter.keeps = True
+        cloud.mounts.use(EXPORT, "").close()
+        monkeypatch.setattr(cloud.mounter, "open_root", open_root)
+        yield answers
+        answers.set()
+
+    @pytest.fixture
+    def impatient(self, cloud):
+        return mounts.Mounts(cloud.base, cloud.mounter, patience_s=0.1)
+
+    def test_its_users_get_an_error_and_others_go_on(self, impatient, silent):
+        for _time in range(2):
+            with pytest.raises(errors.Broken, match=r"does not answer|not answered"):
+                impatient.use(EXPORT, "")
+            impatient.use("192.0.2.1:/fv2", "").close()
+
+    def test_it_is_used_again_once_it_answers(self, cloud, impatient, silent, caplog):
+        with pytest.raises(errors.Broken):
+            impatient.use(EXPORT, "")
+        silent.set()
+        while "answers again" not in caplog.text:
+            pass
+        impatient.use(EXPORT, "").close()
+
+    def test_a_file_on_it_cannot_be_opened(self, cloud, impatient, monkeypatch):
+        answers, real = threading.Event(), os.stat
+
+        def stat(path, **options):
+            if path == "volume-1":
+                answers.wait()
+            return real(path, **options)
+
+        with contextlib.closing(impatient.use(EXPORT, "")) as mount:
+            with open(os.path.join(mount.path, "volume-1"), "w"):
+                pass
+            before = len(os.listdir("/proc/self/fd"))
+            monkeypatch.setattr(os, "stat", stat)
+            with pytest.raises(errors.Broken, match=r"volume-1 .* has not answered"):
+                mount.open("volume-1", os.O_RDONLY)
+            answers.set()
+            while len(os.listdir("/proc/self/fd")) > before:
+                pass
+        assert not cloud.mounter.mounted()
+
+
 class TestTwoProcesses:
     def test_one_process_mounts_while_the_other_waits(self, cloud):
         """Both find nothing mounted; the fake refuses to mount twice."""

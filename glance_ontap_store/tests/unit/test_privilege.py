@@ -125,6 +125,19 @@ def ran(monkeypatch):
     return ran
 
 
+def test_a_mount_that_takes_too_long_is_killed_with_its_children(monkeypatch, tmp_path):
+    """mount(8) waits for mount.nfs, which waits for a server that is gone."""
+    monkeypatch.setattr(privilege, "MOUNT_S", 1)
+    child = tmp_path / "child"
+    script = f"sleep 600 & echo $! > {child}; wait"
+    with pytest.raises(processutils.ProcessExecutionError, match="no answer in 1 s"):
+        privilege._run("sh", "-c", script)
+    process = pathlib.Path("/proc", child.read_text().strip(), "stat")
+    # A zombie, until init takes it, has ended too.
+    while process.exists() and " Z " not in process.read_text():
+        pass
+
+
 def test_each_ontap_store_has_its_mount_point_base(configured, base, tmp_path):
     assert privilege.mount_point_bases() == {base, f"{tmp_path}/other"}
 
