@@ -5,8 +5,10 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import importlib.metadata
+import json
 import os
 from pathlib import Path
+import subprocess
 import sys
 from typing import Any
 import uuid
@@ -22,6 +24,7 @@ from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Changes
 from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
+from lab.polling import wait_until
 
 pytestmark = pytest.mark.shared
 
@@ -138,6 +141,14 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {store: {"ontap_mount_point_base": "/etc/hostname/mnt"} for store in STORES},
         [("error", "mount-base-unusable", "fv1, fv2, fv3, own")],
     ),
+    "mount points of upstream's store": (
+        {
+            "DEFAULT": {"enabled_backends": "fv1:ontap,old:cinder"},
+            "fv1": {"ontap_mount_point_base": "/var/lib/one"},
+            "old": {"cinder_mount_point_base": "/var/lib/one"},
+        },
+        [("error", "mount-base-shared", "fv1")],
+    ),
     "mount points that differ": (
         {"fv2": {"ontap_mount_point_base": "/var/lib/another"}},
         [("warning", "mount-base-differs", "host")],
@@ -246,6 +257,15 @@ WORSE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"ontap": {"nfs_mount_options": "vers=3,nolock"}},
         [("warning", "mount-options", store) for store in STORES],
     ),
+    "files of root that only Cinder's group may open": (
+        {
+            "ontap": {
+                "nas_secure_file_permissions": "true",
+                "nas_secure_file_operations": "false",
+            }
+        },
+        [("warning", "secure-nfs", "cinder")],
+    ),
     "images of volumes without the internal tenant": (
         {"ontap": {"image_upload_use_cinder_backend": "true"}},
         [("warning", "internal-tenant", "cinder")],
@@ -262,6 +282,111 @@ def test_a_setting_in_cinder_conf_that_makes_images_worse(
         code, found = operator.findings("--cinder-conf", cinder_conf)
     assert preflight.wrong(found) == expected
     assert code == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "changes", "code"),
+    [
+        ("glance", {"paste_deploy": {"flavor": "keystone+caching"}}, "image-cache"),
+        ("cinder", {"ontap": {"nfs_sparsed_volumes": "false"}}, "thick-volumes"),
+    ],
+)
+def test_a_setting_that_costs_something_is_noted(
+    operator: Operator, service: str, changes: Changes, code: str
+) -> None:
+    with operator.changed(changes, service) as path:
+        if service == "glance":
+            ended, found = operator.findings("--cinder-conf", CINDER_CONF, config=path)
+        else:
+            ended, found = operator.findings("--cinder-conf", path)
+    assert ended == 0
+    assert code in {finding["Code"] for finding in found}
+
+
+def test_a_mount_base_on_a_file_system_of_several_hosts_is_found(
+    operator: Operator, undo: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    """It is not asked either: nobody serves this GlusterFS."""
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    undo.callback(os.close, fuse)
+    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0"
+    subprocess.run(
+        ["mount", "-i", "-t", "fuse.glusterfs", "-o", options, "server:/v", tmp_path],
+        pass_fds=[fuse],
+        check=True,
+    )
+    undo.callback(subprocess.run, ["umount", "--lazy", tmp_path], check=True)
+    base = str(tmp_path / "mnt")
+    changes = {store: {"ontap_mount_point_base": base} for store in STORES}
+    with operator.changed(changes) as config:
+        code, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [
+        ("error", "mount-base-not-local", ", ".join(STORES))
+    ]
+    assert code == 2
+
+
+# What Cinder says of a pool, and the findings of each store.
+POOLS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a FlexGroup": ({"netapp_is_flexgroup": "true"}, "warning", "flexgroup"),
+    "iSCSI": ({"storage_protocol": "iSCSI"}, "error", "volume-type-protocol"),
+    "shared blocks": ({"netapp_dedupe_used_percent": 95.0}, "warning", "shared-blocks"),
+    "replicated": ({"replication_enabled": True}, "info", "replication"),
+}
+
+
+@pytest.mark.exclusive
+def test_what_cinder_says_of_its_pools_is_found(
+    lab: Any, operator: Operator, admin: Any
+) -> None:
+    """cinder-volume adds to its report what the array does not have."""
+    added = {k: v for said, _, _ in POOLS.values() for k, v in said.items()}
+    capabilities = {"ontap": {"extra_capabilities": json.dumps(added)}}
+    with direct.cinder_options(lab, capabilities):
+        wait_until(lambda: reported(admin, added), "Cinder reports its pools")
+        code, found = operator.findings()
+    for _, severity, expected in POOLS.values():
+        subjects = {
+            finding["Subject"]
+            for finding in found
+            if (finding["Severity"], finding["Code"]) == (severity, expected)
+        }
+        assert subjects == set(STORES), expected
+    assert code == 2
+    wait_until(lambda: not reported(admin, added), "Cinder reports its own pools")
+
+
+def reported(admin: Any, properties: dict[str, Any]) -> bool:
+    """Whether Cinder's scheduler has these properties of every pool."""
+    pools = admin.block_storage.get("/scheduler-stats/get_pools?detail=true").json()
+    return all(
+        properties.items() <= pool["capabilities"].items() for pool in pools["pools"]
+    )
+
+
+@pytest.mark.exclusive
+def test_images_in_a_pool_that_is_gone_are_found(
+    lab: Any, operator: Operator, admin: Any, user: Any, tmp_path: Path
+) -> None:
+    image = user.image()
+    assert user.put(image, b"content", "fv3").status_code == 204
+    shares = tmp_path / "nfs_shares"
+    shares.write_text("127.0.0.1:/fv1\n127.0.0.1:/fv2\n", encoding="utf-8")
+
+    def pools() -> set[str]:
+        answer = admin.block_storage.get("/scheduler-stats/get_pools").json()
+        return {pool["name"].rpartition("/")[2] for pool in answer["pools"]}
+
+    with direct.cinder_options(lab, {"ontap": {"nfs_shares_config": str(shares)}}):
+        wait_until(lambda: "fv3" not in pools(), "the pool is gone")
+        _, found = operator.findings()
+    assert sorted(preflight.wrong(found)) == [
+        ("error", "volume-type-pool", "fv3"),
+        ("warning", "pool-gone", "fv3"),
+    ]
+    (gone,) = (finding for finding in found if finding["Code"] == "pool-gone")
+    assert " pool lab@ontap#127.0.0.1:/fv3," in gone["Problem"]
+    wait_until(lambda: "fv3" in pools(), "the pool is back")
 
 
 def test_hidden_locations_are_judged_by_cinders_release(operator: Operator) -> None:
@@ -296,6 +421,15 @@ def test_a_qcow2_file_that_is_called_raw_is_found(
     )
     assert image.id in problem
     assert code == 1
+
+
+def test_without_an_administrator_cinder_conf_tells_what_the_back_ends_are(
+    operator: Operator,
+) -> None:
+    changes, _ = CINDER["another driver"]
+    with operator.changed(changes, "cinder") as cinder_conf:
+        _, found = operator.findings("--cinder-conf", cinder_conf, cloud=None)
+    assert preflight.wrong(found) == [("error", "no-ontap-backend", "cinder")]
 
 
 @pytest.mark.parametrize("case", CINDER)
@@ -358,6 +492,8 @@ def test_the_remedy_gives_cinders_user_the_missing_role(
         operator.remedied(found, "glance-user-role")
         _, found = operator.findings("--cinder-conf", cinder_conf)
         assert preflight.wrong(found) == []
+        notes = {finding["Code"] for finding in found}
+        assert ("glance-user-logins" in notes) == (group == "glance")
 
 
 def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, str]:

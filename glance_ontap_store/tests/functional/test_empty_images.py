@@ -35,6 +35,24 @@ def test_an_empty_image_costs_no_volume(
     assert user.cloud.image.delete(f"/images/{image.id}").status_code == 204
 
 
+def test_an_empty_image_is_imported_without_a_volume(admin: Any, user: User) -> None:
+    image = user.image()
+    staged = user.cloud.image.put(
+        f"/images/{image.id}/stage",
+        data=b"",
+        headers={"Content-Type": "application/octet-stream"},
+    )
+    assert staged.status_code == 204, staged.text
+    images.start_import(user.cloud, image.id, "glance-direct", "fv1")
+    wait_until(
+        lambda: user.cloud.image.get_image(image.id).status == "active",
+        "Glance has imported it",
+    )
+    assert images.image_volumes(admin, image.id) == []
+    assert user.stores(image.id) == ["fv1"]
+    assert user.download(image.id).content == b""
+
+
 def test_an_empty_image_is_copied_to_other_stores(
     admin: Any, user: User, operator: User
 ) -> None:

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from glance_ontap_store.tests.functional import option_lists
 from glance_ontap_store.tests.functional.pattern import Pattern
+from lab import packages
 
 pytestmark = pytest.mark.shared
 
@@ -40,6 +42,12 @@ def mistakes(service, path):
 )
 def test_the_service_has_every_group_and_option(service, name):
     assert mistakes(service, EXAMPLES / name) == []
+
+
+@pytest.mark.parametrize("name", ["glance-sudoers", "../deploy/packages/sudoers"])
+def test_sudo_accepts_the_rules(name):
+    visudo = shutil.which("visudo", path=packages.search_path())
+    subprocess.run([visudo, "-cf", EXAMPLES / name], check=True)
 
 
 @pytest.mark.parametrize(

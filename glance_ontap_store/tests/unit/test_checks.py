@@ -1177,6 +1177,18 @@ def test_the_lab_produces_the_other_codes(code):
     assert f'"{code}"' in tests.read_text("utf-8")
 
 
+def test_the_findings_without_a_case_in_the_lab_are_named():
+    page = (ROOT / "doc/source/contributor/tests.rst").read_text("utf-8")
+    text = " ".join(page.split())
+    named = text.partition("without a case in the lab:")[2].partition(".")[0]
+    functional = ROOT / "glance_ontap_store/tests/functional"
+    cases = "".join(path.read_text("utf-8") for path in functional.glob("*.py"))
+    missing = {
+        code.name for code in codes.registered() if f'"{code.name}"' not in cases
+    }
+    assert set(re.findall(r"``([a-z-]+)``", named)) == missing
+
+
 def test_the_documented_codes_are_the_registered_ones():
     """`python -m glance_ontap_store.checks` prints the table of the page."""
     page = (ROOT / "doc/source/admin/commands.rst").read_text("utf-8")
