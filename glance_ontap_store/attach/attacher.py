@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attaches volumes to this host, and detaches them in reverse order."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 from typing import Any
 from typing import Protocol
+from typing import TypeVar
 
 from oslo_log import log as logging
 
@@ -19,6 +21,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
 
 LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Host(Protocol):
@@ -32,7 +35,8 @@ class Host(Protocol):
 class Attacher:
     """Attaches volumes of one store to this host.
 
-    If the process dies while a volume is attached, the attachment stays in Cinder.
+    If the process dies while a volume is attached, the attachment stays in Cinder, and
+    recovery of another process releases it: by the journal, or by its mark.
     """
 
     def __init__(self, volumes: Volumes, host: Host, transport: Transport) -> None:
@@ -117,8 +121,11 @@ class Attacher:
         """
         info = self._place(volume, neighbour)
         with contextlib.ExitStack() as stack:
-            attachment_id = self._volumes.reserve(volume.id)
-            self._detach_at_the_end(stack, volume.id, attachment_id)
+            attachment_id = self._acquired(
+                stack,
+                volume.id,
+                lambda told: self._volumes.reserve(volume.id, told),
+            )
             opened = stack.enter_context(self._transport.opened(info, "ro"))
             if not known_raw and _holds_qcow2(opened):
                 raise _qcow2(opened.name)
@@ -149,22 +156,56 @@ class Attacher:
         mark = self._volumes.journal.own()
         connector = {**self._host.connector, "mountpoint": mark.mountpoint}
         with contextlib.ExitStack() as stack:
-            attachment = self._volumes.attach(volume_id, connector, mode, wait_s)
-            self._detach_at_the_end(stack, volume_id, attachment.id)
+            attachment = self._acquired(
+                stack,
+                volume_id,
+                lambda told: self._volumes.attach(
+                    volume_id, connector, mode, wait_s, told
+                ),
+            )
             info = attachment.connection_info
             opened = stack.enter_context(self._transport.opened(info, mode))
             self._volumes.complete(attachment.id)
             LOG.debug("Volume %s attached %s as %s", volume_id, mode, opened.name)
             yield attachment, opened
 
-    def _detach_at_the_end(
-        self, stack: contextlib.ExitStack, volume_id: str, attachment_id: str
-    ) -> None:
-        undo.always(
-            stack,
-            f"detach volume {volume_id}",
-            lambda: self._volumes.detach(attachment_id),
-        )
+    def _acquired(
+        self,
+        stack: contextlib.ExitStack,
+        volume_id: str,
+        acquire: Callable[[Callable[[str], object]], T],
+    ) -> T:
+        """What *acquire* returns; the attachment is deleted when *stack* ends.
+
+        *acquire* tells the attachment's id to its argument. If this process dies
+        meanwhile, or Cinder does not do it, recovery does it by the journal.
+        """
+        handle = self._volumes.journal.attaching(volume_id)
+        known: list[str] = []
+
+        def told(attachment_id: str) -> None:
+            known.append(attachment_id)
+            handle.complete(attachment_id)
+
+        try:
+            found = acquire(told)
+        except BaseException as error:
+            if isinstance(error, errors.StoreError) and not error.may_leave:
+                handle.done()
+            else:
+                handle.leave()
+            raise
+
+        def detach() -> None:
+            try:
+                self._volumes.detach(known[-1])
+            except BaseException:
+                handle.leave()
+                raise
+            handle.done()
+
+        undo.always(stack, f"detach volume {volume_id}", detach)
+        return found
 
 
 def _holds_qcow2(opened: OpenVolume) -> bool:

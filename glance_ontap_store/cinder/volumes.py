@@ -168,21 +168,22 @@ class Volumes:
         """
         self.steadfast.detach(attachment_id)
 
-    def delete(self, volume_id: str) -> None:
-        """Begin to delete the volume; wait ``ontap_delete_wait`` seconds for readers.
+    def delete(self, volume_id: str, wait_s: float | None = None) -> None:
+        """Begin to delete the volume; wait *wait_s* seconds for readers.
+
+        None: ``ontap_delete_wait`` seconds.
 
         :raises errors.ImageVolumeInUse: it was still attached after the wait
         :raises errors.ImageVolumeStuck: no wait would help
         :raises errors.ImageVolumeHasSnapshot: a snapshot keeps it
         """
+        wait_s = self.waits.delete_s if wait_s is None else wait_s
         try:
-            waiting.while_busy(
-                self.clock, self.waits.delete_s, lambda: self._delete(volume_id)
-            )
+            waiting.while_busy(self.clock, wait_s, lambda: self._delete(volume_id))
         except errors.ImageVolumeInUse as error:
             raise errors.ImageVolumeInUse(
-                f"Image-volume {volume_id} is still in use after"
-                f" {self.waits.delete_s:g} s (ontap_delete_wait): {error}"
+                f"Image-volume {volume_id} is still in use after {wait_s:g} s"
+                f" (ontap_delete_wait): {error}"
             ) from error
 
     def _delete(self, volume_id: str) -> None:

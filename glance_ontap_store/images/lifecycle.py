@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of an image-volume: created, filled, sealed; described, read, deleted."""
 
+from collections.abc import Callable
 from collections.abc import Generator
 import contextlib
 import dataclasses
@@ -10,7 +11,6 @@ import weakref
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
-from glance_ontap_store import undo
 from glance_ontap_store import units
 from glance_ontap_store.attach.leases import Leases
 from glance_ontap_store.cinder.api import Creator
@@ -19,6 +19,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.images import access
 from glance_ontap_store.images import image_volume
+from glance_ontap_store.images import making
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.filling import Filler
 from glance_ontap_store.images.filling import Upload
@@ -64,6 +65,8 @@ class Lifecycle:
     default. *filler* is the way in which an upload is stored
     unless its caller has another. *running* are the transfers of the process, which
     end together when it stops.
+    unless its caller has another. *free* releases a volume from dead processes of this
+    host, and returns whether there was anything to release.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Lifecycle:
         filler: Filler,
         availability_zone: str | None = None,
         running: Transfers | None = None,
+        free: Callable[[str], bool] = lambda _volume_id: False,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
@@ -83,6 +87,7 @@ class Lifecycle:
         self._filler = filler
         self._availability_zone = availability_zone
         self._running = running or Transfers()
+        self._free = free
         self._leases = Leases[Device]()
 
     def store(
@@ -131,11 +136,8 @@ class Lifecycle:
             image_id=upload.image_id,
             owner=upload.owner,
         )
-        with contextlib.ExitStack() as stack:
-            volume = self._volumes.create(self._new_volume(upload, filling), creator)
-            undo.on_failure(
-                stack, lambda error: self._volumes.discard(volume.id, error)
-            )
+        new = self._new_volume(upload, filling)
+        with making.made(self._volumes, new, str(filling.write_id), creator) as volume:
             _check_not_encrypted(volume)
             written = (filler or self._filler).fill(volume, upload, digests)
             self._seal(volume.id, filling, upload.hash_algo, written)
@@ -259,7 +261,11 @@ class Lifecycle:
         :raises errors.ImageVolumeStuck: its status does not end by itself
         :raises errors.ImageVolumeHasSnapshot: a snapshot keeps it
         """
-        self._volumes.delete(volume_id)
+        try:
+            self._volumes.delete(volume_id, wait_s=0)
+        except errors.ImageVolumeInUse:
+            self._free(volume_id)
+            self._volumes.delete(volume_id)
         LOG.info("Image-volume %s is being deleted", volume_id)
 
     def belongs_here(self, volume_id: str) -> bool:

@@ -9,11 +9,11 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
-from glance_ontap_store import undo
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
+from glance_ontap_store.images import making
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.image_volume import ImageVolume
 from glance_ontap_store.images.record import State
@@ -47,11 +47,21 @@ class ReadableVolumes(Protocol):
 
 
 class Reading:
-    """Opens image-volumes of one store for the readers of this process."""
+    """Opens image-volumes of one store for the readers of this process.
 
-    def __init__(self, volumes: Volumes, attacher: ReadableVolumes) -> None:
+    *free* releases a volume from dead processes of this host, and returns whether
+    there was anything to release.
+    """
+
+    def __init__(
+        self,
+        volumes: Volumes,
+        attacher: ReadableVolumes,
+        free: Callable[[str], bool] = lambda _volume_id: False,
+    ) -> None:
         self._volumes = volumes
         self._attacher = attacher
+        self._free = free
 
     @contextlib.contextmanager
     def opened(self, image: ImageVolume) -> Iterator[Device]:
@@ -83,6 +93,9 @@ class Reading:
         try:
             return stack.enter_context(self._attached(image, wait_s))
         except errors.ImageVolumeInUse as busy:
+            if self._free(image.id):
+                with contextlib.suppress(errors.ImageVolumeInUse):
+                    return stack.enter_context(self._attached(image, wait_s))
             if not image.is_sealed:
                 raise
             return self._cloned_or_attached(stack, image, busy)
@@ -244,21 +257,16 @@ class Reading:
         record = writer.new_record(
             State.READING, image.record.store, self._volumes.journal.own()
         )
-        made = self._volumes.create(
-            NewVolume(
-                name=f"reading-{image.id}",
-                size_gib=size_gib,
-                volume_type=None if clone else image.volume.volume_type,
-                metadata=record.to_metadata(),
-                source_id=image.id if clone else None,
-                # Cinder clones into no other zone, and the option may have changed.
-                availability_zone=image.volume.availability_zone,
-            )
+        new = NewVolume(
+            name=f"reading-{image.id}",
+            size_gib=size_gib,
+            volume_type=None if clone else image.volume.volume_type,
+            metadata=record.to_metadata(),
+            source_id=image.id if clone else None,
+            # Cinder clones into no other zone, and the option may have changed.
+            availability_zone=image.volume.availability_zone,
         )
-        with contextlib.ExitStack() as stack:
-            undo.always(
-                stack,
-                f"delete volume {made.id}",
-                lambda: self._volumes.discard(made.id),
-            )
+        with making.made(
+            self._volumes, new, str(record.write_id), is_temporary=True
+        ) as made:
             yield made

@@ -206,6 +206,15 @@ class Mounts:
             )
             self.cleaning.start()
 
+    def clean_up(self) -> None:
+        """Unmount what processes that died left mounted; failures are logged only.
+
+        It can wait for ever for a server that is gone.
+
+        :raises errors.Misconfigured: the lock files cannot be used
+        """
+        self._clean_up(self._files.exports())
+
     def _clean_up(self, exports: list[str]) -> None:
         for export in exports:
             try:
