@@ -29,6 +29,9 @@ from glance_ontap_store.images.owners import Owners
 from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.liveness import processes
 from glance_ontap_store.liveness.journal import Journal
+from glance_ontap_store.recovery.rounds import Member
+from glance_ontap_store.recovery.rounds import Rounds
+from glance_ontap_store.recovery.store import StoreRecovery
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.stopping import hook
@@ -50,6 +53,8 @@ class Backend:
     volumes: Volumes
     # The creator of the volume of a request's upload.
     creator_for: Callable[[Requester], Creator]
+    # The store in the rounds of recovery. None: nothing recovers.
+    member: Member | None = None
 
 
 def build(settings: Settings) -> Backend:
@@ -65,6 +70,7 @@ def build(settings: Settings) -> Backend:
 def assemble(settings: Settings, session: Session, service: VolumeService) -> Backend:
     """The store's parts, over *service* as its Cinder and this host."""
     volumes, attacher = parts(settings, service)
+    recovery = StoreRecovery(volumes)
 
     def creator_for(requester: Requester) -> Creator:
         if not settings.owned_by_project:
@@ -79,10 +85,11 @@ def assemble(settings: Settings, session: Session, service: VolumeService) -> Ba
 
     return Backend(
         settings,
-        lifecycle(settings, volumes, attacher),
+        lifecycle(settings, volumes, attacher, recovery.free),
         Owners(settings, session),
         volumes,
         creator_for,
+        Member(recovery, settings.recovery_interval_s, _mounts(settings).clean_up),
     )
 
 
@@ -90,9 +97,14 @@ def parts(settings: Settings, service: VolumeService) -> tuple[Volumes, Attacher
     """The volumes of *service*, and their attacher on this host."""
     journal = Journal(processes.of(settings.mount_point_base), settings.store_id)
     volumes = Volumes(service, SystemClock(), wait_policy(settings), journal)
-    mounts = Mounts(settings.mount_point_base, NfsMounter(settings.mount_point_base))
-    transports = Transports({"nfs": NfsTransport(mounts, settings.nfs_mount_options)})
+    nfs = NfsTransport(_mounts(settings), settings.nfs_mount_options)
+    transports = Transports({"nfs": nfs})
     return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)
+
+
+def _mounts(settings: Settings) -> Mounts:
+    base = settings.mount_point_base
+    return Mounts(base, NfsMounter(base))
 
 
 def wait_policy(settings: Settings) -> WaitPolicy:
@@ -105,16 +117,22 @@ def wait_policy(settings: Settings) -> WaitPolicy:
     )
 
 
-def lifecycle(settings: Settings, volumes: Volumes, attacher: Attacher) -> Lifecycle:
-    """The store's image-volumes, by its settings."""
+def lifecycle(
+    settings: Settings,
+    volumes: Volumes,
+    attacher: Attacher,
+    free: Callable[[str], bool],
+) -> Lifecycle:
+    """The store's image-volumes, by its settings; *free* as of `StoreRecovery.free`."""
     return Lifecycle(
         settings.store_id,
         settings.volume_type,
         volumes,
-        Reading(volumes, attacher),
+        Reading(volumes, attacher, free),
         StreamFiller(attacher, settings.thin_upload),
         settings.availability_zone,
         TRANSFERS,
+        free=free,
     )
 
 
@@ -122,22 +140,35 @@ class Stores:
     """The configured stores of a process, by their id.
 
     A store finds its siblings here: one that has the same volume type, or an
-    image-volume of the same image.
+    image-volume of the same image. The first use starts their recovery, unless they
+    are made without (*recovers*).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recovers: bool = True) -> None:
+        self.recovers = recovers
         # Guards the table; reach: this process. Glance may load stores again.
         self._lock = threading.Lock()
         self._table: dict[str | None, Backend] = {}
+        self.rounds = Rounds(self._members)
 
     def add(self, backend: Backend) -> None:
         """Make the store known, in place of one of the same id."""
         with self._lock:
             self._table[backend.settings.store_id] = backend
+        if backend.member is not None:
+            backend.member.recovery.journal.on_left = self.rounds.wake
 
     def __iter__(self) -> Iterator[Backend]:
         with self._lock:
             return iter(list(self._table.values()))
+
+    def used(self) -> None:
+        """A request came: start the recovery of this process, if it does not run."""
+        if self.recovers:
+            self.rounds.begin()
+
+    def _members(self) -> list[Member]:
+        return [backend.member for backend in self if backend.member is not None]
 
     def get(self, store_id: str | None) -> Backend | None:
         """The store of that id, if it is one of type ``ontap``."""

@@ -216,6 +216,19 @@ OPTIONS: list[cfg.Opt] = [
             " that it fails with 409 (in use) and the image stays."
         ),
     ),
+    cfg.IntOpt(
+        "ontap_recovery_interval",
+        default=600,
+        min=0,
+        help=(
+            "Seconds between two rounds of recovery, which releases what dead processes"
+            " of this host left: attachments, unfinished image-volumes, temporary"
+            " clones and mounts. The first round begins when a process first uses the"
+            " store. A round sends requests to Cinder only if a process has died. With"
+            " 0 there are no rounds: what is left stays until a deletion or a download"
+            " of that image meets it, or until ``glance-ontap sweep``."
+        ),
+    ),
     cfg.BoolOpt(
         "ontap_store_thin_upload",
         default=True,

@@ -69,6 +69,8 @@ class Settings:
     transition_timeout_s: int
     attach_wait_s: int
     delete_wait_s: int
+    # 0: there are no rounds of recovery.
+    recovery_interval_s: int
     thin_upload: bool
     mount_point_base: str
     # Separated by commas; "" means those that Cinder gives.
@@ -106,6 +108,7 @@ class Settings:
             transition_timeout_s=values["ontap_state_transition_timeout"],
             attach_wait_s=values["ontap_attach_wait"],
             delete_wait_s=values["ontap_delete_wait"],
+            recovery_interval_s=values["ontap_recovery_interval"],
             thin_upload=values["ontap_store_thin_upload"],
             mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
             nfs_mount_options=values["ontap_nfs_mount_options"] or "",

@@ -115,6 +115,8 @@ class Store(glance_store.driver.Store):
     def _configured(self) -> Backend:
         if self._backend is None:
             raise errors.Misconfigured(self._mistakes)
+        # Not earlier: the server may fork after it has loaded the stores.
+        self.stores.used()
         return self._backend
 
     @property

@@ -7,6 +7,7 @@ release fails, the entry tells recovery what to look for. Each entry is a small 
 of JSON in the directory of its process.
 """
 
+from collections.abc import Callable
 import dataclasses
 import json
 import threading
@@ -120,6 +121,8 @@ class Journal:
         self.store_id = store_id
         # The names of the entries of this process that recovery is to release.
         self._left: set[tuple[str, str]] = set()
+        # Called when something is left; recovery puts its own in.
+        self.on_left: Callable[[], object] = lambda: None
         # Guards `_left`; reach: this process.
         self._lock = threading.Lock()
 
@@ -177,12 +180,16 @@ class Journal:
         """Let recovery release what the entry of this process names."""
         with self._lock:
             self._left.add((token, name))
+        self.on_left()
 
     def left(self) -> list[Entry]:
         """What this process could not release, as far as it is written down.
 
         :raises errors.Misconfigured: the base cannot be used
         """
+        with self._lock:
+            if not self._left:
+                return []
         token = self.own().token
         with self._lock:
             # After a fork, the others are the parent's.

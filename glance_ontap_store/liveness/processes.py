@@ -28,6 +28,7 @@ from glance_ontap_store.liveness.marks import Mark
 _ID = "id"
 _PROCESSES = "processes"
 _LOCK = "lock"
+_RECOVERY = "recovery"
 # A directory that a process is just making; it has no lock yet.
 _BEGUN = "new-"
 _ATTEMPTS = 5
@@ -219,6 +220,41 @@ class Processes:
                         if not _is_locked(directory):
                             found.append(token)
         return found
+
+    def changed_at(self, token: str) -> float:
+        """When the journal of *token* changed last, in seconds since the epoch.
+
+        Now, if there is none.
+
+        :raises errors.Misconfigured: the base cannot be used
+        """
+        with files.using(self.base):
+            try:
+                with self.opened(token) as directory:
+                    return os.fstat(directory).st_mtime
+            except FileNotFoundError:
+                return time.time()
+
+    @contextlib.contextmanager
+    def only_one(self) -> Iterator[bool]:
+        """Whether this is the only one in such a block, of all processes of the base.
+
+        It does not wait.
+
+        :raises errors.Misconfigured: the base cannot be used
+        """
+        with contextlib.ExitStack() as stack:
+            with files.using(self.base):
+                files.make(self.base)
+                with files.opened(self.base) as locks:
+                    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                    fd = os.open(_RECOVERY, os.O_RDWR | flags, 0o640, dir_fd=locks)
+                stack.callback(os.close, fd)
+                is_mine = _got(fd, fcntl.LOCK_EX)
+                if is_mine:
+                    # A child that was forked meanwhile may have a copy.
+                    stack.callback(fcntl.flock, fd, fcntl.LOCK_UN)
+            yield is_mine
 
     def forget(self, token: str) -> bool:
         """Remove the directory of a dead process; return whether it is gone.

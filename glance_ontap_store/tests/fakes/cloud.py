@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import copy
 import pathlib
 from typing import Any
 
@@ -29,6 +30,8 @@ from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.liveness.processes import Processes
+from glance_ontap_store.recovery.rounds import Member
+from glance_ontap_store.recovery.store import StoreRecovery
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.stopping.transfers import Transfers
 from glance_ontap_store.store import Store
@@ -93,9 +96,25 @@ class FakeCloud:
         nfs = Transports({"nfs": NfsTransport(self.mounts, mount_options)})
         return Attacher(self.waiting_volumes(), FakeHost(), transport or nfs)
 
-    def waiting_volumes(self, waits: WaitPolicy = WAITS) -> Volumes:
+    def waiting_volumes(
+        self, waits: WaitPolicy = WAITS, store_id: str | None = "fv1"
+    ) -> Volumes:
         """The volumes of a store with these waits."""
-        return Volumes(self.volumes, self.clock, waits, self.journal())
+        return Volumes(self.volumes, self.clock, waits, self.journal(store_id))
+
+    def another_process(self) -> "FakeCloud":
+        """The same cloud, for another process of this host.
+
+        It dies with ``processes.close()``.
+        """
+        other = copy.copy(self)
+        other.processes = Processes(self.base)
+        other._journals = {}
+        return other
+
+    def recovery(self, store_id: str | None = "fv1") -> StoreRecovery:
+        """The recovery of a store in this process."""
+        return StoreRecovery(self.waiting_volumes(store_id=store_id))
 
     def journal(self, store_id: str | None = "fv1") -> Journal:
         """The journal of this process for a store."""
@@ -106,17 +125,20 @@ class FakeCloud:
     def build(self, settings: Settings) -> Backend:
         """`backend.build`, over the fakes."""
         self.built.append(settings)
-        volumes = self.waiting_volumes(backend.wait_policy(settings))
+        volumes = self.waiting_volumes(backend.wait_policy(settings), settings.store_id)
+        recovery = StoreRecovery(volumes)
         return Backend(
             settings,
             backend.lifecycle(
                 settings,
                 volumes,
                 self.attacher(mount_options=settings.nfs_mount_options),
+                recovery.free,
             ),
             self.owners,
             volumes,
             lambda requester: self.volumes,
+            Member(recovery, settings.recovery_interval_s, self.mounts.clean_up),
         )
 
     def lifecycle(
@@ -130,16 +152,18 @@ class FakeCloud:
         running: Transfers | None = None,
     ) -> Lifecycle:
         """The image-volumes of one store."""
-        volumes = self.waiting_volumes(waits)
+        volumes = self.waiting_volumes(waits, store_id)
         attacher = attacher or self.attacher()
+        free = StoreRecovery(volumes).free
         return Lifecycle(
             store_id,
             volume_type,
             volumes,
-            Reading(volumes, attacher),
+            Reading(volumes, attacher, free),
             StreamFiller(attacher, thin_upload),
             availability_zone,
             running,
+            free=free,
         )
 
     def configure(
@@ -164,7 +188,8 @@ class FakeCloud:
         conf.register_opts([cfg.DictOpt("enabled_backends")])
         conf(["--config-file", str(path)], project="glance")
         self._monkeypatch.setattr(Store, "build", staticmethod(self.build))
-        self._monkeypatch.setattr(Store, "stores", backend.Stores())
+        # A test recovers when it wants to: `Store.stores.rounds.work`.
+        self._monkeypatch.setattr(Store, "stores", backend.Stores(recovers=False))
         self._monkeypatch.setattr(location, "SCHEME_TO_CLS_BACKEND_MAP", {})
         self._monkeypatch.setattr(multi_backend, "CONF", conf)
         multi_backend.register_store_opts(conf)

@@ -15,8 +15,9 @@ PACKAGE = "glance_ontap_store"
 # From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
-    {"store", "checks", "adoption", "leftovers", "placement", "recovery"},
+    {"store", "checks", "adoption", "leftovers", "placement"},
     {"backend", "survey"},
+    {"recovery"},
     {"images"},
     {"attach", "transfer"},
     {"cinder"},
