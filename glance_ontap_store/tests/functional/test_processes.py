@@ -13,10 +13,7 @@ from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
-from glance_ontap_store.tests.functional.direct import Announcing
-from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
-from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
 from lab import stores
 from lab.polling import wait_until
@@ -72,55 +69,6 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: User) -> None:
         "the temporary clones are gone",
     )
     assert not mounts()
-
-
-def test_killed_during_an_upload(lab: Any, admin: Any, user: User) -> None:
-    """The volume left behind says so; the next transfer removes the mount."""
-    image = user.image()
-    under_way = threading.Event()
-    killed = threading.Event()
-
-    def wait(reader: Pattern) -> None:
-        if reader.position > 200 * MIB:
-            under_way.set()
-            killed.wait(60)
-
-    def upload() -> None:
-        try:
-            user.put(image, Announcing(GIB, wait), "fv1")
-        except Exception as error:
-            failures.append(error)
-
-    failures: list[Exception] = []
-    client = threading.Thread(target=upload)
-    client.start()
-    assert under_way.wait(120)
-    assert len(mounts()) == 1
-    lab.kill("glance")
-    killed.set()
-    client.join()
-    assert failures
-    volume = images.image_volume(admin, image.id)
-    assert volume.metadata["ontap_state"] == "filling"
-    assert volume.metadata["ontap_writer"]
-    lab.start("glance")
-    # The first transfer of a process removes the mounts that dead processes left.
-    user.uploaded(Sized(MIB))
-    wait_until(lambda: not mounts(), "the mount left behind is gone", state=mounts)
-
-    # A half-written volume is not an image, even if its id is known.
-    store = stores.make_store(lab)
-    assert store.is_image_associated_with_store(None, volume.id)
-    try:
-        store.get_size(direct.at("fv1", volume.id))
-    except Exception as error:
-        assert "never sealed" in str(error)
-    else:
-        raise AssertionError("the size of a half-written image was told")
-    owner = direct.owner("fv1").block_storage
-    for attachment in volume.attachments:
-        owner.delete(f"/attachments/{attachment['attachment_id']}", microversion="3.54")
-    owner.delete_volume(volume.id)
 
 
 @pytest.mark.parametrize("is_connected", [False, True])
@@ -220,6 +168,3 @@ def test_children_of_a_server_that_loaded_first_transfer_after_a_crash(
     )
     assert served.returncode == 0, served.stdout + served.stderr
     wait_until(lambda: not direct.mounted_below(base), "the mounts are gone")
-    owner = direct.owner("fv1").block_storage
-    for attachment in owner.get_volume(volume.id).attachments:
-        owner.delete(f"/attachments/{attachment['attachment_id']}", microversion="3.54")
