@@ -232,7 +232,9 @@ def _write_own_config(lab: Layout, name: str) -> None:
     for kind in ("staging", "cache"):
         (data / kind).mkdir(parents=True, exist_ok=True)
     directory.mkdir(exist_ok=True)
-    shutil.copy(first / "glance-image-import.conf", directory)
+    # Glance 28 expects the second one there too.
+    for file in ("glance-image-import.conf", "glance-api-paste.ini"):
+        shutil.copy(first / file, directory)
     text = (first / "glance-api.conf").read_text(encoding="utf-8")
     own: list[tuple[str, str, Value]] = [
         ("DEFAULT", "worker_self_reference_url", lab.url(name)),
