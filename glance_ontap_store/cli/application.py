@@ -17,6 +17,7 @@ from glance_ontap_store.cli import examples
 # Loaded when they run or are asked for help.
 _COMMANDS = {
     "adopt": "glance_ontap_store.cli.adopt:Adopt",
+    "audit": "glance_ontap_store.cli.audit:Audit",
     "check": "glance_ontap_store.cli.check:Check",
     "list": "glance_ontap_store.cli.inventory_commands:List",
     "sweep": "glance_ontap_store.cli.sweep:Sweep",

@@ -31,6 +31,7 @@ from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
 from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.image import volumes_in
 from glance_ontap_store.survey.listing import StoreVolumes
 from glance_ontap_store.survey.local_remains import Owners
 from glance_ontap_store.survey.remains import Held
@@ -202,6 +203,42 @@ class Gatherer:
             if not isinstance(answer, Unknown):
                 break
         return answer
+
+    def with_unlisted(
+        self, gathered: Gathered, wanted: Iterable[tuple[StoreRemains, Image]]
+    ) -> Remains:
+        """Return the facts with the locations of *wanted*, and the volumes there."""
+        facts = gathered.remains
+        urls = dict(facts.urls)
+        added: dict[str, list[Held]] = {}
+        for store, image in wanted:
+            found = image.urls or self.urls(image.id, gathered.stores)
+            urls[image.id] = found
+            if isinstance(found, Unknown):
+                continue
+            (asked,) = (
+                each for each in gathered.stores if each.store.id == store.store_id
+            )
+            for volume_id in volumes_in(found):
+                volume = asked.cinder.volume(volume_id)
+                if not isinstance(volume, Unknown):
+                    added.setdefault(store.store_id, []).append(Held(volume))
+        stores = tuple(
+            dataclasses.replace(
+                each, volumes=(*each.volumes, *added.get(each.store_id, ()))
+            )
+            for each in facts.stores
+        )
+        return dataclasses.replace(facts, urls=urls, stores=stores)
+
+    def pools(self, stores: Sequence[StoreVolumes]) -> Answer[frozenset[str]]:
+        """Return the names of all pools of Cinder."""
+        if self._admin is None:
+            return _NOT_ADMIN
+        found = stores[0].cinder.pools()
+        if isinstance(found, Unknown):
+            return found
+        return frozenset(each.name for each in found)
 
     def image(self, image_id: str, settings: Settings) -> Answer[Image | None]:
         """Return an image as it is now; None if Glance does not have it."""

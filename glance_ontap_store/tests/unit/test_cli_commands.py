@@ -16,6 +16,7 @@ import requests
 import glance_ontap_store
 from glance_ontap_store.cli import main
 from glance_ontap_store.cli.adopt import Adopt
+from glance_ontap_store.cli.audit import Audit
 from glance_ontap_store.cli.check import Check
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.inventory_commands import List
@@ -317,7 +318,7 @@ def test_without_a_subcommand_the_help_is_printed(capsys, arguments):
     assert "List the image-volumes" in printed
 
 
-@pytest.mark.parametrize("command", ["check", "list", "sweep", "usage"])
+@pytest.mark.parametrize("command", ["audit", "check", "list", "sweep", "usage"])
 def test_help_ends_with_examples(capsys, command):
     main.main([command, "--help"])
     _, found, examples = capsys.readouterr().out.partition("\nexamples:\n")
@@ -575,7 +576,7 @@ def options_of(command):
     return {option for action in parser._actions for option in action.option_strings}
 
 
-@pytest.mark.parametrize("command", [Adopt, Check, List, Sweep, Usage])
+@pytest.mark.parametrize("command", [Adopt, Audit, Check, List, Sweep, Usage])
 def test_the_man_page_has_every_option(command):
     page = MAN_PAGE.read_text()
     _, found, section = page.partition(f"\n{command.__name__.lower()}\n---")

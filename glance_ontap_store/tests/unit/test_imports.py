@@ -15,7 +15,7 @@ PACKAGE = "glance_ontap_store"
 # From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
-    {"store", "checks", "adoption", "leftovers", "placement"},
+    {"store", "checks", "adoption", "auditing", "leftovers", "placement"},
     {"backend", "survey"},
     {"recovery"},
     {"images"},
@@ -64,6 +64,7 @@ ONLY_IMPORTERS = {
     # Only the command uses these. Glance does not load them.
     "cliff": {
         "cli.adopt",
+        "cli.audit",
         "cli.application",
         "cli.check",
         "cli.inventory_commands",
@@ -184,7 +185,7 @@ def test_checks_send_no_requests(name):
 
 
 def test_the_store_does_not_load_the_command():
-    commands = {"cli", "checks", "leftovers", "survey", "placement"}
+    commands = {"cli", "checks", "auditing", "leftovers", "survey", "placement"}
     seen, waiting = set(), ["store"]
     while waiting:
         name = waiting.pop()

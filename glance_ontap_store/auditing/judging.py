@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares the images of Glance with the image-volumes of the stores. Pure."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from glance_ontap_store import units
+from glance_ontap_store.auditing.defect import Code
+from glance_ontap_store.auditing.defect import Defect
+from glance_ontap_store.images.record import State
+from glance_ontap_store.survey import image
+from glance_ontap_store.survey.answer import Answer
+from glance_ontap_store.survey.answer import Unknown
+from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.remains import Held
+from glance_ontap_store.survey.remains import Remains
+from glance_ontap_store.survey.remains import StoreRemains
+from glance_ontap_store.transfer import content
+
+# Images in these states have data.
+_STORED = ("active", "deactivated")
+# Contents that Cinder does not take for another format than raw.
+_RAW = (None, content.RAW, "luks")
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """An image in a store, and the volume that has its bytes."""
+
+    store_id: str
+    image: Image
+    held: Held
+
+
+def images_in(store: StoreRemains, images: Iterable[Image]) -> Iterator[Image]:
+    """Yield the images that, as Glance says, have their bytes in the store."""
+    for each in images:
+        if store.store_id in each.stores and each.status in _STORED and each.size:
+            yield each
+
+
+def located(
+    facts: Remains, store: StoreRemains, wanted: Image, by_image: "ByImage"
+) -> Located | None:
+    """Return the image with its volume; None if no volume is known to be its own.
+
+    Its locations tell, if Glance shows them, and otherwise the volumes' metadata.
+    """
+    urls = facts.urls.get(wanted.id, wanted.urls)
+    if urls is not None and not isinstance(urls, Unknown):
+        named = image.volumes_in(urls)
+        found = [each for each in store.volumes if each.volume.id in named]
+    else:
+        found = list(by_image.get(wanted.id, ()))
+    # A copy that was interrupted may have left another one.
+    found = sorted(found, key=lambda each: each.record.state is not State.SEALED)
+    return Located(store.store_id, wanted, found[0]) if found else None
+
+
+ByImage = Mapping[str, Sequence[Held]]
+
+
+def volumes_by_image(store: StoreRemains) -> ByImage:
+    """Return the store's image-volumes by the image that their metadata names."""
+    found: dict[str, list[Held]] = {}
+    for held in store.volumes:
+        record = held.record
+        is_other = record.store not in (None, store.store_id)
+        if is_other or record.state is State.READING or held.volume.is_leaving:
+            continue
+        if record.image_id:
+            found.setdefault(record.image_id, []).append(held)
+    return found
+
+
+def not_found(facts: Remains) -> Iterator[tuple[StoreRemains, Image]]:
+    """Yield the images whose volume no list shows: Glance has to tell their locations.
+
+    Cinder's own image-volumes, for example, may lack the image's id.
+    """
+    if isinstance(facts.images, Unknown):
+        return
+    for store in facts.stores:
+        by_image = volumes_by_image(store)
+        for each in images_in(store, facts.images.values()):
+            if located(facts, store, each, by_image) is None:
+                yield store, each
+
+
+def all_located(facts: Remains) -> list[Located]:
+    """Return all images in the stores whose volumes are known."""
+    if isinstance(facts.images, Unknown):
+        return []
+    found = []
+    for store in facts.stores:
+        by_image = volumes_by_image(store)
+        for each in images_in(store, facts.images.values()):
+            one = located(facts, store, each, by_image)
+            if one is not None:
+                found.append(one)
+    return found
+
+
+def judge(
+    facts: Remains, pools: Answer[frozenset[str]], attached_s: float
+) -> list[Defect]:
+    """Return the defects of all image-volumes.
+
+    *pools* are the names of all pools, and *attached_s* is how long a volume may be
+    attached.
+    """
+    found: list[Defect] = []
+    for store, wanted in not_found(facts):
+        found.append(_gone(facts, store, wanted))
+    for one in all_located(facts):
+        found += _defects(facts, pools, attached_s, one)
+    for store in facts.stores:
+        found += _unregistered(facts, store)
+    return found
+
+
+def _gone(facts: Remains, store: StoreRemains, wanted: Image) -> Defect:
+    urls = facts.urls.get(wanted.id, wanted.urls)
+    names = "its location names a volume that Cinder does not have"
+    if urls is None or isinstance(urls, Unknown):
+        names = "no volume names the image, and Glance does not show its locations"
+    return Defect(
+        Code.GONE,
+        store.store_id,
+        wanted.id,
+        f"Glance has the image in the store, but {names}.",
+        "Upload the image again, or delete it.",
+    )
+
+
+def _defects(
+    facts: Remains, pools: Answer[frozenset[str]], attached_s: float, one: Located
+) -> Iterator[Defect]:
+    record, volume = one.held.record, one.held.volume
+    if record.state not in (State.SEALED, None):
+        yield _defect(
+            one,
+            Code.UNFINISHED,
+            f"The image-volume is in state {record.state_text or record.state.value!r}:"
+            " it is not served.",
+            "Upload the image again, or upgrade the store if a later release wrote it.",
+        )
+        return
+    if volume.is_broken:
+        yield _defect(
+            one,
+            Code.BROKEN,
+            f"The status of the volume is {volume.status!r}.",
+            "See the log of cinder-volume.",
+        )
+    yield from _sizes(one)
+    yield from _marks(one)
+    for hold in one.held.holds:
+        age = (facts.now - hold.since).total_seconds() if hold.since else 0.0
+        if age > attached_s:
+            yield _defect(
+                one,
+                Code.ATTACHED,
+                f"Host {hold.host or '(unknown)'} has it attached since"
+                f" {hold.since:%Y-%m-%dT%H:%M:%SZ}.",
+                "Run: glance-ontap sweep",
+            )
+    if not isinstance(pools, Unknown) and volume.pool and volume.pool not in pools:
+        yield _defect(
+            one,
+            Code.POOL,
+            f"Cinder has no pool {volume.pool}.",
+            "See the finding pool-gone of glance-ontap check.",
+        )
+
+
+def _sizes(one: Located) -> Iterator[Defect]:
+    record, volume, size = one.held.record, one.held.volume, one.image.size or 0
+    if volume.size_gib * units.GIB < size:
+        yield _defect(
+            one,
+            Code.SHORT,
+            f"The volume has {volume.size_gib} GiB, and the image {size} bytes.",
+            "Upload the image again.",
+        )
+    if record.is_by_this_store and record.size != size:
+        shown = record.size if record.bad_size is None else repr(record.bad_size)
+        yield _defect(
+            one,
+            Code.SIZE,
+            f"The metadata of the volume says image_size = {shown}, and Glance {size}.",
+            "Find out who changed it. If --verify=full finds the image right with"
+            " Glance's size, set image_size to that.",
+        )
+    same = record.hash_algo == one.image.hash_algo
+    if (
+        same
+        and record.hash_value
+        and one.image.hash_value
+        not in (
+            None,
+            record.hash_value,
+        )
+    ):
+        yield _defect(
+            one,
+            Code.DIGEST,
+            "The digest in the metadata of the volume is not Glance's: the volume was"
+            " stored for other bytes, or somebody changed one of them.",
+            "Run audit with --verify=full.",
+        )
+
+
+def _marks(one: Located) -> Iterator[Defect]:
+    record, volume = one.held.record, one.held.volume
+    if record.owner != one.image.owner and one.image.owner:
+        yield dataclasses.replace(
+            _defect(
+                one,
+                Code.OWNER,
+                f"image_owner is {record.owner}, and the image's owner"
+                f" {one.image.owner}: its volumes are downloads for other projects.",
+                "Run audit with --repair.",
+            ),
+            owner=one.image.owner,
+        )
+    is_readonly = volume.metadata.get("readonly", "").lower() == "true"
+    if record.state is State.SEALED and not is_readonly:
+        yield _defect(
+            one,
+            Code.WRITABLE,
+            "The volume is not read-only: whoever may attach it may change the image.",
+            "Run audit with --repair.",
+        )
+    if record.content not in _RAW and one.image.disk_format == "raw":
+        yield _defect(
+            one,
+            Code.FORMAT,
+            f"Glance calls the image raw, and its bytes are {record.content}.",
+            "Upload it with its real format, or converted to raw.",
+        )
+
+
+def _unregistered(facts: Remains, store: StoreRemains) -> Iterator[Defect]:
+    """Complete image-volumes of images that exist, of which Glance does not know."""
+    if isinstance(facts.images, Unknown):
+        return
+    for held in store.volumes:
+        record = held.record
+        if record.state is not State.SEALED or record.store != store.store_id:
+            continue
+        known = facts.images.get(record.image_id or "")
+        if known is None or known.status not in _STORED:
+            continue
+        urls = facts.urls.get(known.id, known.urls)
+        if urls is None or isinstance(urls, Unknown):
+            is_known = store.store_id in known.stores
+        else:
+            is_known = held.volume.id in image.volumes_in(urls)
+        if not is_known:
+            yield _defect(
+                Located(store.store_id, known, held),
+                Code.UNREGISTERED,
+                "The image exists, but none of its locations names this image-volume.",
+                "It is a copy that was interrupted at its end. Copy the image again"
+                " (copy-image), then delete this volume.",
+            )
+
+
+def _defect(one: Located, code: Code, problem: str, remedy: str) -> Defect:
+    return Defect(code, one.store_id, one.image.id, problem, remedy, one.held.volume.id)
