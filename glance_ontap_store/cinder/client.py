@@ -45,7 +45,11 @@ _ERRORS = (
 
 
 class _Http(cinderclient.SessionClient):  # type: ignore[misc]
-    """Keeps the answer in an error, for its header ``Retry-After``."""
+    """Refuses answers that are not Cinder's, and keeps those that are errors.
+
+    cinderclient does not read the answer of a request that has no result: the page of
+    a proxy would be a success. An error's answer may have a header ``Retry-After``.
+    """
 
     def request(self, *args: Any, raise_exc: bool = True, **kwargs: Any) -> Any:
         """Send a request, as cinderclient does."""
@@ -54,6 +58,8 @@ class _Http(cinderclient.SessionClient):  # type: ignore[misc]
             error = cinder_errors.from_response(answer, body)
             error.response = answer
             raise error
+        if body is None and answer.content.strip():
+            raise ValueError(f"HTTP {answer.status_code} with a body that is no JSON")
         return answer, body
 
 

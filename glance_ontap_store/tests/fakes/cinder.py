@@ -368,6 +368,18 @@ class FakeCinder:
     def is_readonly(self, volume_id: str) -> bool:
         return self._find(volume_id).is_readonly
 
+    def volume_of(self, attachment_id: str) -> str:
+        """The id of the attachment's volume, as Cinder finds it for a request."""
+        with self._lock:
+            volume = self._attached(attachment_id)
+            if volume is None:
+                raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+            return volume.id
+
+    def used_gib(self) -> int:
+        """The part of the quota that is used."""
+        return sum(volume.size_gib for volume in self._volumes.values())
+
     def holdings(self) -> set[str]:
         """Every volume that is not being deleted, and every attachment."""
         with self._lock:
