@@ -7,6 +7,7 @@ of a journal is removed after what it names.
 """
 
 from collections.abc import Callable
+import contextlib
 import time
 
 from oslo_log import log as logging
@@ -80,7 +81,9 @@ class StoreRecovery:
             if not self.release(entry)
         }
         for volume in self._suspects():
-            waiting |= self._release_marked(volume)
+            # A deletion that had begun ends meanwhile.
+            with contextlib.suppress(errors.ImageVolumeGone):
+                waiting |= self._release_marked(volume)
         return waiting
 
     def _suspects(self) -> list[Volume]:

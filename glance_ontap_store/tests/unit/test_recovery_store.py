@@ -284,6 +284,14 @@ class TestFaults:
         assert cloud.cinder.attachments(image) == []
         assert not exists(cloud, volume_id)
 
+    def test_a_volume_that_goes_meanwhile_does_not_end_the_round(self, cloud, other):
+        """Its deletion had begun, and the list of volumes still had it."""
+        both = [unfinished(other), unfinished(other)]
+        die(other)
+        cloud.volumes.fail("get", errors.ImageVolumeGone("It could not be found."))
+        cloud.recovery().release_dead()
+        assert [exists(cloud, volume_id) for volume_id in both].count(True) == 1
+
     def test_two_that_recover_at_once_do_no_harm(self, cloud, image, other):
         begin_to_read(other, image)
         volume_id = unfinished(other)
