@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operations of a store that a process may die in, and what exists before.
+
+They are the same over the fakes and in the lab.
+"""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+from typing import Any
+from typing import Protocol
+
+from glance_ontap_store.tests.fakes.glance import Content
+from glance_ontap_store.tests.fakes.glance import Context
+from glance_ontap_store.tests.fakes.glance import OnePass
+from glance_ontap_store.tests.fakes.glance import Pattern
+
+DATA = Pattern(300_000)
+# Cinder refuses to connect a clone that begins like a vmdk file.
+_VMDK = b"KDMV"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Vmdk:
+    """Content that begins so."""
+
+    size: int = DATA.size
+
+    def at(self, offset: int, length: int) -> bytes:
+        data = DATA.at(offset, length)
+        return _VMDK[offset : offset + len(data)] + data[len(_VMDK[offset:]) :]
+
+
+VMDK = _Vmdk()
+
+
+class Rig(Protocol):
+    """A store, and its locations; part of `tests.conformance.store.Rig`."""
+
+    store: Any
+
+    def location(self, uri: str) -> Any:
+        """The location of a URL, as Glance hands it to the store."""
+
+
+class World(Protocol):
+    """Where the operations are done."""
+
+    def new_id(self) -> str:
+        """The id of a new image."""
+
+    def upload(self, data: Content = DATA) -> str:
+        """An image, stored by a process that has ended; its URL."""
+
+    def clone(self, url: str) -> str:
+        """A clone of an image-volume, as sealed as that one; its URL."""
+
+    def remove(self, url: str) -> None:
+        """Delete an image by a process that has ended."""
+
+    def attach_elsewhere(
+        self, volume_id: str, connects: bool = True
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Let another host read the volume until the block ends.
+
+        *connects*: Cinder tells the place of the volume.
+        """
+
+    def growing(self) -> OnePass:
+        """A reader of `DATA`, whose upload makes its volume's file longer."""
+
+    def leave_remains(self) -> None:
+        """Let processes die that hold something in Cinder."""
+
+    def recover(self, rig: Rig) -> None:
+        """Release what dead processes left, as a new process does by itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """An operation; *url* is of an image that exists before, with *data*."""
+
+    operation: Callable[[Rig], Any]
+    url: str | None = None
+    data: Content = DATA
+    # Whether the image may be gone afterwards.
+    deletes: bool = False
+
+
+Maker = Callable[[contextlib.ExitStack, World], Scene]
+
+
+def add(
+    rig: Rig,
+    image_id: str,
+    reader: OnePass | None = None,
+    size: int = DATA.size,
+    data: Content = DATA,
+) -> str:
+    """Upload *data*, or what *reader* gives; return the URL."""
+    reader = reader or OnePass(data)
+    answer = rig.store.add(image_id, reader, size, "sha256", context=Context())
+    return str(answer[0])
+
+
+def read(rig: Rig, url: str) -> bytes:
+    """The whole image."""
+    stream, _size = rig.store.get(rig.location(url))
+    return b"".join(stream)
+
+
+def delete(rig: Rig, url: str) -> None:
+    """Delete the image."""
+    rig.store.delete(rig.location(url))
+
+
+def volume_of(url: str) -> str:
+    """The volume's id in an image's URL."""
+    return url.rpartition("/")[2]
+
+
+def _upload(_stack: contextlib.ExitStack, world: World) -> Scene:
+    image_id = world.new_id()
+    return Scene(lambda rig: add(rig, image_id))
+
+
+def _upload_of_unknown_size(_stack: contextlib.ExitStack, world: World) -> Scene:
+    image_id = world.new_id()
+    return Scene(lambda rig: add(rig, image_id, world.growing(), size=0))
+
+
+def _upload_that_fails(_stack: contextlib.ExitStack, world: World) -> Scene:
+    image_id = world.new_id()
+
+    def fail(rig: Rig) -> None:
+        half = DATA.size // 2
+        reader = OnePass(DATA, half, breaks_at=half)
+        with contextlib.suppress(OSError):
+            add(rig, image_id, reader)
+
+    return Scene(fail)
+
+
+def _download(_stack: contextlib.ExitStack, world: World) -> Scene:
+    url = world.upload()
+    return Scene(lambda rig: read(rig, url), url)
+
+
+def _download_of_busy(stack: contextlib.ExitStack, world: World) -> Scene:
+    url = world.upload()
+    stack.enter_context(world.attach_elsewhere(volume_of(url)))
+    return Scene(lambda rig: read(rig, url), url)
+
+
+def _download_of_attached_clone(stack: contextlib.ExitStack, world: World) -> Scene:
+    url = world.upload()
+    stack.enter_context(world.attach_elsewhere(volume_of(url), connects=False))
+    return Scene(lambda rig: read(rig, url), url)
+
+
+def _download_beside_a_new_volume(_stack: contextlib.ExitStack, world: World) -> Scene:
+    first = world.upload(VMDK)
+    url = world.clone(first)
+    world.remove(first)
+    return Scene(lambda rig: read(rig, url), url, VMDK)
+
+
+def _deletion(_stack: contextlib.ExitStack, world: World) -> Scene:
+    url = world.upload()
+    return Scene(lambda rig: delete(rig, url), url, deletes=True)
+
+
+def _recovery(_stack: contextlib.ExitStack, world: World) -> Scene:
+    world.leave_remains()
+    return Scene(world.recover)
+
+
+SCENES: dict[str, Maker] = {
+    "add": _upload,
+    "add, size unknown": _upload_of_unknown_size,
+    "add, client goes away": _upload_that_fails,
+    "get": _download,
+    "get beside a clone": _download_of_busy,
+    "get through a clone": _download_of_attached_clone,
+    "get beside a new volume": _download_beside_a_new_volume,
+    "delete": _deletion,
+    "recovery": _recovery,
+}
+
+
+def check_content(found: bytes, *expected: Content) -> None:
+    """Raise if *found* is none of the images.
+
+    :raises AssertionError: it is none
+    """
+    whole = [content.at(0, content.size) for content in expected or (DATA,)]
+    assert found in whole, f"{len(found)} wrong bytes"
