@@ -254,6 +254,9 @@ class Lifecycle:
     def delete(self, volume_id: str) -> None:
         """Delete the image-volume; wait ``ontap_delete_wait`` seconds for readers.
 
+        Those of this process are known without a request, also those that read a
+        volume that is not attached.
+
         The caller has found out that it may be deleted: see `record_to_delete`.
 
         :raises errors.ImageVolumeGone: it is gone already
@@ -261,6 +264,12 @@ class Lifecycle:
         :raises errors.ImageVolumeStuck: its status does not end by itself
         :raises errors.ImageVolumeHasSnapshot: a snapshot keeps it
         """
+        wait_s = self._volumes.waits.delete_s
+        if not self._leases.wait_until_free(volume_id, self._volumes.clock, wait_s):
+            raise errors.ImageVolumeInUse(
+                f"Image-volume {volume_id} is still being downloaded from this host"
+                f" after {wait_s:g} s (ontap_delete_wait)."
+            )
         try:
             self._volumes.delete(volume_id, wait_s=0)
         except errors.ImageVolumeInUse:

@@ -25,6 +25,10 @@ def stored(cloud):
     return store
 
 
+def not_called(*_args):
+    raise AssertionError("it was called")
+
+
 def read(cloud, volume_id):
     stream, _size = cloud.lifecycle().read(volume_id, 0, None)
     return b"".join(stream)
@@ -199,6 +203,20 @@ class TestBlocked:
                 cloud.cinder.drop_metadata(volume_id, key)
         with pytest.raises(errors.ImageVolumeInUse):
             read(cloud, volume_id)
+
+    def test_it_is_not_deleted_under_a_reader_of_this_process(self, cloud, blocked):
+        """Cinder would delete it once the dead attachment is gone."""
+        volume_id, content = blocked
+        lifecycle = cloud.lifecycle()
+        stream, _size = lifecycle.read(volume_id, 0, None)
+        (attachment_id,) = cloud.cinder.attachments(volume_id)
+        cloud.cinder.detach(attachment_id)
+        cloud.cinder.delete = not_called
+        with pytest.raises(errors.ImageVolumeInUse, match="is still being downloaded"):
+            lifecycle.delete(volume_id)
+        del cloud.cinder.delete
+        assert b"".join(stream) == content
+        lifecycle.delete(volume_id)
 
     @pytest.mark.parametrize("looks", [1, 2])
     def test_it_is_deleted_while_it_is_opened(self, cloud, blocked, looks):
