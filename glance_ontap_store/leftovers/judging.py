@@ -285,17 +285,15 @@ def _of_host(facts: Remains) -> Iterator[Leftover]:
             base=mount.base,
         )
     for process in facts.processes:
-        has_open = process.open_entries > 0
+        why = "The process of this host is dead."
+        if process.open_entries:
+            why += f" It held {process.open_entries} things, some perhaps still."
         yield Leftover(
             kind=Kind.PROCESS,
-            verdict=Verdict.KEPT if has_open else Verdict.DEAD,
+            verdict=Verdict.DEAD,
             id=process.token,
-            why="The process of this host is dead.",
+            why=why,
             base=process.base,
-            keep=f"it names {process.open_entries} things that may be left in Cinder:"
-            " glance-api's recovery works through them"
-            if has_open
-            else None,
         )
 
 

@@ -36,7 +36,7 @@ _ACTIONS = {
     Kind.ORPHAN: "delete the volume",
     Kind.ATTACHMENT: "delete the attachment",
     Kind.MOUNT: "unmount it",
-    Kind.PROCESS: "remove them",
+    Kind.PROCESS: "release what the process held, and remove them",
 }
 
 

@@ -22,6 +22,7 @@ from glance_ontap_store.leftovers.outcome import Outcome
 from glance_ontap_store.leftovers.outcome import Result
 from glance_ontap_store.liveness import processes
 from glance_ontap_store.liveness.journal import Journal
+from glance_ontap_store.recovery.store import StoreRecovery
 from glance_ontap_store.survey import gather_remains
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.answer import Unknown
@@ -176,8 +177,13 @@ class Remover:
 
     def _process(self, leftover: Leftover) -> None:
         known = processes.of(leftover.base or "")
-        if Journal(known, None).all_of(leftover.id):
-            raise InUse("it names things that may be left in Cinder")
+        journal = Journal(known, None)
+        if journal.all_of(leftover.id):
+            for store_id in self._stores:
+                StoreRecovery(self._volumes_of_store(store_id)).release_dead()
+        left = len(journal.all_of(leftover.id))
+        if left:
+            raise errors.Broken(f"{left} things that it held are not released yet")
         if not known.forget(leftover.id):
             raise InUse("the process lives")
 
@@ -216,10 +222,13 @@ class Remover:
         return self._stores[leftover.store or ""]
 
     def _volumes_of(self, leftover: Leftover) -> Volumes:
-        store = self._store(leftover)
-        if store.store.id not in self._volumes:
+        return self._volumes_of_store(leftover.store or "")
+
+    def _volumes_of_store(self, store_id: str) -> Volumes:
+        if store_id not in self._volumes:
             # Imported late, because os-brick may be missing.
             from glance_ontap_store import backend
 
-            self._volumes[store.store.id] = backend.build(store.settings).volumes
-        return self._volumes[store.store.id]
+            settings = self._stores[store_id].settings
+            self._volumes[store_id] = backend.build(settings).volumes
+        return self._volumes[store_id]

@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import os
 import stat
+import time
 
 from oslo_log import log as logging
 
@@ -18,6 +19,7 @@ from glance_ontap_store.liveness.journal import Attaching
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.liveness.marks import Mark
 from glance_ontap_store.liveness.processes import Fate
+from glance_ontap_store.recovery import rounds
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.answer import Answer
@@ -88,7 +90,10 @@ def _bases(settings: Iterable[Settings]) -> tuple[str, ...]:
 
 
 def dead_processes(settings: Iterable[Settings]) -> tuple[DeadProcess, ...]:
-    """Return the processes of this host that are dead, and whose files are there.
+    """Return the dead processes of this host that recovery does not keep any more.
+
+    Recovery keeps the files of those that died lately: what Cinder still makes for them
+    has their mark.
 
     :raises errors.Misconfigured: a base directory cannot be used
     """
@@ -99,6 +104,7 @@ def dead_processes(settings: Iterable[Settings]) -> tuple[DeadProcess, ...]:
         found += [
             DeadProcess(token, base, len(journal.all_of(token)))
             for token in known.dead()
+            if time.time() - known.changed_at(token) > rounds.KEEP_S
         ]
     return tuple(found)
 
