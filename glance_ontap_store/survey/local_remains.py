@@ -41,7 +41,8 @@ class Owners:
         self._bases = tuple(bases)
         # Attachment id -> the process that holds it.
         self._attachments: dict[str, Mark] = {}
-        # Volume id -> a process that is just attaching it, without an id yet.
+        # Volume id -> a live process that is just attaching it, without an id yet. Of a
+        # dead one nobody knows which reservation was its own.
         self._begun: dict[str, Mark] = {}
         for base in self._bases:
             self._read(base)
@@ -55,10 +56,10 @@ class Owners:
             for entry in journal.all_of(token):
                 if isinstance(entry.thing, Attaching):
                     thing = entry.thing
-                    if thing.attachment_id is None:
-                        self._begun[thing.volume_id] = mark
-                    else:
+                    if thing.attachment_id is not None:
                         self._attachments[thing.attachment_id] = mark
+                    elif known.fate(mark) is Fate.LIVE:
+                        self._begun[thing.volume_id] = mark
 
     def owner(self, attachment_id: str, volume_id: str) -> Mark | None:
         """Return the process of this host that holds, or awaits, the attachment."""
