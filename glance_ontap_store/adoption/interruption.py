@@ -21,7 +21,7 @@ class Stop:
         self._event = threading.Event()
 
     def set(self) -> None:
-        """End the work soon."""
+        """End the work soon. Safe to repeat."""
         self._event.set()
 
     @property
