@@ -77,7 +77,7 @@ def attached_by(steps: Sequence[Step], orders: Orders) -> list[str]:
         {
             str(step.target)
             for step in steps
-            if step.why_not is None
+            if (step.why_not is None or step.is_busy)
             and (
                 step.way is Way.IN_PLACE
                 or (orders.verify and step.way is not Way.LOCATION)
@@ -123,7 +123,7 @@ class Carrier:
             yield from pool.map(self._one, steps)
 
     def _one(self, step: Step) -> Outcome:
-        if step.why_not:
+        if step.why_not and not step.is_busy:
             return Outcome(step, Result.REFUSED, step.why_not)
         try:
             self._stop.check()
@@ -156,6 +156,8 @@ class Carrier:
         volume = adopter.volume(volume_id)
         if reason := plan.unfit(volume, Record.parse(volume.metadata), image):
             raise errors.Broken(reason)
+        if reason := plan.busy(volume):
+            raise errors.ImageVolumeInUse(reason)
         adopter.adopt(volume, image, self._orders.verify is not False)
 
     def _relocated(self, step: Step, image: Image, store_id: str) -> str | None:

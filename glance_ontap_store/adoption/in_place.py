@@ -7,6 +7,7 @@ import dataclasses
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.adoption import plan
 from glance_ontap_store.adoption.interruption import Stop
 from glance_ontap_store.adoption.plan import Image
 from glance_ontap_store.attach.attacher import Attacher
@@ -15,6 +16,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.record import State
+from glance_ontap_store.recovery.store import StoreRecovery
 from glance_ontap_store.transfer import content
 from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.readahead import Readahead
@@ -59,8 +61,11 @@ class Adopter:
         self._say = say
 
     def volume(self, volume_id: str) -> Volume:
-        """Return the volume as it is now."""
-        return self._volumes.service.get(volume_id)
+        """Return the volume, released from dead processes of this host."""
+        volume = self._volumes.service.get(volume_id)
+        if plan.busy(volume) and StoreRecovery(self._volumes).free(volume_id):
+            volume = self._volumes.service.get(volume_id)
+        return volume
 
     def adopt(self, volume: Volume, image: Image, verify: bool) -> None:
         """Seal *volume* as the image's.

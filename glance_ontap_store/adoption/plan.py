@@ -87,7 +87,8 @@ class Step:
     """One image of the plan.
 
     *source* and *target* are ids of stores; None where that is unknown. *why_not* is
-    None if the step can be taken.
+    None if the step can be taken. *is_busy*: nothing but an attachment is in its way,
+    which may be a dead process's.
     """
 
     image_id: str | None
@@ -97,6 +98,7 @@ class Step:
     source: str | None = None
     target: str | None = None
     why_not: str | None = None
+    is_busy: bool = False
 
 
 def target(
@@ -174,7 +176,10 @@ def in_place(
             f"the user of store {found.id} does not see the volume, which is in project"
             f" {volume.project_id}: give the store that project, or copy the image",
         )
-    return dataclasses.replace(step, why_not=_not_accepted(found, image))
+    if reason := _not_accepted(found, image):
+        return _refused(step, reason)
+    reason = busy(volume)
+    return dataclasses.replace(step, why_not=reason, is_busy=reason is not None)
 
 
 def _location(
@@ -205,9 +210,16 @@ def unfit(volume: Volume, record: Record, image: Image) -> str | None:
         return f"the volume has {limit} bytes, the image {size}"
     if volume.encrypted:
         return "the volume is encrypted"
-    if volume.status != "available":
-        return f"the volume is {volume.status}: run it again when nobody uses it"
+    if volume.is_broken or volume.is_leaving:
+        return f"the volume is {volume.status}"
     return None
+
+
+def busy(volume: Volume) -> str | None:
+    """Return why the volume cannot be attached now, or None."""
+    if volume.status == "available":
+        return None
+    return f"the volume is {volume.status}: run it again when nobody uses it"
 
 
 def _no_target(

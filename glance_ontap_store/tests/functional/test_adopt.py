@@ -185,7 +185,7 @@ def test_images_that_do_not_fit_are_refused_or_fail_and_stay_as_they_are(
     volume = images.image_volume(admin, image.id)
     with images.reserved(admin, volume.id):
         code, row = adoption.applied(image.id)
-        assert (code, row["Result"]) == (1, "refused")
+        assert (code, row["Result"]) == (1, "left")
         assert "the volume is reserved" in row["Reason"]
     path = images.backing_file(lab, volume)
     with path.open("r+b") as file:

@@ -277,6 +277,19 @@ class TestInPlace:
         found = carry_out(glance, self.step(glance, volume))
         assert results(found) == [Result.FAILED]
 
+    def test_a_volume_that_somebody_reads_is_left_for_the_next_run(
+        self, cloud, carry_out, glance, volume
+    ):
+        reading = cloud.cinder.reserve(volume.id, "ro")
+        step = dataclasses.replace(
+            self.step(glance, volume), why_not="the volume is reserved", is_busy=True
+        )
+        (found,) = carry_out(glance, step)
+        assert (found.result, glance.shown["image-1"].stores) == (Result.LEFT, ("old",))
+        assert "the volume is reserved" in found.reason
+        cloud.cinder.detach(reading)
+        assert results(carry_out(glance, step)) == [Result.DONE]
+
     def test_a_refused_step_is_not_taken(self, cloud, carry_out, glance, volume):
         step = dataclasses.replace(self.step(glance, volume), why_not="no")
         (found,) = carry_out(glance, step)

@@ -42,10 +42,13 @@ def upstreams(cloud, data=DATA, length=None):
     return made.id
 
 
+def adopter_of(cloud, stop=None):
+    volumes, attacher = cloud.waiting_volumes(), cloud.attacher()
+    return Adopter("fv1", volumes, attacher, stop or Stop(), print)
+
+
 def adopt(cloud, volume_id, image=IMAGE, verify=True, stop=None):
-    made = Adopter(
-        "fv1", cloud.waiting_volumes(), cloud.attacher(), stop or Stop(), print
-    )
+    made = adopter_of(cloud, stop)
     made.adopt(made.volume(volume_id), image, verify)
 
 
@@ -129,6 +132,20 @@ def test_an_image_that_somebody_reads_is_left_alone(cloud):
         adopt(cloud, volume_id)
     cloud.cinder.detach(attachment_id)
     assert_untouched(cloud, volume_id)
+    adopt(cloud, volume_id)
+    assert_adopted(cloud, volume_id)
+
+
+def test_what_a_killed_command_has_attached_is_released(cloud):
+    volume_id = upstreams(cloud)
+    killed = cloud.another_process()
+    attaching = killed.journal().attaching(volume_id)
+    attaching.complete(killed.cinder.reserve(volume_id, "ro"))
+    # It lives.
+    adopter = adopter_of(cloud)
+    assert adopter.volume(volume_id).status == "reserved"
+    killed.processes.close()
+    assert adopter.volume(volume_id).status == "available"
     adopt(cloud, volume_id)
     assert_adopted(cloud, volume_id)
 

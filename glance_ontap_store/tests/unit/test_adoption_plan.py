@@ -83,6 +83,7 @@ class TestInPlace:
             ({"image": dataclasses.replace(IMAGE, size=999)}, "Glance says 999"),
             ({"image": dataclasses.replace(IMAGE, size=None)}, "Glance says None"),
             ({"found": volume(status="in-use")}, "is in-use"),
+            ({"found": volume(status="deleting")}, "is deleting"),
             ({"found": volume(status="error")}, "is error"),
             ({"found": volume(encrypted=True)}, "encrypted"),
             ({"found": volume(pool="host@other#x")}, "pool host@other#x"),
@@ -100,6 +101,12 @@ class TestInPlace:
     )
     def test_what_does_not_fit_is_refused_with_the_reason(self, changes, says):
         assert says in step(**changes).why_not
+
+    @pytest.mark.parametrize("status", ["in-use", "reserved", "attaching"])
+    def test_one_that_is_only_attached_is_looked_at_again(self, status):
+        assert step(volume(status=status)).is_busy
+        assert not step(volume(status=status), seen_by=()).is_busy
+        assert not step(volume(status="error")).is_busy
 
     def test_a_size_that_is_no_number_is_refused(self):
         metadata = {**UPSTREAMS.to_metadata(), "image_size": "1e3"}
