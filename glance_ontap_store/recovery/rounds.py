@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 # A dead process stays known for so long after the last change of its journal: what
 # Cinder still makes for it has its mark.
 KEEP_S = 3600.0
-# The next round after one that failed.
+# The next round after one that failed, or left something.
 _SOON_S = 60.0
 # New entries are noticed by `wake`; without one the thread looks this often.
 _LONGEST_WAIT_S = 600.0
@@ -78,6 +78,7 @@ class Member:
     def round(self, now: float) -> None:
         """Release what dead processes left, unless another process does it now."""
         processes = self.recovery.journal.processes
+        soon = now + min(self.interval_s, _SOON_S)
         self.due_at = now + self.interval_s
         try:
             with processes.only_one() as is_mine:
@@ -86,13 +87,15 @@ class Member:
                 dead = set(processes.dead())
                 waiting = self.recovery.release_dead()
                 self.done = dead - waiting
+                if waiting:
+                    self.due_at = soon
         except errors.StoreError as error:
             LOG.warning(
                 "What dead processes left in store %s is not released yet: %s",
                 self.recovery.journal.store_id,
                 error,
             )
-            self.due_at = now + min(self.interval_s, _SOON_S)
+            self.due_at = soon
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ of a journal is removed after what it names.
 """
 
 from collections.abc import Callable
-import contextlib
 import time
 
 from oslo_log import log as logging
@@ -68,6 +67,8 @@ class StoreRecovery:
     def release_dead(self) -> set[str]:
         """Release what dead processes left; the tokens of those that are not done.
 
+        What cannot be released does not keep the rest from it.
+
         :raises errors.StoreError: Cinder does not answer, or the base cannot be used
         """
         dead = set(self._journal.processes.dead())
@@ -81,9 +82,14 @@ class StoreRecovery:
             if not self.release(entry)
         }
         for volume in self._suspects():
-            # A deletion that had begun ends meanwhile.
-            with contextlib.suppress(errors.ImageVolumeGone):
+            try:
                 waiting |= self._release_marked(volume)
+            except errors.ImageVolumeGone:
+                # A deletion that had begun has ended.
+                continue
+            except errors.StoreError as error:
+                LOG.warning("Volume %s is not released yet: %s", volume.id, error)
+                waiting |= dead
         return waiting
 
     def _suspects(self) -> list[Volume]:

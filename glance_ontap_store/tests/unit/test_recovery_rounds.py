@@ -113,6 +113,15 @@ class TestRounds:
         for volume_id in read:
             assert attachments(cloud, volume_id) == []
 
+    def test_what_is_left_is_tried_again_soon(self, cloud, image, killed):
+        cloud.volumes.fail("detach", errors.Refused("no"), nth=1, for_good=True)
+        recovery = made(cloud)
+        assert recovery.work() < INTERVAL_S
+        cloud.volumes._plans.clear()
+        cloud.clock.sleep(60)
+        recovery.work()
+        assert attachments(cloud, image) == []
+
 
 class TestForgetting:
     def tokens(self, cloud):

@@ -292,6 +292,20 @@ class TestFaults:
         cloud.recovery().release_dead()
         assert [exists(cloud, volume_id) for volume_id in both].count(True) == 1
 
+    def test_one_volume_that_cannot_be_released_does_not_keep_the_others(
+        self, cloud, image, other
+    ):
+        second = cloud.lifecycle().store(upload(image_id="image-2")).volume_id
+        for volume_id in (image, second):
+            attach(other, volume_id)
+        token = other.processes.own().token
+        die(other)
+        cloud.volumes.fail("detach", errors.Refused("no"))
+        assert cloud.recovery().release_dead() == {token}
+        left = [cloud.cinder.attachments(each) for each in (image, second)]
+        assert [len(found) for found in left].count(1) == 1
+        assert cloud.recovery().release_dead() == set()
+
     def test_two_that_recover_at_once_do_no_harm(self, cloud, image, other):
         begin_to_read(other, image)
         volume_id = unfinished(other)
