@@ -275,7 +275,8 @@ def _unshown(store: StoreVolumes) -> tuple[AttachmentState, ...]:
     found: list[AttachmentState] = []
     everywhere = {"all_tenants": 1} if store.is_complete else {}
     for status in _UNSHOWN:
-        answer = store.cinder.attachments(status=status, **everywhere)
+        # Cinder allows the filter "status" too, and finds nothing by it.
+        answer = store.cinder.attachments(attach_status=status, **everywhere)
         if isinstance(answer, Unknown):
             raise errors.Broken(
                 f"The attachments of store {store.store.id!r} cannot be listed:"

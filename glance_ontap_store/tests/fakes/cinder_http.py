@@ -101,11 +101,15 @@ class CinderHttp:
     def _listed(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if "marker" in query:
             return []
-        keys = [key for key in ("status", "volume_id") if key in query]
+        if "status" in query:
+            # Cinder has no column of that name, and answers with an empty list.
+            return []
+        columns = {"attach_status": "status", "volume_id": "volume_id"}
+        wanted = {columns[key]: query[key][0] for key in columns if key in query}
         return [
             {key: each.get(key) for key in ("id", "volume_id", "status", "instance")}
             for each in self.attachments.values()
-            if all(str(each[key]).lower() == query[key][0] for key in keys)
+            if all(str(each[key]).lower() == text for key, text in wanted.items())
         ]
 
 

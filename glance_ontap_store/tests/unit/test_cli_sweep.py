@@ -340,6 +340,25 @@ def test_the_files_of_a_process_that_just_died_are_kept(run, base, cinder):
     assert len(Processes(base).tokens()) == 1
 
 
+def test_reservations_and_attachments_that_never_ended_are_found(
+    run, cinder, glance, base
+):
+    """No volume shows them: Cinder lists them by their status."""
+    process = Processes(base)
+    handle = Journal(process, "fv1").attaching("volume-1")
+    handle.complete("attachment-1")
+    process.close()
+    cinder.add(volume(1, "sealed"), attached(1, None, status="attaching"))
+    cinder.add(volume(2, "sealed"), attached(2, None, status="attaching"))
+    for number in (1, 2):
+        glance.images[f"image-{number}"] = {"id": f"image-{number}"}
+    code, out, _ = run("-f", "json")
+    rows = listed(out)
+    assert rows["attachment-1"]["Action"] == "delete the attachment"
+    assert rows["attachment-2"]["Action"] == "none without --older-than"
+    assert code == 1
+
+
 def test_nothing_is_left(run, cinder, glance, live):
     cinder.add(volume(1, "filling", live))
     code, out, err = run()
