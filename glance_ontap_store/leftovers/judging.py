@@ -280,8 +280,8 @@ def _of_host(facts: Remains) -> Iterator[Leftover]:
         yield Leftover(
             kind=Kind.MOUNT,
             verdict=Verdict.DEAD,
-            id=mount.point,
-            why=f"No process uses {mount.export}, which is mounted there.",
+            id=mount.export,
+            why=f"No process uses it, and it is mounted on {mount.point}.",
             base=mount.base,
         )
     for process in facts.processes:

@@ -171,8 +171,7 @@ class Remover:
         process_setup.start(self._config, rootwrap)
         mounts = Mounts(base, NfsMounter(base))
         mounts.unmount_unused()
-        mounter = NfsMounter(base)
-        if leftover.id in {mounter.mount_point(export) for export in mounts.unused()}:
+        if leftover.id in mounts.unused():
             raise errors.Broken("it cannot be unmounted: see the log with -v")
 
     def _process(self, leftover: Leftover) -> None:

@@ -371,7 +371,7 @@ def test_mounts_and_lock_files_of_this_host():
     )
     found = judging.judge(known, Limits())
     assert [(each.kind, each.id, each.verdict) for each in found] == [
-        (Kind.MOUNT, "/mnt/x", Verdict.DEAD),
+        (Kind.MOUNT, "192.0.2.10:/fv1", Verdict.DEAD),
         (Kind.PROCESS, "t1", Verdict.DEAD),
         (Kind.PROCESS, "t2", Verdict.DEAD),
     ]
