@@ -61,6 +61,24 @@ class Discarding:
             return False
         return True
 
+    def forgotten(self) -> bool:
+        """Delete the volume if it is ``creating`` after all this time.
+
+        Return whether it is gone. Cinder has never asked its scheduler to place it: its
+        API records a clone whose source is deleted meanwhile, fails, and leaves the
+        volume in that status for ever. One that was placed it refuses to delete.
+        """
+        try:
+            if self._service.get(self._id).status != "creating":
+                return False
+            self._service.delete(self._id)
+        except errors.ImageVolumeGone:
+            return True
+        except errors.StoreError as error:
+            self.failure = self.failure or error
+            return False
+        return True
+
     def _detach_all(self) -> bool:
         # An attachment whose answer was lost is known to Cinder only.
         for attachment_id in self._service.attachments(self._id):

@@ -221,6 +221,8 @@ class Volumes:
                 self.clock, self.waits.state_transition_s, discarding.try_it
             ):
                 return True
+            if discarding.forgotten():
+                return True
             failure = discarding.failure
         except errors.StoreError as error:
             failure = error

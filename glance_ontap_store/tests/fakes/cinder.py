@@ -211,7 +211,11 @@ class FakeCinder:
                 # The scheduler has not placed it yet: Cinder forgets it, but makes
                 # its file.
                 del self._volumes[volume_id]
-                self.orphans.append(volume.path)
+                if volume.ends_at is None:
+                    # The scheduler has never heard of it, so nobody makes a file.
+                    os.unlink(volume.path)
+                else:
+                    self.orphans.append(volume.path)
                 return
             permitted = volume.status == "available" or volume.status.startswith("err")
             if not permitted or volume.attachments or volume.snapshots:

@@ -201,6 +201,15 @@ class TestVolumes:
         assert not exists(cloud, volume_id)
         assert not cloud.cinder.orphans
 
+    def test_one_that_cinder_never_began_to_make_is_deleted(self, cloud, other):
+        """A clone whose source is deleted at that moment stays ``creating``."""
+        volume_id = unfinished(other, State.READING)
+        cloud.cinder.set_status(volume_id, "creating")
+        die(other)
+        assert cloud.recovery().release_dead() == set()
+        assert not exists(cloud, volume_id)
+        assert not cloud.cinder.orphans
+
     @pytest.mark.parametrize("state", [State.FILLING, State.READING])
     def test_one_of_a_live_process_is_not_touched(self, cloud, other, state):
         volume_id = unfinished(other, state)
