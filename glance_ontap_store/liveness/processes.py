@@ -5,6 +5,11 @@ Each process that uses a store holds flock(2) on ``lock`` in a directory of its 
 ``.locks/processes/<token>`` of the base. The kernel releases it when the process
 dies, however that happens. Neither ids of processes nor ages count, so containers
 with PID namespaces of their own may share a base.
+
+The lock of a process that lives on another host is free here: so it looks in a copy of
+a base, which a cloned virtual machine has. ``lock`` tells the host name and the boot of
+its process. A free lock proves nothing if both are others; after a reboot the host's
+name is the same.
 """
 
 from collections.abc import Iterator
@@ -14,6 +19,7 @@ import enum
 import fcntl
 import functools
 import os
+import socket
 import threading
 import time
 import uuid
@@ -43,7 +49,8 @@ class Fate(enum.Enum):
     LIVE = enum.auto()
     # It is dead: its lock is free.
     DEAD = enum.auto()
-    # A process of this base whose lock is gone, or may not be read: it cannot be told.
+    # A process of this base whose lock is gone, may not be read, or was perhaps made on
+    # another host: it cannot be told.
     UNKNOWN = enum.auto()
     # Its base is another one: a process of another host, or container.
     ELSEWHERE = enum.auto()
@@ -130,6 +137,8 @@ class Processes:
                         fd = os.open(_LOCK, flags, 0o640, dir_fd=directory)
                         undo.on_failure(stack, lambda _error: os.close(fd))
                         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        os.write(fd, _this_host().encode())
+                        os.fsync(fd)
                         os.fsync(directory)
                     os.rename(begun, token, src_dir_fd=parent, dst_dir_fd=parent)
                 except (FileNotFoundError, BlockingIOError):
@@ -190,7 +199,7 @@ class Processes:
                 return Fate.ELSEWHERE
             try:
                 with self.opened(mark.token) as directory:
-                    return Fate.LIVE if _is_locked(directory) else Fate.DEAD
+                    return _fate(directory)
             except (FileNotFoundError, PermissionError):
                 return Fate.UNKNOWN
 
@@ -217,7 +226,7 @@ class Processes:
                 # Another process may forget it meanwhile, or has another user.
                 with contextlib.suppress(FileNotFoundError, PermissionError):
                     with self.opened(token) as directory:
-                        if not _is_locked(directory):
+                        if _fate(directory) is Fate.DEAD:
                             found.append(token)
         return found
 
@@ -327,6 +336,28 @@ class Processes:
 def of(base: str) -> Processes:
     """The processes that share *base*: one object for all stores of this process."""
     return Processes(base)
+
+
+def _fate(directory: int) -> Fate:
+    """What the lock in *directory* tells of its process.
+
+    :raises FileNotFoundError: the lock, and soon the directory, is removed
+    """
+    if _is_locked(directory):
+        return Fate.LIVE
+    name, boot = (*files.read(_LOCK, directory).splitlines(), "", "")[:2]
+    here = _this_host().splitlines()
+    return Fate.DEAD if name == here[0] or boot == here[1] else Fate.UNKNOWN
+
+
+def _this_host() -> str:
+    """The name and the boot id of this host, in two lines."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+    except OSError:
+        boot = "-"
+    return f"{socket.gethostname()}\n{boot}\n"
 
 
 def _is_locked(directory: int) -> bool:

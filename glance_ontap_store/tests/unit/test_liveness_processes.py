@@ -3,8 +3,10 @@
 
 import contextlib
 import os
+import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -120,6 +122,33 @@ class TestFate:
             shutil.rmtree(directory(base, mark.token))
             assert Processes(base).fate(mark) is Fate.UNKNOWN
             assert Processes(base).dead() == []
+
+    def test_of_a_process_in_the_copy_of_another_hosts_base_nothing_is_known(
+        self, base
+    ):
+        mark, lock = self.ended(base)
+        lock.write_text("another-host\nanother-boot\n")
+        assert Processes(base).fate(mark) is Fate.UNKNOWN
+        assert Processes(base).dead() == []
+
+    def test_a_process_from_before_a_reboot_is_dead(self, base):
+        mark, lock = self.ended(base)
+        lock.write_text(f"{socket.gethostname()}\nan-earlier-boot\n")
+        assert Processes(base).fate(mark) is Fate.DEAD
+        assert Processes(base).dead() == [mark.token]
+
+    def test_a_process_of_another_container_of_this_boot_is_dead(self, base):
+        mark, lock = self.ended(base)
+        boot = lock.read_text().splitlines()[1]
+        lock.write_text(f"another-container\n{boot}\n")
+        assert Processes(base).fate(mark) is Fate.DEAD
+
+    @staticmethod
+    def ended(base):
+        """The mark of a process that has ended, and the file of its lock."""
+        with started(_LIVE, base) as ((text,), _process):
+            mark = Mark.parse(text)
+        return mark, pathlib.Path(directory(base, mark.token), "lock")
 
     def test_a_process_of_another_base_is_elsewhere(self, base, tmp_path):
         other = str(tmp_path / "other")
