@@ -73,9 +73,9 @@ def _steps(world: LabWorld, name: str) -> list[str]:
         scene = LAB_SCENES[name](stack, world)
         run = world.run(scene.operation)
         run.must()
-        urls = [scene.url, run.answer if isinstance(run.answer, str) else None]
-        aftermath.cleared(world, [url for url in urls if url])
-        return run.steps
+    urls = [scene.url, run.answer if isinstance(run.answer, str) else None]
+    aftermath.cleared(world, [url for url in urls if url])
+    return run.steps
 
 
 def _killed(world: LabWorld, name: str, step: str) -> Outcome:
@@ -84,7 +84,7 @@ def _killed(world: LabWorld, name: str, step: str) -> Outcome:
         scene = LAB_SCENES[name](stack, world)
         run = world.run(scene.operation, at=step)
         try:
-            orphans = aftermath.check(world, scene)
+            orphans = aftermath.check(world, scene, stack)
         except Exception as error:
             took = time.monotonic() - began
             return Outcome(name, step, took, f"{type(error).__name__}: {error}")

@@ -15,27 +15,30 @@ from glance_ontap_store.tests.crash.scenes import Scene
 from glance_ontap_store.tests.soak import left
 
 
-def check(world: LabWorld, scene: Scene) -> int:
+def check(world: LabWorld, scene: Scene, elsewhere: contextlib.ExitStack) -> int:
     """Check it with new processes, and remove the images; the number of orphans.
+
+    *elsewhere* ends the reads of other hosts.
 
     :raises AssertionError: something wrong is served, or something is left
     """
-    url = scene.url
-    kept = {scenes.volume_of(url)} if url else set()
+    kept = {scenes.volume_of(scene.url)} if scene.url else set()
     sealed = {f"cinder://{STORE}/{each}" for each in _sealed(world)}
-    orphans = sealed - {url}
+    orphans = sealed - {scene.url}
+    kept |= {scenes.volume_of(each) for each in orphans}
+    volumes = list(_new_volumes(world))
 
-    def as_the_next_process(rig: Rig) -> dict[str, list[str]]:
-        for each in _new_volumes(world):
+    def start(rig: Rig) -> dict[str, list[str]]:
+        for each in volumes:
             _check_served(rig, f"cinder://{STORE}/{each}")
-        remains = world.waited(kept | {scenes.volume_of(each) for each in orphans})
-        if not remains:
-            _check_usable(rig, world, scene)
-        return remains
+        return world.waited(kept)
 
-    remains = world.run(as_the_next_process).must()
+    remains = world.run(start).must()
     assert not remains, f"left: {remains}"
-    cleared(world, [*sealed])
+    elsewhere.close()
+    image_id = world.new_id()
+    world.run(lambda rig: _check_usable(rig, image_id, scene)).must()
+    cleared(world, sealed)
     again = world.waited(set())
     assert not again, f"left after all was deleted: {again}"
     return len(orphans)
@@ -61,7 +64,7 @@ def _check_served(rig: Rig, url: str) -> None:
     scenes.check_content(data, scenes.DATA, scenes.VMDK)
 
 
-def _check_usable(rig: Rig, world: LabWorld, scene: Scene) -> None:
+def _check_usable(rig: Rig, image_id: str, scene: Scene) -> None:
     """The image is as it must be, and another upload and its deletion work."""
     if scene.url is not None:
         try:
@@ -70,7 +73,7 @@ def _check_usable(rig: Rig, world: LabWorld, scene: Scene) -> None:
             assert scene.deletes, "the image is gone"
         else:
             scenes.delete(rig, scene.url)
-    url = scenes.add(rig, world.new_id())
+    url = scenes.add(rig, image_id)
     scenes.check_content(scenes.read(rig, url))
     scenes.delete(rig, url)
 

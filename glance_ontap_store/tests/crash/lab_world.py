@@ -87,6 +87,8 @@ class LabWorld:
         self.base = stores.new_base()
         self.rig = LabRig(lab, self.base)
         self._elsewhere = stores.cinder(STORE)
+        # The attachments of the other host.
+        self._foreign: set[str] = set()
         self._line = Line()
         self.before = left.found(lab)
 
@@ -124,10 +126,12 @@ class LabWorld:
             connector = {"host": "elsewhere", "ip": "192.0.2.99", "multipath": False}
             self._elsewhere.connect(volume_id, attachment_id, connector)
         self._elsewhere.complete(attachment_id)
+        self._foreign.add(attachment_id)
         try:
             yield
         finally:
             self._elsewhere.detach(attachment_id)
+            self._foreign.discard(attachment_id)
 
     def growing(self) -> OnePass:
         """A reader of `DATA`, whose upload makes its volume's file longer."""
@@ -170,7 +174,9 @@ class LabWorld:
         files = {f"volume-{volume_id}" for volume_id in [*now.volumes, *kept]}
         found = {
             "volumes": volumes,
-            "attachments": sorted(now.attachments - self.before.attachments),
+            "attachments": sorted(
+                now.attachments - self.before.attachments - self._foreign
+            ),
             "files": sorted(now.files - self.before.files - files),
             "mounts": left.mounted_below(self.base),
         }

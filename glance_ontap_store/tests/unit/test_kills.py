@@ -77,6 +77,8 @@ ELSEWHERE = {
     # The fakes have no helper that runs as root.
     "attach.ownership": "its files are opened by the helper",
     "attach.handover": "its files are opened by the helper",
+    # Commands look so for mounts that are left; they change nothing there.
+    "attach.nfs.mounts:_is_unused": "only commands ask",
 }
 
 
@@ -114,7 +116,8 @@ def test_every_clean_up_is_prepared_by_an_operation(
     missing = {
         site
         for site in clean_ups()
-        if site not in prepared and site.partition(":")[0] not in ELSEWHERE
+        if site not in prepared
+        if not ELSEWHERE.keys() & {site, site.partition(":")[0]}
     }
     assert missing == set()
 
