@@ -25,7 +25,7 @@ COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
 FAILED = 3
 
 
-class Check(lister.Lister):
+class Check(examples.Command, lister.Lister):
     """Check the stores, this host, Keystone and Cinder for problems.
 
     Exit code: 0 no problems (notes at most), 1 warnings, 2 errors, 3 the command
@@ -123,7 +123,7 @@ class Check(lister.Lister):
         from glance_ontap_store.survey import gather
 
         try:
-            glance_config = context.glance
+            glance_config = context.glance_with_policies()
         except errors.Misconfigured as error:
             return [glance.unreadable(error)]
         if parsed_args.store:

@@ -34,13 +34,31 @@ class Context:
 
     @functools.cached_property
     def glance(self) -> GlanceConfig:
-        """Glance's configuration.
+        """Glance's configuration, without its policies.
 
         :raises errors.Misconfigured: glance-api.conf cannot be read
         """
+        return configuration.glance_config(
+            self._glance_conf, self.files, self.directories
+        )
+
+    def glance_with_policies(self) -> GlanceConfig:
+        """Return Glance's configuration, and what its policies say about locations.
+
+        :raises errors.Misconfigured: glance-api.conf cannot be read
+        """
+        # oslo.policy takes long to import, and the other commands do without.
+        from glance_ontap_store.survey import location_policy
+
+        return dataclasses.replace(
+            self.glance, location_policy=location_policy.read(self._glance_conf)
+        )
+
+    @functools.cached_property
+    def _glance_conf(self) -> Any:
         conf = configuration.read(self.files, self.directories, "glance")
         self._secrets += configuration.secrets_of(conf)
-        return configuration.glance_config(conf, self.files, self.directories)
+        return conf
 
     @functools.cached_property
     def cloud(self) -> "Connection | None":

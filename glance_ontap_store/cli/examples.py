@@ -4,6 +4,18 @@
 import argparse
 
 
+class Command:
+    """The base of a command that has examples; before cliff's own class."""
+
+    def get_epilog(self) -> str:
+        """Return no epilog, because the examples are one.
+
+        cliff's would read the metadata of all installed packages, to say which one the
+        command is from. That is a third of the time that the command needs to start.
+        """
+        return ""
+
+
 def add(parser: argparse.ArgumentParser, *commands: str) -> None:
     """Let the parser's help end with *commands*, one on each line.
 

@@ -77,7 +77,7 @@ class Size(_Column):
         return size
 
 
-class _Volumes(lister.Lister):
+class _Volumes(examples.Command, lister.Lister):
     """The common part of both subcommands: find the stores' volumes."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

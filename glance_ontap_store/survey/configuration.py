@@ -17,7 +17,6 @@ from oslo_config import cfg
 from glance_ontap_store import errors
 from glance_ontap_store import opts
 from glance_ontap_store.settings import Settings
-from glance_ontap_store.survey import location_policy
 from glance_ontap_store.survey.facts import CinderBackend
 from glance_ontap_store.survey.facts import CinderStoreConfig
 from glance_ontap_store.survey.facts import GlanceConfig
@@ -111,7 +110,7 @@ def _sections(path: str) -> dict[str, dict[str, list[str]]]:
 def glance_config(
     conf: cfg.ConfigOpts, files: Sequence[str], directories: Sequence[str]
 ) -> GlanceConfig:
-    """Return the part of glance-api.conf that concerns the stores."""
+    """Return what glance-api.conf says of the stores, without Glance's policies."""
     conf.register_opts(_GLANCE)
     conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
     conf.register_opt(cfg.StrOpt("helper_command"), group=opts.HELPER_GROUP)
@@ -133,7 +132,6 @@ def glance_config(
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
         delays_deletion=conf.delayed_delete,
-        location_policy=location_policy.read(conf),
         helper_command=conf[opts.HELPER_GROUP].helper_command or None,
         # "keystone+caching" and "keystone+cachemanagement", glance/api/middleware.
         has_image_cache="cach" in (conf.paste_deploy.flavor or ""),

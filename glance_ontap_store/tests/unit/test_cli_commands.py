@@ -547,16 +547,30 @@ def test_ctrl_c_while_the_command_starts_shows_no_traceback():
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
-def test_the_help_loads_none_of_the_clients():
+CLIENTS = {"openstack", "keystoneauth1", "cinderclient"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "libraries"),
+    [
+        (["--help"], CLIENTS),
+        (["list"], {"openstack", "oslo_policy"}),
+        (["usage"], {"openstack", "oslo_policy"}),
+    ],
+    ids=["help", "list", "usage"],
+)
+def test_a_command_loads_no_library_before_it_needs_it(arguments, libraries, tmp_path):
     """They take most of the time that the command needs to start."""
-    code = """
+    conf = tmp_path / "glance-api.conf"
+    conf.write_text("[DEFAULT]\nenabled_backends = files:file\n")
+    code = f"""
 import sys
 from glance_ontap_store.cli import main
 try:
-    main.main(["--help"])
+    main.main(["--config-file", {str(conf)!r}, *{arguments}])
 except SystemExit:
     pass
-print(sorted({"openstack", "keystoneauth1", "cinderclient"} & set(sys.modules)))
+print(sorted({libraries} & set(sys.modules)))
 """
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -5,6 +5,7 @@ import pytest
 
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import configuration
+from glance_ontap_store.survey import location_policy
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import LocationPolicy
 
@@ -21,7 +22,7 @@ def read(tmp_path):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(f"{text}\n")
         conf = configuration.read([str(config)], [], "glance-of-this-test")
-        return configuration.glance_config(conf, [str(config)], []).location_policy
+        return location_policy.read(conf)
 
     return read
 
