@@ -5,15 +5,13 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-import traceback
 from typing import TYPE_CHECKING
 from typing import Any
-
-from cliff import lister
 
 from glance_ontap_store import errors
 from glance_ontap_store.cli import examples
 from glance_ontap_store.cli import inventory_commands
+from glance_ontap_store.cli import report
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.cli.inventory_commands import OrDash
@@ -29,11 +27,9 @@ COLUMNS = ("Image", "Name", "Size", "From", "To", "Way", "Volume", "Result", "Re
 SHORT_COLUMNS = ("Image", "Name", "Size", "From", "To", "Way", "Result")
 KINDS = ("cinder", "file", "http", "rbd", "s3", "swift")
 MOST_PARALLEL = 8
-# The exit code if the command itself failed, whatever it had done.
-FAILED = 3
 
 
-class Adopt(lister.Lister):
+class Adopt(report.Report):
     """Take images over from other stores. Without --apply it only shows the plan.
 
     Image-volumes of upstream's store "cinder", and those that Cinder registered, become
@@ -120,17 +116,9 @@ class Adopt(lister.Lister):
         )
         return parser
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the images; return the exit code. Errors do not leave it."""
+    def _concluded(self, parsed_args: argparse.Namespace) -> int:
         from glance_ontap_store.adoption import carrying_out
 
-        try:
-            super().run(parsed_args)
-        except Exception as error:
-            if self.app.options.debug:
-                self._say(traceback.format_exc())
-            self._say(f"glance-ontap adopt failed: {errors.describe(error)}")
-            return FAILED
         self._say(self._summary(parsed_args.apply))
         return carrying_out.exit_code(self._outcomes)
 
@@ -171,10 +159,6 @@ class Adopt(lister.Lister):
         if not text:
             return "No image is to be taken over."
         return f"{text}." if is_applied else f"{text}. Nothing was changed: --apply."
-
-    def _say(self, text: str) -> None:
-        """Print to standard error: programs read standard output."""
-        self.app.stderr.write(of(self.app).masked(text) + "\n")
 
 
 class _Work:

@@ -5,17 +5,15 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
-import traceback
 from typing import TYPE_CHECKING
 from typing import Any
-
-from cliff import lister
 
 from glance_ontap_store import errors
 from glance_ontap_store.cli import duration
 from glance_ontap_store.cli import examples
 from glance_ontap_store.cli import interrupts
 from glance_ontap_store.cli import inventory_commands
+from glance_ontap_store.cli import report
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.cli.inventory_commands import OrDash
 
@@ -27,26 +25,15 @@ if TYPE_CHECKING:
     from glance_ontap_store.survey.gather_remains import Gatherer
 
 COLUMNS = ("Code", "Store", "Image", "Volume", "Problem", "Remedy")
-_FAILED = 3
 _MIB = 1024 * 1024
 
 
-class Audit(lister.Lister):
+class Audit(report.Findings):
     """Compare the images of Glance with the image-volumes of the stores.
 
     Exit code: 0 nothing is wrong, 1 something is wrong, 2 something could not be
     repaired or looked at, 3 the command itself failed.
     """
-
-    @property
-    def formatter_namespace(self) -> str:
-        """The entry points of the formatters, as cliff asks for them."""
-        return "glance_ontap.formatter.findings"
-
-    @property
-    def formatter_default(self) -> str:
-        """The formatter without ``-f``."""
-        return "lines"
 
     _code = 0
 
@@ -97,15 +84,7 @@ class Audit(lister.Lister):
         )
         return parser
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the defects; return the exit code. Errors do not leave it."""
-        try:
-            super().run(parsed_args)
-        except Exception as error:
-            if self.app.options.debug:
-                self._say(traceback.format_exc())
-            self._say(f"glance-ontap audit failed: {error}")
-            return _FAILED
+    def _concluded(self, parsed_args: argparse.Namespace) -> int:
         return self._code
 
     def take_action(
@@ -237,7 +216,3 @@ class Audit(lister.Lister):
         repaired = len(found) - left
         text = f"{number} images in the stores; {left} defects"
         self._say(f"{text}, {repaired} repaired." if repaired else f"{text}.")
-
-    def _say(self, text: str) -> None:
-        """Print to standard error: programs read standard output."""
-        self.app.stderr.write(of(self.app).masked(text) + "\n")

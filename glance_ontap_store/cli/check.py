@@ -4,10 +4,7 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
-import traceback
 from typing import Any
-
-from cliff import lister
 
 from glance_ontap_store import errors
 from glance_ontap_store.checks import codes
@@ -16,31 +13,21 @@ from glance_ontap_store.checks import glance
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
 from glance_ontap_store.cli import examples
+from glance_ontap_store.cli import report
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.survey import release
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
 # The exit code if the command itself failed, whatever it had found.
-FAILED = 3
 
 
-class Check(examples.Command, lister.Lister):
+class Check(report.Findings):
     """Check the stores, this host, Keystone and Cinder for problems.
 
     Exit code: 0 no problems (notes at most), 1 warnings, 2 errors, 3 the command
     itself failed.
     """
-
-    @property
-    def formatter_namespace(self) -> str:
-        """The entry points of the formatters, as cliff asks for them."""
-        return "glance_ontap.formatter.findings"
-
-    @property
-    def formatter_default(self) -> str:
-        """The formatter without ``-f``."""
-        return "lines"
 
     _found: Sequence[Finding] = ()
 
@@ -85,15 +72,7 @@ class Check(examples.Command, lister.Lister):
         )
         return parser
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the findings; return the exit code. Errors do not leave it."""
-        try:
-            super().run(parsed_args)
-        except Exception as error:
-            if self.app.options.debug:
-                self._say(traceback.format_exc())
-            self._say(f"glance-ontap check failed: {error!r}")
-            return FAILED
+    def _concluded(self, parsed_args: argparse.Namespace) -> int:
         self._say(_summary(self._found))
         return finding.exit_code(self._found)
 
@@ -143,10 +122,6 @@ class Check(examples.Command, lister.Lister):
 
             found += deep.check(facts, cloud, parsed_args.volume_type, self._say)
         return finding.ordered(found)
-
-    def _say(self, text: str) -> None:
-        """Print to standard error: programs read standard output."""
-        self.app.stderr.write(of(self.app).masked(text) + "\n")
 
 
 def _release(text: str) -> int:

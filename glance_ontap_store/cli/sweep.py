@@ -4,16 +4,14 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
-import traceback
 from typing import TYPE_CHECKING
 from typing import Any
-
-from cliff import lister
 
 from glance_ontap_store.cli import duration
 from glance_ontap_store.cli import examples
 from glance_ontap_store.cli import interrupts
 from glance_ontap_store.cli import inventory_commands
+from glance_ontap_store.cli import report
 from glance_ontap_store.cli.context import of
 from glance_ontap_store.cli.inventory_commands import OrDash
 
@@ -22,26 +20,15 @@ if TYPE_CHECKING:
     from glance_ontap_store.leftovers.outcome import Unseen
 
 COLUMNS = ("Kind", "Store", "Id", "Image", "Size GiB", "Since", "Why", "Action")
-_FAILED = 3
 
 
-class Sweep(lister.Lister):
+class Sweep(report.Findings):
     """Find what crashes and faults left behind; remove it with --apply.
 
     Exit code: 0 nothing is left, 1 something is left, 2 something could not be removed
     or looked at, 3 the command itself failed. What another host may be using is shown
     and does not count.
     """
-
-    @property
-    def formatter_namespace(self) -> str:
-        """The entry points of the formatters, as cliff asks for them."""
-        return "glance_ontap.formatter.findings"
-
-    @property
-    def formatter_default(self) -> str:
-        """The formatter without ``-f``."""
-        return "lines"
 
     _code = 0
 
@@ -93,15 +80,7 @@ class Sweep(lister.Lister):
         )
         return parser
 
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print the leftovers; return the exit code. Errors do not leave it."""
-        try:
-            super().run(parsed_args)
-        except Exception as error:
-            if self.app.options.debug:
-                self._say(traceback.format_exc())
-            self._say(f"glance-ontap sweep failed: {error}")
-            return _FAILED
+    def _concluded(self, parsed_args: argparse.Namespace) -> int:
         return self._code
 
     def take_action(
@@ -169,7 +148,3 @@ class Sweep(lister.Lister):
             context.masked(left.why),
             context.masked(done.action),
         )
-
-    def _say(self, text: str) -> None:
-        """Print to standard error: programs read standard output."""
-        self.app.stderr.write(of(self.app).masked(text) + "\n")

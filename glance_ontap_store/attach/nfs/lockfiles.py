@@ -9,7 +9,6 @@ mounted for the export.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import errno
 import fcntl
 import os
 import stat
@@ -18,6 +17,7 @@ import time
 from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store.attach.nfs import lockholders
+from glance_ontap_store.liveness import files
 
 # The record of a mount that has begun; the file system is not known yet.
 MOUNTING = "mounting"
@@ -47,7 +47,7 @@ class LockFiles:
 
         :raises errors.Misconfigured: they cannot be made or used
         """
-        with self._using_base():
+        with files.using(self._base):
             os.makedirs(self._directory, mode=0o750, exist_ok=True)
             with self._opened_directory() as directory:
                 os.listdir(directory)
@@ -57,7 +57,7 @@ class LockFiles:
 
         :raises errors.Misconfigured: the directory cannot be used
         """
-        with self._using_base():
+        with files.using(self._base):
             try:
                 with self._opened_directory() as directory:
                     names = sorted(os.listdir(directory))
@@ -110,7 +110,7 @@ class LockFiles:
     def _open(self, name: str) -> int:
         # Without O_NONBLOCK, opening a device or a FIFO could wait for ever.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with self._using_base(), self._opened_directory() as directory:
+        with files.using(self._base), self._opened_directory() as directory:
             fd = os.open(name, flags, 0o640, dir_fd=directory)
         with contextlib.ExitStack() as stack:
             undo.always(stack, f"close {name}", lambda: os.close(fd))
@@ -133,22 +133,6 @@ class LockFiles:
         with contextlib.ExitStack() as stack:
             undo.always(stack, f"close {self._directory}", lambda: os.close(directory))
             yield directory
-
-    @contextlib.contextmanager
-    def _using_base(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            hint = "It must be a directory in which Glance's user may create files"
-            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST):
-                hint = (
-                    "It and .locks must be directories, and .locks and the files in it"
-                    " must not be symbolic links. Remove what is in the way"
-                )
-            raise errors.Misconfigured(
-                f"ontap_mount_point_base = {self._base!r} cannot be used: {error}."
-                f" {hint}, or set another one."
-            ) from error
 
 
 class UsersFile:

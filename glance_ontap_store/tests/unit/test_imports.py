@@ -63,13 +63,10 @@ ONLY_IMPORTERS = {
     },
     # Only the command uses these. Glance does not load them.
     "cliff": {
-        "cli.adopt",
-        "cli.audit",
         "cli.application",
-        "cli.check",
-        "cli.inventory_commands",
         "cli.formatter",
-        "cli.sweep",
+        "cli.inventory_commands",
+        "cli.report",
     },
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
     "oslo_rootwrap": {"survey.host"},
