@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
+import logging
+
 import hypothesis
+import pytest
 
 from glance_ontap_store.tests.fakes.fixtures import cloud
 
@@ -8,3 +12,18 @@ __all__ = ["cloud"]
 # No test asserts a time, and none leaves files in the tree.
 hypothesis.settings.register_profile("unit", deadline=None, database=None)
 hypothesis.settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Take away what a test, such as one of the command, adds to the root logger.
+
+    A handler whose stream is closed prints a traceback for each later message.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+    root.setLevel(level)
