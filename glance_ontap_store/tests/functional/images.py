@@ -9,6 +9,7 @@ from typing import Any
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import Pattern
+from lab.polling import wait_until
 
 
 def image_volumes(admin: Any, image_id: str) -> list[Any]:
@@ -55,11 +56,18 @@ def data_reads(lab: Any, image_id: str) -> list[int]:
 
 
 def start_import(cloud: Any, image_id: str, method: str, store: str) -> None:
-    answer = cloud.image.post(
-        f"/images/{image_id}/import",
-        json={"method": {"name": method}, "stores": [store]},
-    )
-    assert answer.status_code == 202, answer.text
+    def begun() -> bool:
+        answer = cloud.image.post(
+            f"/images/{image_id}/import",
+            json={"method": {"name": method}, "stores": [store]},
+        )
+        # Glance ends a task a moment after the image has all that the task makes.
+        if answer.status_code == 409 and "active task" in answer.text:
+            return False
+        assert answer.status_code == 202, answer.text
+        return True
+
+    wait_until(begun, f"Glance begins to import image {image_id}")
 
 
 JSON_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
