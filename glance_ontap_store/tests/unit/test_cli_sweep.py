@@ -302,6 +302,15 @@ def test_a_removal_that_fails_is_told_and_the_others_go_on(run, crash, cinder, h
     assert code == 2
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background job, and so the tests in it, ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_after_the_removal_that_has_begun(run, crash, cinder):
     def interrupt(_what):
         os.kill(os.getpid(), signal.SIGINT)
