@@ -257,7 +257,7 @@ def test_an_interrupted_copy_is_gone_on_with(user: User, adoption: Adoption) -> 
         ),
         "Glance copies it",
     )
-    os.killpg(begun.pid, signal.SIGINT)
+    os.killpg(begun.pid, signal.SIGTERM)
     out, err = begun.communicate(timeout=120)
     assert begun.returncode == 1, err
     (row,) = json.loads(out)
