@@ -67,7 +67,9 @@ class TestAllowedProjects:
             return shown.get("os_glance_failed_import") == "fv2"
 
         wait_until(failed, "the import has failed")
-        assert lab.cinder_requests(since) == []
+        # Recovery, which may run at this moment, only looks.
+        changes = [one for one in lab.cinder_requests(since) if one["method"] != "GET"]
+        assert changes == []
         assert "cannot store image " + image.id + ": Store 'fv2' does not" in lab.log(
             "glance"
         )
