@@ -55,7 +55,7 @@ def test_changed_bytes_are_found_by_their_digest(
 ) -> None:
     base = stores.option("fv1", "ontap_mount_point_base")
     # Of processes that other tests have killed.
-    before = direct.mounted_below(base)
+    mounted = direct.mounted_below(base)
     right, damaged = user.uploaded(Sized(5 * MIB)), user.uploaded(Sized(5 * MIB))
     done = str(tmp_path / "done")
     path = images.backing_file(lab, images.image_volume(admin, damaged.id))
@@ -71,7 +71,7 @@ def test_changed_bytes_are_found_by_their_digest(
     volume_id = images.image_volume(admin, right.id).id
     assert volume_id in Path(done).read_text()
     # Glance's own mount ends a moment after a transfer.
-    wait_until(lambda: direct.mounted_below(base) <= before, "audit has unmounted")
+    wait_until(lambda: direct.mounted_below(base) <= mounted, "audit has unmounted")
 
 
 def test_a_sample_finds_a_file_that_was_cut(
