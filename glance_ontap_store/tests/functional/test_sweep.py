@@ -121,8 +121,13 @@ class Sweeper:
 
 
 @pytest.fixture
-def sweep(lab: Any, workers: Workers) -> Sweeper:
-    return Sweeper(Operator(lab), workers.base)
+def sweep(lab: Any, workers: Workers) -> Iterator[Sweeper]:
+    """The command; at the end nothing is left that would disturb other tests."""
+    found = Sweeper(Operator(lab), workers.base)
+    yield found
+    workers.end()
+    found("--apply", "--guard", "1s")
+    assert not direct.mounted_below(workers.base)
 
 
 def volume_of(admin: Any, image_id: str) -> str:
