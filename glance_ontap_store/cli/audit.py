@@ -35,8 +35,6 @@ class Audit(report.Findings):
     repaired or looked at, 3 the command itself failed.
     """
 
-    _code = 0
-
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the subcommand's options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
@@ -83,9 +81,6 @@ class Audit(report.Findings):
             "audit --verify=full --bandwidth 100 --resume /var/tmp/audit",
         )
         return parser
-
-    def _concluded(self, parsed_args: argparse.Namespace) -> int:
-        return self._code
 
     def take_action(
         self, parsed_args: argparse.Namespace

@@ -30,8 +30,6 @@ class Sweep(report.Findings):
     and does not count.
     """
 
-    _code = 0
-
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the subcommand's options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
@@ -79,9 +77,6 @@ class Sweep(report.Findings):
             "sweep -f json",
         )
         return parser
-
-    def _concluded(self, parsed_args: argparse.Namespace) -> int:
-        return self._code
 
     def take_action(
         self, parsed_args: argparse.Namespace

@@ -30,14 +30,14 @@ def check(world: LabWorld, scene: Scene, elsewhere: contextlib.ExitStack) -> int
 
     def start(rig: Rig) -> dict[str, list[str]]:
         for each in volumes:
-            _check_served(rig, f"cinder://{STORE}/{each}")
+            scenes.check_served(rig, f"cinder://{STORE}/{each}")
         return world.waited(kept)
 
     remains = world.run(start).must()
     assert not remains, f"left: {remains}"
     elsewhere.close()
     image_id = world.new_id()
-    world.run(lambda rig: _check_usable(rig, image_id, scene)).must()
+    world.run(lambda rig: scenes.check_usable(rig, scene, image_id)).must()
     cleared(world, sealed)
     again = world.waited(set())
     assert not again, f"left after all was deleted: {again}"
@@ -54,28 +54,6 @@ def cleared(world: LabWorld, urls: Iterable[str]) -> None:
 
     world.run(delete).must()
     world.waited(set())
-
-
-def _check_served(rig: Rig, url: str) -> None:
-    try:
-        data = scenes.read(rig, url)
-    except Exception:
-        return  # refused, which is right for all but a sealed volume
-    scenes.check_content(data, scenes.DATA, scenes.VMDK)
-
-
-def _check_usable(rig: Rig, image_id: str, scene: Scene) -> None:
-    """The image is as it must be, and another upload and its deletion work."""
-    if scene.url is not None:
-        try:
-            scenes.check_content(scenes.read(rig, scene.url), scene.data)
-        except exceptions.NotFound:
-            assert scene.deletes, "the image is gone"
-        else:
-            scenes.delete(rig, scene.url)
-    url = scenes.add(rig, image_id)
-    scenes.check_content(scenes.read(rig, url))
-    scenes.delete(rig, url)
 
 
 def _new_volumes(world: LabWorld) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
+from glance_store import exceptions
+
 from glance_ontap_store.tests.fakes.glance import Content
 from glance_ontap_store.tests.fakes.glance import Context
 from glance_ontap_store.tests.fakes.glance import OnePass
@@ -195,3 +197,26 @@ def check_content(found: bytes, *expected: Content) -> None:
     """
     whole = [content.at(0, content.size) for content in expected or (DATA,)]
     assert found in whole, f"{len(found)} wrong bytes"
+
+
+def check_served(rig: Rig, url: str) -> None:
+    """The store refuses the volume, or serves the image; nothing else."""
+    try:
+        data = read(rig, url)
+    except Exception:
+        return  # refused, which is right for all but a sealed volume
+    check_content(data, DATA, VMDK)
+
+
+def check_usable(rig: Rig, scene: Scene, image_id: str) -> None:
+    """The image is as it must be, and the same can be uploaded and deleted."""
+    if scene.url is not None:
+        try:
+            check_content(read(rig, scene.url), scene.data)
+        except exceptions.NotFound:
+            assert scene.deletes, "the image is gone"
+        else:
+            delete(rig, scene.url)
+    url = add(rig, image_id)
+    check_content(read(rig, url))
+    delete(rig, url)

@@ -9,9 +9,9 @@ import pytest
 
 from glance_ontap_store.cli import main
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes import command
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
 from glance_ontap_store.tests.fakes.openstack_http import GLANCE
-from glance_ontap_store.tests.fakes.openstack_http import Http
 
 CONFIG = f"""
 [DEFAULT]
@@ -26,15 +26,6 @@ ontap_os_region_name = north
 ontap_volume_type = ontap-fv1
 [fv2]
 ontap_volume_type = ontap-fv2
-"""
-CLOUDS = """
-clouds:
-  boss:
-    auth:
-      auth_url: http://keystone.example.com/v3
-      username: boss
-      password: p4ssword-of-boss
-      project_name: admin
 """
 VOLUME_ID = builders.VOLUME_ID
 VOLUME = {
@@ -83,9 +74,7 @@ IN_PLACE = {
 
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    for name in ("OS_CLOUD", "OS_AUTH_URL"):
-        monkeypatch.delenv(name, raising=False)
-    http = Http(requests_mock)
+    http = command.http(requests_mock, monkeypatch)
     types = [
         {
             "id": f"id-of-{name}",
@@ -126,8 +115,7 @@ def http(requests_mock, monkeypatch):
 
 @pytest.fixture
 def run(http, capsys, tmp_path, monkeypatch):
-    (tmp_path / "clouds.yaml").write_text(CLOUDS)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    command.write_clouds(tmp_path, monkeypatch)
     (tmp_path / "glance-api.conf").write_text(CONFIG)
 
     def run(*arguments, cloud="--os-cloud=boss"):

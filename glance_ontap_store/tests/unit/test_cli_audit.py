@@ -5,12 +5,11 @@ import json
 
 import pytest
 
-from glance_ontap_store.cli import main
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes import command
 from glance_ontap_store.tests.fakes.cinder_http import CinderHttp
 from glance_ontap_store.tests.fakes.cinder_http import GlanceHttp
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
-from glance_ontap_store.tests.fakes.openstack_http import Http
 
 CONFIG = f"""
 [DEFAULT]
@@ -24,22 +23,11 @@ ontap_os_region_name = north
 ontap_mount_point_base = BASE
 ontap_volume_type = ontap-fv1
 """
-CLOUDS = """
-clouds:
-  boss:
-    auth:
-      auth_url: http://keystone.example.com/v3
-      username: boss
-      password: p4ssword-of-boss
-      project_name: admin
-"""
 
 
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    for name in ("OS_CLOUD", "OS_AUTH_URL"):
-        monkeypatch.delenv(name, raising=False)
-    found = Http(requests_mock)
+    found = command.http(requests_mock, monkeypatch)
     found.roles["boss"] = ("admin",)
     return found
 
@@ -58,19 +46,8 @@ def glance(http):
 
 @pytest.fixture
 def run(cinder, glance, capsys, tmp_path, monkeypatch):
-    (tmp_path / "clouds.yaml").write_text(CLOUDS)
-    text = CONFIG.replace("BASE", str(tmp_path / "mnt"))
-    (tmp_path / "glance-api.conf").write_text(text)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
-
-    def run(*arguments, cloud="boss"):
-        given = ["--config-file", str(tmp_path / "glance-api.conf")]
-        given += ["--os-cloud", cloud] if cloud else []
-        code = main.main([*given, "audit", *arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    config = CONFIG.replace("BASE", str(tmp_path / "mnt"))
+    return command.runner("audit", config, tmp_path, capsys, monkeypatch)
 
 
 def image(number, **changes):

@@ -26,10 +26,10 @@ from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.cinder import CinderSurvey
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes import command
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import GLANCE
-from glance_ontap_store.tests.fakes.openstack_http import Http
 
 CHECKOUT = pathlib.Path(glance_ontap_store.__file__).parent.parent
 MAN_PAGE = CHECKOUT / "doc/source/admin/glance-ontap.rst"
@@ -51,22 +51,9 @@ ontap_volume_type = ontap-fv2
 """
 
 
-CLOUDS = """
-clouds:
-  boss:
-    auth:
-      auth_url: http://keystone.example.com/v3
-      username: boss
-      password: p4ssword-of-boss
-      project_name: admin
-"""
-
-
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    for name in ("OS_CLOUD", "OS_AUTH_URL"):
-        monkeypatch.delenv(name, raising=False)
-    http = Http(requests_mock)
+    http = command.http(requests_mock, monkeypatch)
     types = [{"id": f"id-of-{name}", "name": name, "is_public": True} for name in TYPES]
     http.answer("GET", "/types", json={"volume_types": types})
     return http
@@ -81,8 +68,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def run(http, config, capsys, tmp_path, monkeypatch):
-    (tmp_path / "clouds.yaml").write_text(CLOUDS)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    command.write_clouds(tmp_path, monkeypatch)
 
     def run(*arguments, changes=()):
         text = CONFIG
@@ -491,8 +477,7 @@ def test_a_name_with_blanks_survives_in_the_proposed_command(run, http):
 
 
 def test_secrets_of_all_files_are_masked(config, tmp_path, monkeypatch):
-    (tmp_path / "clouds.yaml").write_text(CLOUDS)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    command.write_clouds(tmp_path, monkeypatch)
     (tmp_path / "cinder.conf").write_text("[glance]\npassword = p4ssword-of-cinder\n")
     found = Context((config,), (), "boss")
     assert found.glance.stores

@@ -9,14 +9,13 @@ import time
 
 import pytest
 
-from glance_ontap_store.cli import main
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.liveness.processes import Processes
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests.fakes import command
 from glance_ontap_store.tests.fakes.cinder_http import CinderHttp
 from glance_ontap_store.tests.fakes.cinder_http import GlanceHttp
 from glance_ontap_store.tests.fakes.openstack_http import AUTH_URL
-from glance_ontap_store.tests.fakes.openstack_http import Http
 
 CONFIG = f"""
 [DEFAULT]
@@ -35,22 +34,11 @@ ontap_volume_type = ontap-fv1
 [fv2]
 ontap_volume_type = ontap-fv2
 """
-CLOUDS = """
-clouds:
-  boss:
-    auth:
-      auth_url: http://keystone.example.com/v3
-      username: boss
-      password: p4ssword-of-boss
-      project_name: admin
-"""
 
 
 @pytest.fixture
 def http(requests_mock, monkeypatch):
-    for name in ("OS_CLOUD", "OS_AUTH_URL"):
-        monkeypatch.delenv(name, raising=False)
-    found = Http(requests_mock)
+    found = command.http(requests_mock, monkeypatch)
     found.roles["boss"] = ("admin",)
     return found
 
@@ -94,18 +82,8 @@ def live(base):
 
 @pytest.fixture
 def run(cinder, glance, base, capsys, tmp_path, monkeypatch):
-    (tmp_path / "clouds.yaml").write_text(CLOUDS)
-    (tmp_path / "glance-api.conf").write_text(CONFIG.replace("BASE", base))
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
-
-    def run(*arguments, cloud="boss"):
-        given = ["--config-file", str(tmp_path / "glance-api.conf")]
-        given += ["--os-cloud", cloud] if cloud else []
-        code = main.main([*given, "sweep", *arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    config = CONFIG.replace("BASE", base)
+    return command.runner("sweep", config, tmp_path, capsys, monkeypatch)
 
 
 def ago(hours):

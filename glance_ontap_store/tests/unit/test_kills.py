@@ -209,11 +209,12 @@ def check_after_a_kill(
     host, volumes, image_id = world.host, list(world.volumes()), world.new_id()
 
     def start(rig: Rig) -> None:
-        check_served(rig, volumes)
+        for each in volumes:
+            scenes.check_served(rig, f"cinder://fv1/{each}")
         world.recover(rig)
 
     def go_on(rig: Rig) -> None:
-        check_usable(rig, scene, image_id)
+        scenes.check_usable(rig, scene, image_id)
         for orphan in orphans:
             scenes.delete(rig, orphan)
 
@@ -234,27 +235,3 @@ def check_after_a_kill(
 
 # The requests by which recovery releases something.
 RELEASES = {"cinder.delete", "cinder.detach"}
-
-
-def check_served(rig: Rig, volume_ids: list[str]) -> None:
-    """Whatever the store serves of the volumes is the image."""
-    for volume_id in volume_ids:
-        try:
-            data = scenes.read(rig, f"cinder://fv1/{volume_id}")
-        except Exception:
-            continue
-        scenes.check_content(data, scenes.DATA, scenes.VMDK)
-
-
-def check_usable(rig: Rig, scene: Scene, image_id: str) -> None:
-    """The image is as it must be, and the same can be uploaded and deleted."""
-    if scene.url is not None:
-        try:
-            scenes.check_content(scenes.read(rig, scene.url), scene.data)
-        except exceptions.NotFound:
-            assert scene.deletes, "the image is gone"
-        else:
-            scenes.delete(rig, scene.url)
-    url = scenes.add(rig, image_id)
-    scenes.check_content(scenes.read(rig, url))
-    scenes.delete(rig, url)
