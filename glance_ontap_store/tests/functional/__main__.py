@@ -6,7 +6,8 @@ the labs. Tests marked ``shared`` use a lab only through its APIs, and look only
 they made: they run first, some at once, in the first lab. All others run one at a time
 in their lab: they change its configuration, stop its services, or compare all that it
 holds before and after. A test marked ``exclusive`` in a module that is ``shared`` is
-one of them. The labs take their modules in turn, see `claims`.
+one of them. The labs take their modules in turn, see `claims`. The last lines name the
+tests that failed.
 """
 
 import argparse
@@ -30,6 +31,8 @@ PARTS = {
     ),
     "exclusive": ("-m", "not shared or exclusive"),
 }
+# How the lines of pytest's short summary begin.
+FAILURES = ("FAILED glance", "ERROR glance")
 PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 _HERE = "glance_ontap_store.tests.functional"
 
@@ -45,13 +48,20 @@ def main(arguments: Sequence[str]) -> int:
     if "LAB_FACTS" in os.environ:
         return run_parts(options.parts.split(","), options.claims, rest)
     with tempfile.TemporaryDirectory() as claims:
-        codes = in_labs(options.labs, claims, rest)
+        codes, failures = in_labs(options.labs, claims, rest)
     print("\n" + "\n".join(f"{lab}: exit {code}" for lab, code in codes.items()))
+    print("".join(failures), end="")
     return overall(codes)
 
 
-def in_labs(count: int, claims: str, arguments: Sequence[str]) -> dict[str, int]:
-    """Run the tests in so many labs at once; return their exit codes."""
+def in_labs(
+    count: int, claims: str, arguments: Sequence[str]
+) -> tuple[dict[str, int], list[str]]:
+    """Run the tests in so many labs at once.
+
+    Return the labs' exit codes, and the lines of the short summaries.
+    """
+    failures: list[str] = []
     lab = (sys.executable, "-m", "lab", "run", "--broker")
     running = {}
     with contextlib.ExitStack() as stack:
@@ -66,24 +76,27 @@ def in_labs(count: int, claims: str, arguments: Sequence[str]) -> dict[str, int]
             )
             stack.callback(process.terminate)
             running[f"lab {number}"] = process
-        return {name: _followed(*pair) for name, *pair in _printed(running)}
+        followed = _printed(running, failures)
+        return {name: _followed(*pair) for name, *pair in followed}, failures
 
 
 def _printed(
-    running: Mapping[str, "subprocess.Popen[str]"],
+    running: Mapping[str, "subprocess.Popen[str]"], failures: list[str]
 ) -> list[tuple[str, "subprocess.Popen[str]", threading.Thread]]:
     """Begin to print what the labs print, each line with the lab's name."""
     found = []
     for name, process in running.items():
         assert process.stdout is not None
-        thread = threading.Thread(target=_print, args=(name, process.stdout))
+        thread = threading.Thread(target=_print, args=(name, process.stdout, failures))
         thread.start()
         found.append((name, process, thread))
     return found
 
 
-def _print(name: str, lines: IO[str]) -> None:
+def _print(name: str, lines: IO[str], failures: list[str]) -> None:
     for line in lines:
+        if line.startswith(FAILURES):
+            failures.append(f"{name} | {line}")
         # One write, so that the lines of two labs do not mix.
         sys.stdout.write(f"{name} | {line}")
         sys.stdout.flush()
