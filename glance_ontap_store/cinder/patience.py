@@ -16,6 +16,7 @@ import tenacity
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import api
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.waiting import Clock
 
 LOG = logging.getLogger(__name__)
@@ -47,23 +48,41 @@ class Patience:
 def repeat(clock: Clock, patience: Patience, action: Callable[[], T]) -> T:
     """The value of *action*, called again while it fails for a passing reason.
 
-    The pauses grow, and are at least as long as the service asked for.
+    The pauses grow, and are at least as long as the service asked for. It ends with
+    *patience*, or with that of the operation to which it belongs, see `outage`.
 
     :raises errors.StoreError: the last failure, with the number of tries
     """
+    current = outage.current()
+    with current.repetition(clock) as end:
+        return _repeat(clock, patience, end, current, action)
+
+
+def _repeat(
+    clock: Clock,
+    patience: Patience,
+    end: float,
+    current: outage.Budget,
+    action: Callable[[], T],
+) -> T:
     begun = clock.monotonic()
-    deadline = begun + patience.timeout_s
+    deadline = min(begun + patience.timeout_s, end)
 
     def pause_s(state: tenacity.RetryCallState) -> float:
         wished = max(_PAUSES_S(state), _retry_after_s(state))
-        return min(wished, deadline - clock.monotonic())
+        return max(0.0, min(wished, deadline - clock.monotonic()))
 
     def is_over(state: tenacity.RetryCallState) -> bool:
         is_last = patience.tries is not None and state.attempt_number >= patience.tries
         return is_last or clock.monotonic() >= deadline
 
+    def is_to_be_repeated(error: BaseException) -> bool:
+        may_pass = _may_pass(error)
+        current.has_failed |= may_pass
+        return may_pass
+
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_may_pass),
+        retry=tenacity.retry_if_exception(is_to_be_repeated),
         wait=pause_s,
         stop=is_over,
         sleep=clock.sleep,

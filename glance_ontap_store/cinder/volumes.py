@@ -13,6 +13,7 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store.cinder import once
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Attachment
@@ -209,7 +210,8 @@ class Volumes:
         """Delete the volume with all its attachments, whatever state it is in.
 
         Each step is tried on its own, again and again, for
-        ``ontap_state_transition_timeout`` seconds. Return whether the deletion has
+        ``ontap_state_transition_timeout`` seconds, or as long as the operation still
+        waits (see `outage`). Return whether the deletion has
         begun, or the volume is gone. It never raises a StoreError: *cause* is what the
         caller must hear of. If the volume stays, it gets a note, and its *may_leave* is
         set.
@@ -217,9 +219,7 @@ class Volumes:
         discarding = Discarding(self._raw, volume_id)
         failure: errors.StoreError | None = None
         try:
-            if waiting.until(
-                self.clock, self.waits.state_transition_s, discarding.try_it
-            ):
+            if self._is_discarded(discarding):
                 return True
             if discarding.forgotten():
                 return True
@@ -234,6 +234,15 @@ class Volumes:
         if isinstance(cause, errors.StoreError):
             cause.may_leave = True
         return False
+
+    def _is_discarded(self, discarding: Discarding) -> bool:
+        budget = outage.current()
+        with budget.repetition(self.clock) as end:
+            left_s = end - self.clock.monotonic()
+            timeout_s = min(self.waits.state_transition_s, left_s)
+            is_done = waiting.until(self.clock, timeout_s, discarding.try_it)
+            budget.has_failed |= discarding.failure is not None
+        return is_done
 
 
 class RequesterCreator:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
 
@@ -166,6 +167,7 @@ def _too_long(
     begun: Volume, timeout_s: float, failure: errors.StoreError | None
 ) -> errors.StoreError:
     if failure is not None:
+        outage.current().give_up()
         errors.add(
             failure,
             f"Volume {begun.id} was {begun.status!r}, and Cinder did not say within"

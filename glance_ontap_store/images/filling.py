@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 from typing import Protocol
 
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.transfer import pipeline
 from glance_ontap_store.transfer.device import Device
@@ -58,4 +59,7 @@ class StreamFiller:
         """As `Filler.fill`."""
         with self._attacher.writable(volume) as device:
             sink = Sink(device, self._thin)
-            return pipeline.run(upload.reader, upload.size, digests, sink)
+            try:
+                return pipeline.run(upload.reader, upload.size, digests, sink)
+            finally:
+                outage.renew()

@@ -13,6 +13,7 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.attach.leases import Leases
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.api import Creator
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.cinder.api import Volume
@@ -64,8 +65,7 @@ class Lifecycle:
     is theirs; both may be None. *availability_zone* is Cinder's; None means its
     default. *filler* is the way in which an upload is stored
     unless its caller has another. *running* are the transfers of the process, which
-    end together when it stops.
-    unless its caller has another. *free* releases a volume from dead processes of this
+    end together when it stops. *free* releases a volume from dead processes of this
     host, and returns whether there was anything to release.
     """
 
@@ -107,7 +107,7 @@ class Lifecycle:
 
         :raises errors.Stopping: this process was told to stop meanwhile
         """
-        with self._running.begun() as transfer:
+        with self._patience(), self._running.begun() as transfer:
             connection = hook.connection_of_request()
             if connection is not None:
                 # Ends a read that waits for the client.
@@ -116,6 +116,10 @@ class Lifecycle:
             return self._store(
                 dataclasses.replace(upload, reader=reader), creator, filler
             )
+
+    def _patience(self) -> contextlib.AbstractContextManager[None]:
+        """All requests of an operation wait together for services that fail."""
+        return outage.operation(self._volumes.waits.state_transition_s)
 
     def _store(
         self, upload: Upload, creator: Creator | None, filler: Filler | None
@@ -222,9 +226,9 @@ class Lifecycle:
         """
         if volume_id == EMPTY:
             return stream.nothing(), ByteRange.clipped(offset, length, 0).length
-        image = self.describe(volume_id)
-        wanted = ByteRange.clipped(offset, length, image.size)
-        with contextlib.ExitStack() as stack:
+        with self._patience(), contextlib.ExitStack() as stack:
+            image = self.describe(volume_id)
+            wanted = ByteRange.clipped(offset, length, image.size)
             transfer = stack.enter_context(self._running.begun())
             opened = stack.enter_context(
                 self._leases.share(image.id, lambda: self._reading.opened(image))
@@ -270,11 +274,12 @@ class Lifecycle:
                 f"Image-volume {volume_id} is still being downloaded from this host"
                 f" after {wait_s:g} s (ontap_delete_wait)."
             )
-        try:
-            self._volumes.delete(volume_id, wait_s=0)
-        except errors.ImageVolumeInUse:
-            self._free(volume_id)
-            self._volumes.delete(volume_id)
+        with self._patience():
+            try:
+                self._volumes.delete(volume_id, wait_s=0)
+            except errors.ImageVolumeInUse:
+                self._free(volume_id)
+                self._volumes.delete(volume_id)
         LOG.info("Image-volume %s is being deleted", volume_id)
 
     def belongs_here(self, volume_id: str) -> bool:

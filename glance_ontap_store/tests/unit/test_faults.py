@@ -15,6 +15,7 @@ from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes import faulty_http
+from glance_ontap_store.tests.fakes.cloud import WAITS
 from glance_ontap_store.tests.fakes.faulty_http import FAULTS
 from glance_ontap_store.tests.fakes.faulty_http import CinderOverHttp
 from glance_ontap_store.tests.fakes.glance import Pattern
@@ -300,3 +301,22 @@ def test_a_keystone_that_is_away_ends_no_upload(http, each, fault, seconds):
         assert error is None or may_fail, f"{number}: {request}: {error!r}"
         logins += 1
     assert logins > 9
+
+
+@chosen("500", "503 with Retry-After", "reset before")
+def test_an_outage_without_end_ends_an_upload_in_time(http, make, cloud, fault):
+    """Work and clean-up wait once each, however many requests they have."""
+    operation = make(AddOfUnknownSize)
+    http.recover()
+    operation.check(operation.run())
+    requests = list(http.sent)
+    end(operation, http, cloud)
+    for number in range(requests.index("POST /volumes") + 1, len(requests)):
+        operation = make(AddOfUnknownSize)
+        http.recover()
+        http.fail(fault, number, seconds=10**6)
+        begun = cloud.clock.monotonic()
+        with pytest.raises(errors.StoreError):
+            operation.run()
+        # Besides, it is waited for Cinder's own work.
+        assert cloud.clock.monotonic() - begun < 2 * WAITS.state_transition_s + 60

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repetition of requests after failures that may pass."""
 
+from concurrent import futures
 import datetime
 import itertools
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 import pytest
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.patience import Patience
@@ -142,6 +144,91 @@ class TestRepeat:
         with pytest.raises(KeyboardInterrupt):
             ask(service, clock, Patience(300))
         assert service.asked_at_s == [0]
+
+
+class TestOperation:
+    """Requests of one operation to a service that is away since *clock*'s start."""
+
+    @pytest.fixture
+    def away(self, clock):
+        """Ask a service that never answers; the seconds that it took."""
+
+        def away():
+            begun = clock.monotonic()
+            with pytest.raises(errors.Broken):
+                ask(Service(clock, failures=10**6), clock, Patience(300))
+            return clock.monotonic() - begun
+
+        return away
+
+    def test_work_and_clean_up_wait_once_each(self, away):
+        with outage.operation(300):
+            assert [away() for _request in range(5)] == [300, 300, 0, 0, 0]
+
+    def test_without_an_operation_each_request_waits(self, away):
+        assert [away(), away(), away()] == [300, 300, 300]
+
+    def test_the_next_operation_waits_anew(self, away):
+        for _number in range(2):
+            with outage.operation(300):
+                assert [away(), away(), away()] == [300, 300, 0]
+
+    def test_an_operation_within_another_is_a_part_of_it(self, away):
+        with outage.operation(300):
+            with outage.operation(300):
+                assert away() == 300
+            assert [away(), away()] == [300, 0]
+
+    def test_two_outages_share_the_time(self, clock, away):
+        with outage.operation(300):
+            ask(Service(clock, failures=1, error=passing(100)), clock, Patience(300))
+            assert away() == pytest.approx(200)
+
+    def test_requests_that_succeed_take_no_time_from_it(self, clock, away):
+        with outage.operation(300):
+            for _number in range(3):
+                patience.repeat(clock, Patience(300), lambda: clock.sleep(100))
+            assert away() == 300
+
+    def test_a_transfer_begins_it_anew(self, away):
+        with outage.operation(300):
+            waits = [away(), away(), away()]
+            outage.renew()
+            assert [*waits, away(), away(), away()] == [300, 300, 0] * 2
+
+    def test_a_repetition_within_another_counts_once(self, clock, away):
+        def action():
+            ask(Service(clock, failures=1, error=passing(50)), clock, Patience(300))
+
+        with outage.operation(300):
+            patience.repeat(clock, Patience(300), action)
+            assert away() == pytest.approx(250)
+
+    def test_a_repetition_within_another_ends_with_the_operation(self, clock, away):
+        with outage.operation(300):
+            with pytest.raises(errors.Broken):
+                patience.repeat(clock, Patience(900), away_within(clock))
+            assert [away(), away()] == [300, 0]
+
+    def test_a_refusal_takes_no_time_from_it(self, clock, away):
+        def refused():
+            clock.sleep(100)
+            raise errors.Refused("no")
+
+        with outage.operation(300):
+            with pytest.raises(errors.Refused):
+                patience.repeat(clock, Patience(300), refused)
+            assert away() == 300
+
+    def test_other_threads_have_their_own(self, away):
+        with outage.operation(300), futures.ThreadPoolExecutor(1) as pool:
+            assert [away(), away()] == [300, 300]
+            assert pool.submit(away).result() == 300
+
+
+def away_within(clock):
+    service = Service(clock, failures=10**6)
+    return lambda: ask(service, clock, Patience(300))
 
 
 NOW = datetime.datetime(2026, 1, 31, 12, 0, 0, tzinfo=datetime.timezone.utc)
