@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 from pathlib import Path
+import time
 from typing import Any
 
 from glance_store import location
@@ -20,6 +21,7 @@ from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.pattern import Pattern
 from lab import layout
 from lab import stores
+from lab.polling import wait_until
 
 
 class Part:
@@ -112,11 +114,34 @@ def snapshot_as(cloud: Any, volume_id: str) -> Iterator[Any]:
         storage.wait_for_delete(made)
 
 
+# Cinder counts a deleted volume's quota a moment after it has forgotten the volume.
+_QUOTA_S = 1
+
+
+def used(admin: Any, project_id: str) -> dict[str, int]:
+    """Return the use of the project's quotas, by their names, when it rests."""
+    storage = admin.block_storage
+
+    def now() -> dict[str, int]:
+        shown = storage.get(f"/os-quota-sets/{project_id}?usage=True").json()
+        return {
+            name: quota["in_use"] + quota["reserved"]
+            for name, quota in shown["quota_set"].items()
+            if isinstance(quota, dict)
+        }
+
+    def resting() -> dict[str, int] | None:
+        before = now()
+        statuses = {each.status for each in storage.volumes(all_projects=True)}
+        time.sleep(_QUOTA_S)
+        return before if "deleting" not in statuses and before == now() else None
+
+    return wait_until(resting, "no volume is being deleted") or {}
+
+
 def used_gib(admin: Any, project_id: str) -> int:
-    """Return the gigabytes that the project's quota counts now."""
-    shown = admin.block_storage.get(f"/os-quota-sets/{project_id}?usage=True").json()
-    used = shown["quota_set"]["gigabytes"]
-    return int(used["in_use"] + used["reserved"])
+    """Return the gigabytes that the project's quota counts when it rests."""
+    return used(admin, project_id)["gigabytes"]
 
 
 @contextlib.contextmanager

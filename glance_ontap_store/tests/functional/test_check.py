@@ -624,21 +624,11 @@ def test_a_small_quota_is_found(
     operator: Operator, admin: Any, values: Any, severity: str
 ) -> None:
     project = direct.owner("fv1").current_project_id
-    with direct.quota(admin, project, **values(used_of(admin, project))):
+    with direct.quota(admin, project, **values(direct.used(admin, project))):
         # One project's quota is one finding, though three stores use it.
         code, found = operator.findings()
         assert preflight.wrong(found) == [(severity, "quota", "fv1")]
         assert code == {"error": 2, "warning": 1}[severity]
-
-
-def used_of(admin: Any, project: str) -> dict[str, int]:
-    """The use of the project's quotas by Cinder's names."""
-    shown = admin.block_storage.get(f"/os-quota-sets/{project}?usage=True").json()
-    return {
-        name: quota["in_use"] + quota["reserved"]
-        for name, quota in shown["quota_set"].items()
-        if isinstance(quota, dict)
-    }
 
 
 @pytest.mark.exclusive
@@ -650,7 +640,7 @@ def test_the_remedy_of_a_full_quota_raises_that_quota_alone(
     project = direct.owner("fv1").current_project_id
     if volume_type == "its id":
         volume_type = admin.block_storage.find_type("ontap-fv1").id
-    used = used_of(admin, project)[name]
+    used = direct.used(admin, project)[name]
     changes: Changes = {"fv1": {"ontap_volume_type": volume_type}}
     with operator.changed(changes) as config:
         with direct.quota(admin, project, **{name: used}):

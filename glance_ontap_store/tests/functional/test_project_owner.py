@@ -164,7 +164,8 @@ def test_a_full_quota_of_the_user(
 ) -> None:
     image = user.image()
     project = alice.current_project_id
-    with direct.quota(admin, project, gigabytes=0):
+    used = direct.used_gib(admin, project)
+    with direct.quota(admin, project, gigabytes=used):
         refused = user.put(image, Sized(MIB), "own")
     assert refused.status_code == 413, refused.text
     assert f"quota of project {project}" in refused.text

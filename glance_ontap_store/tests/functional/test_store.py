@@ -178,7 +178,8 @@ def test_region_without_cinder(make: Any, leftovers: Any) -> None:
 
 def test_full_quota(admin: Any, make: Any, leftovers: Any) -> None:
     project = admin.identity.find_project("service")
-    with direct.quota(admin, project.id, volumes=0):
+    volumes = direct.used(admin, project.id)["volumes"]
+    with direct.quota(admin, project.id, volumes=volumes):
         with pytest.raises(exceptions.StorageFull, match="quota of the project"):
             add(make(), Pattern(1), 1)
 
