@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from glance_ontap_store.tests.soak import left
+from glance_ontap_store.tests.soak import registered
 from glance_ontap_store.tests.soak import report
 from glance_ontap_store.tests.soak import soak
 from glance_ontap_store.tests.soak import weather
@@ -65,13 +66,20 @@ def _run(
         began = time.monotonic()
         rest = left.after_recovery(lab, running.hosts, before, RECOVERY_S)
         took = time.monotonic() - began
+        progress.say("Glance takes the images, and audit reads them")
+        images = running.model.living()
+        audited = registered.register(images) + registered.audited(images)
+        progress.say("sweep, which must leave the images alone")
+        volumes = [image.url.rpartition("/")[2] for image in images]
+        orphans = left.swept(lab, before, volumes)
         progress.say("all images are read again, and deleted")
         soak.verified(running.model, lines)
+        audited += registered.delete(images)
         soak.emptied(running.model, lines[0])
-        progress.say("sweep")
-        orphans = left.swept(lab, before)
-    print(report.summary(running, took, rest, orphans))
-    return 0 if report.is_right(running, rest, orphans) else 1
+        rest |= left.after_deletion(lab, running.hosts, before, RECOVERY_S)
+    outcome = report.Outcome(took, rest, audited, orphans)
+    print(report.summary(running, outcome))
+    return 0 if report.is_right(running, outcome) else 1
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is left in Cinder, on the FlexVols and on the hosts."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import functools
 import json
+import os
 from pathlib import Path
 import subprocess
 import time
@@ -57,10 +59,11 @@ def mounted_below(base: str) -> list[str]:
     return [point for point in points if point.startswith(f"{base}/")]
 
 
-def _rest(lab: Lab, hosts: Sequence[Host], before: Found) -> dict[str, list[str]]:
-    """What recovery must take away, by kind; sealed volumes are for `swept`."""
+def _rest(
+    lab: Lab, hosts: Sequence[Host], before: Found, kept: Collection[str]
+) -> dict[str, list[str]]:
+    """What is there and was not *before*, by kind; *kept*: states of volumes."""
     now = found(lab)
-    kept = {"sealed"}
     volumes = {
         volume_id: metadata.get("ontap_state", "?")
         for volume_id, metadata in now.volumes.items()
@@ -79,9 +82,29 @@ def _rest(lab: Lab, hosts: Sequence[Host], before: Found) -> dict[str, list[str]
 def after_recovery(
     lab: Lab, hosts: Sequence[Host], before: Found, timeout_s: float
 ) -> dict[str, list[str]]:
-    """What is left when recovery has taken away what it could, in *timeout_s*."""
+    """What is left when recovery has taken away what it could, in *timeout_s*.
+
+    Sealed volumes are for `swept`.
+    """
+    return _in_time(lab, hosts, before, timeout_s, {"sealed"})
+
+
+def after_deletion(
+    lab: Lab, hosts: Sequence[Host], before: Found, timeout_s: float
+) -> dict[str, list[str]]:
+    """What is left *timeout_s* after the last image was deleted: nothing may be."""
+    return _in_time(lab, hosts, before, timeout_s, ())
+
+
+def _in_time(
+    lab: Lab,
+    hosts: Sequence[Host],
+    before: Found,
+    timeout_s: float,
+    kept: Collection[str],
+) -> dict[str, list[str]]:
     deadline = time.monotonic() + timeout_s
-    while rest := _rest(lab, hosts, before):
+    while rest := _rest(lab, hosts, before, kept):
         if time.monotonic() > deadline:
             return rest
         time.sleep(_POLL_S)
@@ -98,18 +121,19 @@ class Orphans:
     again: list[str]
 
 
-def swept(lab: Lab, before: Found) -> Orphans:
+def swept(lab: Lab, before: Found, images: Collection[str]) -> Orphans:
     """Sweep what is sealed and is no image's, and see what is left.
 
-    A process that dies between the seal and its answer leaves such a volume.
+    A process that dies between the seal and its answer leaves such a volume. *images*:
+    the volumes of images that Glance knows.
     """
+    known = before.volumes.keys() | set(images)
 
     def left_over() -> list[str]:
-        return [key for key in found(lab).volumes if key not in before.volumes]
+        return [key for key in found(lab).volumes if key not in known]
 
     wait_until(_settled, "deletions are done", 120)
     orphans = left_over()
-    # The images of the soak are not Glance's: all that is sealed and left is an orphan.
     now = ("--guard", "1s", "--older-than", "1s", "--max-orphans", "1000")
     run_command("sweep", "--apply", *now)
     wait_until(_settled, "deletions are done", 120)
@@ -135,8 +159,13 @@ def _settled() -> bool:
 
 def run_command(*arguments: str) -> list[Any]:
     """The rows that a command of ``glance-ontap`` prints."""
+    # The operator's programs, such as the sudo that starts the privileged helper.
+    tools = os.path.join(Lab.from_facts().facts["root"], "bin")
     done = subprocess.run(
-        ["glance-ontap", *arguments, "-f", "json"], capture_output=True, text=True
+        ["glance-ontap", *arguments, "-f", "json"],
+        capture_output=True,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        text=True,
     )
     try:
         rows: list[Any] = json.loads(done.stdout or "[]")

@@ -194,6 +194,10 @@ class Model:
         if outcome.result is Result.MISSING and image.fate is Fate.LIVE:
             self.violations.append(f"image {image.id} is missing: {outcome.text}")
 
+    def living(self) -> list[Image]:
+        """The images that must exist."""
+        return [image for image in self.remaining() if image.fate is Fate.LIVE]
+
     def remaining(self) -> list[Image]:
         """The images that may exist."""
         with self._lock:

@@ -53,7 +53,7 @@ class Proxy:
         self.plan = NOTHING
         # The number of requests that each fault struck; None: those without.
         self.struck: dict[Fault | None, int] = dict.fromkeys([None, *Fault], 0)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         host, port = self._server.server_address[:2]
         self.url = f"http://{host!s}:{port}"

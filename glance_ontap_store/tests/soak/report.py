@@ -2,6 +2,7 @@
 """The progress line and the figures of a soak."""
 
 import collections
+import dataclasses
 import sys
 import time
 
@@ -54,12 +55,24 @@ def faults(running: Soak) -> int:
     return sum(count for fault, count in running.proxy.struck.items() if fault)
 
 
-def summary(
-    running: Soak, took_s: float, rest: dict[str, list[str]], orphans: left.Orphans
-) -> str:
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was seen after the last process was killed."""
+
+    # Recovery took so long, in seconds.
+    took_s: float
+    # What was left, by kind.
+    rest: dict[str, list[str]]
+    # What Glance and audit found wrong with the images.
+    audited: list[str]
+    orphans: left.Orphans
+
+
+def summary(running: Soak, outcome: Outcome) -> str:
     """A table of the operations, and what was wrong or left."""
     counts = running.model.counts
     results = [result.value for result in Result]
+    rest, orphans = outcome.rest, outcome.orphans
     lines = ["", f"{'':10}" + "".join(f"{result:>9}" for result in results)]
     for verb in sorted({verb for verb, _result in counts}):
         figures = "".join(f"{counts[verb, result]:9}" for result in results)
@@ -73,8 +86,11 @@ def summary(
         *(f"  {text:.200}" for text in running.model.errors_in_quiet[:20]),
         f"wrong: {len(running.model.violations)}",
         *(f"  {text}" for text in running.model.violations),
-        f"left after recovery ({took_s:.0f} s): {sum(map(len, rest.values()))}",
+        f"left after recovery ({outcome.took_s:.0f} s), and after the last deletion:"
+        f" {sum(map(len, rest.values()))}",
         *(f"  {kind}: {things}" for kind, things in rest.items()),
+        f"found by audit, which read every byte: {len(outcome.audited)}",
+        *(f"  {thing}" for thing in outcome.audited),
         f"sealed volumes without an image: {len(orphans.before)}, after the sweep"
         f" {len(orphans.after)}; a second sweep finds {len(orphans.again)}",
         *(f"  {thing}" for thing in [*orphans.after, *orphans.again]),
@@ -82,6 +98,8 @@ def summary(
     return "\n".join(lines)
 
 
-def is_right(running: Soak, rest: dict[str, list[str]], orphans: left.Orphans) -> bool:
+def is_right(running: Soak, outcome: Outcome) -> bool:
     """Return whether no bytes were wrong, and nothing is left."""
-    return not (running.model.violations or rest or orphans.after or orphans.again)
+    wrong = running.model.violations or outcome.audited
+    left_over = outcome.rest or outcome.orphans.after or outcome.orphans.again
+    return not (wrong or left_over)
