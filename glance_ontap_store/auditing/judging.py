@@ -42,8 +42,32 @@ def images_in(store: StoreRemains, images: Iterable[Image]) -> Iterator[Image]:
             yield each
 
 
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """A store's volumes by their id, and its image-volumes by their image.
+
+    The image is the one that the volume's metadata names.
+    """
+
+    by_id: Mapping[str, Held]
+    by_image: Mapping[str, Sequence[Held]]
+
+    @classmethod
+    def of(cls, store: StoreRemains) -> "Index":
+        """Return that of *store*."""
+        by_image: dict[str, list[Held]] = {}
+        for held in store.volumes:
+            record = held.record
+            is_other = record.store not in (None, store.store_id)
+            if is_other or record.state is State.READING or held.volume.is_leaving:
+                continue
+            if record.image_id:
+                by_image.setdefault(record.image_id, []).append(held)
+        return cls({held.volume.id: held for held in store.volumes}, by_image)
+
+
 def located(
-    facts: Remains, store: StoreRemains, wanted: Image, by_image: "ByImage"
+    facts: Remains, store: StoreRemains, wanted: Image, index: Index
 ) -> Located | None:
     """Return the image with its volume; None if no volume is known to be its own.
 
@@ -51,29 +75,13 @@ def located(
     """
     urls = facts.urls.get(wanted.id, wanted.urls)
     if urls is not None and not isinstance(urls, Unknown):
-        named = image.volumes_in(urls)
-        found = [each for each in store.volumes if each.volume.id in named]
+        named = sorted(image.volumes_in(urls))
+        found = [index.by_id[each] for each in named if each in index.by_id]
     else:
-        found = list(by_image.get(wanted.id, ()))
+        found = list(index.by_image.get(wanted.id, ()))
     # A copy that was interrupted may have left another one.
     found = sorted(found, key=lambda each: each.record.state is not State.SEALED)
     return Located(store.store_id, wanted, found[0]) if found else None
-
-
-ByImage = Mapping[str, Sequence[Held]]
-
-
-def volumes_by_image(store: StoreRemains) -> ByImage:
-    """Return the store's image-volumes by the image that their metadata names."""
-    found: dict[str, list[Held]] = {}
-    for held in store.volumes:
-        record = held.record
-        is_other = record.store not in (None, store.store_id)
-        if is_other or record.state is State.READING or held.volume.is_leaving:
-            continue
-        if record.image_id:
-            found.setdefault(record.image_id, []).append(held)
-    return found
 
 
 def not_found(facts: Remains) -> Iterator[tuple[StoreRemains, Image]]:
@@ -84,9 +92,9 @@ def not_found(facts: Remains) -> Iterator[tuple[StoreRemains, Image]]:
     if isinstance(facts.images, Unknown):
         return
     for store in facts.stores:
-        by_image = volumes_by_image(store)
+        index = Index.of(store)
         for each in images_in(store, facts.images.values()):
-            if located(facts, store, each, by_image) is None:
+            if located(facts, store, each, index) is None:
                 yield store, each
 
 
@@ -96,9 +104,9 @@ def all_located(facts: Remains) -> list[Located]:
         return []
     found = []
     for store in facts.stores:
-        by_image = volumes_by_image(store)
+        index = Index.of(store)
         for each in images_in(store, facts.images.values()):
-            one = located(facts, store, each, by_image)
+            one = located(facts, store, each, index)
             if one is not None:
                 found.append(one)
     return found

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 import dataclasses
 import datetime
 import re
@@ -21,7 +20,6 @@ from glance_ontap_store.liveness.processes import Fate
 from glance_ontap_store.survey import image
 from glance_ontap_store.survey import remains
 from glance_ontap_store.survey.answer import Unknown
-from glance_ontap_store.survey.image import Image
 from glance_ontap_store.survey.remains import Held
 from glance_ontap_store.survey.remains import Hold
 from glance_ontap_store.survey.remains import Remains
@@ -165,7 +163,7 @@ def _orphan(
     since = max(filter(None, map(remains.time_of, times)), default=None)
     made = _leftover(Kind.ORPHAN, store, held, since)
     is_dead = _fate(facts, Mark.parse(record.lock)) is Fate.DEAD
-    user = _user(facts, images, held)
+    user = _user(facts, held)
     keep = None
     if user is not None:
         keep = user
@@ -189,19 +187,18 @@ def _orphan(
     )
 
 
-def _user(facts: Remains, images: Mapping[str, Image], held: Held) -> str | None:
+def _user(facts: Remains, held: Held) -> str | None:
     """Return which other image uses a volume, or may use it; None if none does."""
-    for other in images.values():
-        if other.may_be(held.record):
-            urls = facts.urls.get(other.id, other.urls)
-            if urls is None or isinstance(urls, Unknown):
-                text = f": {urls.text}" if urls is not None else ""
-                return (
-                    f"image {other.id} has the same size, and Glance does not show its"
-                    f" locations{text}"
-                )
-            if held.volume.id in image.volumes_in(urls):
-                return f"a location of image {other.id} names it"
+    for other in facts.images_that_may_be(held.record):
+        urls = facts.urls.get(other.id, other.urls)
+        if urls is None or isinstance(urls, Unknown):
+            text = f": {urls.text}" if urls is not None else ""
+            return (
+                f"image {other.id} has the same size, and Glance does not show its"
+                f" locations{text}"
+            )
+        if held.volume.id in image.volumes_in(urls):
+            return f"a location of image {other.id} names it"
     return None
 
 

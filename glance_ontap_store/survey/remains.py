@@ -3,8 +3,10 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import datetime
+import functools
 
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.images.record import Record
@@ -41,7 +43,7 @@ class Held:
     volume: Volume
     holds: tuple[Hold, ...] = ()
 
-    @property
+    @functools.cached_property
     def record(self) -> Record:
         """The volume's metadata, parsed."""
         return Record.parse(self.volume.metadata)
@@ -122,6 +124,23 @@ class Remains:
     cache_volumes: Answer[tuple[Volume, ...]] = ()
     cache_files: Answer[tuple[CacheFile, ...]] = ()
 
+    @functools.cached_property
+    def _by_size(self) -> Mapping[int | None, Sequence[Image]]:
+        found: dict[int | None, list[Image]] = {}
+        if not isinstance(self.images, Unknown):
+            for image in self.images.values():
+                found.setdefault(image.size, []).append(image)
+        return found
+
+    def images_that_may_be(self, record: Record) -> Iterator[Image]:
+        """Yield the images that can be what a sealed volume with *record* holds.
+
+        Of thousands of images few have the same size.
+        """
+        for image in self._by_size.get(record.size, ()):
+            if image.may_be(record):
+                yield image
+
 
 def rivals(remains: Remains) -> Iterator[Image]:
     """Yield images that may use a sealed volume whose own image does not exist.
@@ -136,8 +155,8 @@ def rivals(remains: Remains) -> Iterator[Image]:
         for held in store.volumes:
             record = held.record
             if record.state is State.SEALED and record.image_id not in images:
-                for image in images.values():
-                    if image.id not in found and image.may_be(record):
+                for image in remains.images_that_may_be(record):
+                    if image.id not in found:
                         found.add(image.id)
                         yield image
 
