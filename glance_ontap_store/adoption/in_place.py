@@ -87,6 +87,8 @@ class Adopter:
             writer.new_record(
                 State.SEALED, self._store_id, self._volumes.journal.own()
             ),
+            # It was not written by this store: audit tells it from a copy by that.
+            write_id=None,
             image_id=image.id,
             owner=image.owner,
             size=image.size,

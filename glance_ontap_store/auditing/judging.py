@@ -269,13 +269,27 @@ def _unregistered(facts: Remains, store: StoreRemains) -> Iterator[Defect]:
         else:
             is_known = held.volume.id in image.volumes_in(urls)
         if not is_known:
-            yield _defect(
-                Located(store.store_id, known, held),
-                Code.UNREGISTERED,
-                "The image exists, but none of its locations names this image-volume.",
-                "It is a copy that was interrupted at its end. Copy the image again"
-                " (copy-image), then delete this volume.",
-            )
+            yield _not_registered(Located(store.store_id, known, held))
+
+
+def _not_registered(one: Located) -> Defect:
+    # Every volume that this store writes gets such an id.
+    if one.held.record.write_id is None:
+        return _defect(
+            one,
+            Code.UNREGISTERED,
+            "The image-volume was taken over (adopt), and the image's location still"
+            " names the old store.",
+            "Finish it with glance-ontap adopt. Do not delete the volume: it is the"
+            " image.",
+        )
+    return _defect(
+        one,
+        Code.UNREGISTERED,
+        "The image exists, but none of its locations names this image-volume.",
+        "It is a copy that was interrupted at its end. Copy the image again"
+        " (copy-image), then delete this volume.",
+    )
 
 
 def _defect(one: Located, code: Code, problem: str, remedy: str) -> Defect:

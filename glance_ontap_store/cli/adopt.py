@@ -119,6 +119,9 @@ class Adopt(report.Report):
     def _concluded(self, parsed_args: argparse.Namespace) -> int:
         from glance_ontap_store.adoption import carrying_out
 
+        if self._is_short(parsed_args):
+            for outcome in self._outcomes:
+                self._tell_reason(outcome)
         self._say(self._summary(parsed_args.apply))
         return carrying_out.exit_code(self._outcomes)
 
@@ -129,12 +132,21 @@ class Adopt(report.Report):
         context = of(self.app)
         self._outcomes = _Work(context, parsed_args, self._say).outcomes()
         cells = [self._cells(outcome) for outcome in self._outcomes]
-        is_short = parsed_args.formatter == "table" and not (
-            parsed_args.long or parsed_args.columns or parsed_args.sort_columns
-        )
-        names = SHORT_COLUMNS if is_short else COLUMNS
+        names = SHORT_COLUMNS if self._is_short(parsed_args) else COLUMNS
         rows = ([row[name] for name in names] for row in cells)
         return names, inventory_commands.for_format(parsed_args, rows)
+
+    @staticmethod
+    def _is_short(parsed_args: argparse.Namespace) -> bool:
+        return parsed_args.formatter == "table" and not (
+            parsed_args.long or parsed_args.columns or parsed_args.sort_columns
+        )
+
+    def _tell_reason(self, outcome: "Outcome") -> None:
+        """Say why an image is not done: the short table has no room for it."""
+        if outcome.reason:
+            reason = of(self.app).masked(outcome.reason)
+            self._say(f"{outcome.step.image_id}: {outcome.result.value}: {reason}.")
 
     def _cells(self, outcome: "Outcome") -> dict[str, Any]:
         step = outcome.step

@@ -209,5 +209,5 @@ class Audit(report.Findings):
     def _tell(self, found: "Sequence[Defect]", number: int) -> None:
         left = sum(each.is_left for each in found)
         repaired = len(found) - left
-        text = f"{number} images in the stores; {left} defects"
-        self._say(f"{text}, {repaired} repaired." if repaired else f"{text}.")
+        text = f"Images in the stores: {number}; defects: {left}"
+        self._say(f"{text}, repaired: {repaired}." if repaired else f"{text}.")

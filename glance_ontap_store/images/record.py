@@ -66,7 +66,7 @@ class Record:
         `writer.this_process`), and when it began, in UTC: by them a dead writer is
         told from a slow one.
     ``write_id``
-        One attempt to write it.
+        One attempt to write it; missing for a volume that was taken over (adopt).
     ``lock``
         The mark of the process that made it, see `liveness.marks.Mark`: its lock tells
         whether the process lives.

@@ -81,6 +81,8 @@ def test_it_is_sealed_with_its_length_and_digest(cloud, verify, length):
     volume_id = upstreams(cloud, length=length)
     adopt(cloud, volume_id, verify=verify)
     assert_adopted(cloud, volume_id)
+    # What the store has written itself has one.
+    assert "ontap_write_id" not in cloud.cinder.get(volume_id).metadata
     assert cloud.mounter.mounted() == set()
 
 

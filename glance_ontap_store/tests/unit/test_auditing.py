@@ -76,8 +76,12 @@ def facts(*volumes, images=(IMAGE,), urls=()):
     )
 
 
+def judge(known, pools=frozenset({"h@b#p"})):
+    return judging.judge(known, pools, DAY)
+
+
 def codes(known, pools=frozenset({"h@b#p"})):
-    return [each.code for each in judging.judge(known, pools, DAY)]
+    return [each.code for each in judge(known, pools)]
 
 
 def changed(**changes):
@@ -198,6 +202,10 @@ def test_the_sealed_one_of_two_volumes_is_the_images():
 def test_a_complete_copy_that_glance_does_not_know():
     image = changed(stores=frozenset({"file"}))
     assert codes(facts(held(), images=[image])) == [Code.UNREGISTERED]
+    (copied,) = judge(facts(held(ontap_write_id="w-1"), images=[image]))
+    assert "then delete this volume" in copied.remedy
+    (adopted,) = judge(facts(held(), images=[image]))
+    assert "Do not delete the volume" in adopted.remedy
     image = changed(urls=("cinder://fv1/5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22",))
     assert codes(facts(held(), images=[image])) == [Code.GONE, Code.UNREGISTERED]
 

@@ -181,9 +181,18 @@ def test_locations_that_an_older_glance_shows_do_too(http, run, shown):
 
 def test_a_volume_that_the_stores_user_does_not_see_is_refused(http, run):
     http.answer("GET", f"/volumes/{VOLUME_ID}", status_code=404, json={})
-    code, out, _ = run("-f", "json")
+    code, out, err = run("-f", "json")
     assert code == 1
     assert "images-project" in json.loads(out)[0]["Reason"]
+    assert "images-project" not in err
+
+
+def test_the_short_table_has_its_reasons_beside_it(http, run):
+    http.answer("GET", f"/volumes/{VOLUME_ID}", status_code=404, json={})
+    _, out, err = run()
+    assert "Reason" not in out
+    assert "image-1: refused: " in err
+    assert "images-project" in err
 
 
 def test_copies_need_one_store(run):

@@ -104,7 +104,7 @@ def test_a_list_of_defects_changes_nothing(run, cloud, cinder):
         ("image-3", "volume-gone"),
     }
     assert cinder.changes == []
-    assert "2 images in the stores; 3 defects." in err
+    assert "Images in the stores: 2; defects: 3." in err
 
 
 def test_repair_mends_owner_and_flag(run, cloud, cinder, glance):
