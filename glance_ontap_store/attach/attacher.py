@@ -136,7 +136,10 @@ class Attacher:
     def _place(self, volume: Volume, neighbour: Volume) -> Mapping[str, Any]:
         """The connection of *volume*, by what Cinder says of its neighbour."""
         for attachment_id in self._volumes.steadfast.attachments(neighbour.id):
-            info = self._volumes.steadfast.connection_info(attachment_id)
+            try:
+                info = self._volumes.steadfast.connection_info(attachment_id)
+            except errors.ImageVolumeInUse:
+                continue  # its reader has ended meanwhile
             # Of an attachment that is only reserved Cinder tells the format at most.
             if "driver_volume_type" in info:
                 found = self._transport.beside(

@@ -11,6 +11,8 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
+from glance_ontap_store import errors
+
 # Statuses that end by themselves, so that waiting makes sense. Source:
 # cinder/objects/fields.py, VolumeStatus, without those that an operator must end
 # (maintenance, awaiting-transfer, managing, the errors). ``available`` is among
@@ -336,6 +338,8 @@ class VolumeService(Protocol):
         While it is only reserved, ``driver_volume_type`` and what belongs to it are
         missing. For a volume on NFS ``format`` is ``raw`` or ``qcow2`` where Cinder
         knows it.
+
+        :raises errors.ImageVolumeInUse: the attachment is gone, see `taken_back`
         """
 
     def complete(self, attachment_id: str) -> None:
@@ -346,3 +350,11 @@ class VolumeService(Protocol):
 
         The volume is ``available`` when this returns, if it was the last one.
         """
+
+
+def taken_back(attachment_id: str) -> errors.ImageVolumeInUse:
+    """The error for an attachment that is gone: its volume is there."""
+    return errors.ImageVolumeInUse(
+        f"Attachment {attachment_id} was deleted by somebody before it was complete."
+        " Try again."
+    )

@@ -14,6 +14,7 @@ from keystoneauth1.session import Session
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
+from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder import translate
 from glance_ontap_store.cinder.api import AttachmentState
 from glance_ontap_store.cinder.api import Connected
@@ -273,11 +274,15 @@ class CinderClient:
 
     def connection_info(self, attachment_id: str) -> Mapping[str, Any]:
         """The way to reach an attached volume."""
-        with self._request("show attachment", attachment_id):
-            shown = self._cinder.attachments.show(attachment_id)
-            info = dict(shown.connection_info or {})
-            # Of a reserved volume Cinder shows the format, but no connection.
-            return info if "driver_volume_type" in info else {}
+        try:
+            with self._request("show attachment", attachment_id):
+                shown = self._cinder.attachments.show(attachment_id)
+                info = dict(shown.connection_info or {})
+        except errors.ImageVolumeGone as error:
+            # It is the attachment that is gone.
+            raise api.taken_back(attachment_id) from error
+        # Of a reserved volume Cinder shows the format, but no connection.
+        return info if "driver_volume_type" in info else {}
 
     def complete(self, attachment_id: str) -> None:
         """Say that the host has connected."""

@@ -13,6 +13,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
+from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Attachment
@@ -192,7 +193,7 @@ class Once:
                     raise
                 return info
         except errors.ImageVolumeGone as error:
-            raise taken_back(attachment_id) from error
+            raise api.taken_back(attachment_id) from error
 
     def _take_back(self, attachment_id: str, cause: BaseException) -> None:
         """Delete an attachment that could not be connected, because of *cause*."""
@@ -257,14 +258,6 @@ class Once:
                 self._steadfast.detach(attachment_id)
             return bool(lost)
         return False
-
-
-def taken_back(attachment_id: str) -> errors.ImageVolumeInUse:
-    """The error for an attachment that is gone: its volume is there."""
-    return errors.ImageVolumeInUse(
-        f"Attachment {attachment_id} was deleted by somebody before it was complete."
-        " Try again."
-    )
 
 
 def _doubt(error: errors.StoreError) -> Doubt:

@@ -12,7 +12,7 @@ from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
-from glance_ontap_store.cinder import once
+from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
@@ -159,7 +159,7 @@ class Volumes:
         try:
             self.steadfast.complete(attachment_id)
         except errors.ImageVolumeGone as error:
-            raise once.taken_back(attachment_id) from error
+            raise api.taken_back(attachment_id) from error
 
     def detach(self, attachment_id: str) -> None:
         """Delete the attachment, if it is there, even if Cinder is away for a while.

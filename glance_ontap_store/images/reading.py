@@ -139,8 +139,12 @@ class Reading:
                     return stack.enter_context(way())
                 except errors.ImageVolumeInUse as error:
                     LOG.debug("Image-volume %s: %s", image.id, error)
-                except (errors.ImageVolumeGone, errors.ImageVolumeStuck):
+                except errors.ImageVolumeStuck:
                     raise
+                except errors.ImageVolumeGone as error:
+                    # It may be the clone that somebody has deleted.
+                    self._same(image)
+                    LOG.info("%s; image-volume %s is there", error, image.id)
                 except errors.StoreError as error:
                     if way is ways[-1]:
                         raise

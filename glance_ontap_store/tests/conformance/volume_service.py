@@ -423,6 +423,14 @@ class VolumeServiceContract:
             volumes.connect(volume.id, attachment_id, connector)
         assert volumes.get(volume.id).status == "available"
 
+    def test_a_deleted_attachment_is_no_volume_that_is_gone(
+        self, volumes, connector, make
+    ):
+        attachment = attach(volumes, make().id, connector, "ro")
+        volumes.detach(attachment.id)
+        with pytest.raises(errors.ImageVolumeInUse):
+            volumes.connection_info(attachment.id)
+
     def test_a_connection_that_was_made_is_shown_like_its_answer(
         self, volumes, connector, make
     ):

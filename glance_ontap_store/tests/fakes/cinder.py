@@ -17,6 +17,7 @@ import uuid
 
 from glance_ontap_store import errors
 from glance_ontap_store import units
+from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
@@ -357,7 +358,7 @@ class FakeCinder:
         with self._lock:
             volume = self._attached(attachment_id)
             if volume is None:
-                raise errors.ImageVolumeGone(f"No attachment {attachment_id}.")
+                raise api.taken_back(attachment_id)
             found = self._connection(volume)
             if attachment_id not in volume.connected:
                 return {"format": found["format"]}

@@ -181,7 +181,9 @@ class TestAnswers:
             call(volumes)
         assert type(caught.value) is expected
 
-    @pytest.mark.parametrize("name", sorted(set(CALLS) - {"create", "detach"}))
+    @pytest.mark.parametrize(
+        "name", sorted(set(CALLS) - {"create", "detach", "connection_info"})
+    )
     def test_an_unknown_id_means_gone(self, http, volumes, name):
         call, method, path = CALLS[name]
         http.answer(
@@ -195,6 +197,13 @@ class TestAnswers:
         gone = {"itemNotFound": {"message": "No such attachment."}}
         http.answer(method, path, status_code=404, json=gone)
         call(volumes)
+
+    def test_a_gone_attachment_does_not_mean_a_gone_volume(self, http, volumes):
+        call, method, path = CALLS["connection_info"]
+        gone = {"itemNotFound": {"message": "No such attachment."}}
+        http.answer(method, path, status_code=404, json=gone)
+        with pytest.raises(errors.ImageVolumeInUse, match="was deleted"):
+            call(volumes)
 
     def test_an_unknown_volume_type_names_the_option_and_user(self, http, volumes):
         http.answer("POST", "/volumes", status_code=404, json=NO_TYPE)

@@ -121,6 +121,37 @@ class TestTwoProcesses:
         assert cloud.holdings() == before
         assert b"".join(first) == content
 
+    def test_an_image_whose_reader_ends_just_now_is_not_gone(self, cloud, stored):
+        """Between the list of its attachments and the look at one of them."""
+        found, content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        shown = cloud.cinder.connection_info
+
+        def ended(attachment_id):
+            first.close()
+            return shown(attachment_id)
+
+        cloud.cinder.connection_info = ended
+        assert read(cloud, found.volume_id) == content
+
+    def test_an_image_whose_clone_is_deleted_by_others_is_not_gone(self, cloud, stored):
+        found, content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        reserve = cloud.cinder.reserve
+        deleted = []
+
+        def reserved(volume_id, mode):
+            if volume_id != found.volume_id and not deleted:
+                deleted.append(volume_id)
+                cloud.cinder.delete(volume_id)
+                cloud.clock.sleep(60)
+            return reserve(volume_id, mode)
+
+        cloud.cinder.reserve = reserved
+        assert read(cloud, found.volume_id) == content
+        assert deleted
+        assert b"".join(first) == content
+
     def test_a_clone_that_does_not_lie_beside_its_source_is_attached(
         self, cloud, stored
     ):
@@ -235,7 +266,8 @@ class TestBlocked:
         cloud.cinder.get = get
         with pytest.raises(errors.ImageVolumeGone, match="is being deleted"):
             read(cloud, volume_id)
-        assert len(seen) == looks
+        # What is missing may be a clone: the image-volume itself is looked at last.
+        assert len(seen) == looks + 1
         assert not cloud.mounter.mounted()
 
     def test_its_file_is_gone(self, cloud, blocked):
