@@ -165,13 +165,7 @@ def reached_by(
     kind = full_type(store, admin, types)
     if kind is None:
         return []
-    backend = kind.extra_specs.get("volume_backend_name")
-    pin = kind.extra_specs.get("pool_name")
-    return [
-        pool
-        for pool in pools
-        if backend in (None, pool.backend_name) and pin in (None, pool.pool_name)
-    ]
+    return [pool for pool in pools if kind.allows(pool)]
 
 
 @judges.per_store("facts.admin", "facts.admin.volume_types", "facts.admin.pools")

@@ -175,6 +175,12 @@ class VolumeType:
         """Return whether *text* is its name or its id: options may hold either."""
         return text in (self.id, self.name)
 
+    def allows(self, pool: "Pool") -> bool:
+        """Return whether back end and pool are those that the type asks for, if any."""
+        backend = self.extra_specs.get("volume_backend_name")
+        pin = self.extra_specs.get("pool_name")
+        return backend in (None, pool.backend_name) and pin in (None, pool.pool_name)
+
 
 @dataclasses.dataclass(frozen=True)
 class Room:
@@ -206,6 +212,18 @@ class Pool:
     is_flexgroup: bool = False
     is_replicated: bool = False
     shared_blocks_percent: float = 0.0
+    # The driver clones volumes of other pools too (``clone_across_pools``).
+    clones_across_pools: bool = False
+
+    @property
+    def is_ontap_nfs(self) -> bool:
+        """Return whether NetApp's driver reports it, over NFS."""
+        return (self.vendor or "").lower() == "netapp" and self.protocol == "nfs"
+
+    @property
+    def section(self) -> str:
+        """The section of the back end in cinder.conf."""
+        return self.service.rpartition("@")[2]
 
     @property
     def service(self) -> str:

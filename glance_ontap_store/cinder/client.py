@@ -480,4 +480,5 @@ def _pool(shown: Any) -> Pool:
         is_flexgroup=str(getattr(shown, "netapp_is_flexgroup", "")).lower() == "true",
         is_replicated=bool(getattr(shown, "replication_enabled", False)),
         shared_blocks_percent=getattr(shown, "netapp_dedupe_used_percent", None) or 0.0,
+        clones_across_pools=bool(getattr(shown, "clone_across_pools", False)),
     )

@@ -56,6 +56,7 @@ _CINDER_BACKEND = [
     cfg.BoolOpt("image_upload_use_internal_tenant", default=False),
     cfg.StrOpt("nas_secure_file_operations"),
     cfg.StrOpt("nas_secure_file_permissions"),
+    cfg.BoolOpt("image_volume_cache_enabled", default=False),
 ]
 
 
@@ -198,6 +199,7 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
         is_internal=opts.value(conf, section, "image_upload_use_internal_tenant"),
         secure_operations=_secure(conf, section, "nas_secure_file_operations"),
         secure_permissions=_secure(conf, section, "nas_secure_file_permissions"),
+        caches_images=opts.value(conf, section, "image_volume_cache_enabled"),
     )
 
 

@@ -214,8 +214,9 @@ class AdminFacts:
 class CinderBackend:
     """A back end of cinder.conf, with Cinder's defaults.
 
-    *is_cloning_uploads* is ``image_upload_use_cinder_backend``, and *is_internal*
-    ``image_upload_use_internal_tenant``.
+    *is_cloning_uploads* is ``image_upload_use_cinder_backend``, *is_internal*
+    ``image_upload_use_internal_tenant``, and *caches_images*
+    ``image_volume_cache_enabled``.
     """
 
     section: str
@@ -231,6 +232,7 @@ class CinderBackend:
     # ``true``, ``false``, or ``auto``, for which Cinder decides at its first start.
     secure_operations: str = "auto"
     secure_permissions: str = "auto"
+    caches_images: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

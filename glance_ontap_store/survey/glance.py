@@ -9,6 +9,7 @@ from urllib import parse
 
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
+from oslo_utils import uuidutils
 
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.settings import Settings
@@ -16,6 +17,7 @@ from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.image import ImageLocation
 
 # The most that Glance shows at once by default (limit of glance-api.conf).
 _PAGE = 1000
@@ -79,12 +81,56 @@ def urls(
 
     Glance before 2025.1 does not have the request.
     """
+    found = locations(session, settings, image_id)
+    return found if isinstance(found, Unknown) else tuple(each.url for each in found)
+
+
+def locations(
+    session: Session, settings: Settings, image_id: str
+) -> Answer[tuple[ImageLocation, ...]]:
+    """Return the same locations, with what Glance knows of them."""
     path = f"/v2/images/{parse.quote(image_id, safe='')}/locations"
     shown = _asked(session, settings, path)
     if isinstance(shown, Unknown):
         return shown
     try:
-        return tuple(str(each["url"]) for each in shown)
+        return tuple(map(ImageLocation.parse, shown))
+    except (LookupError, TypeError, ValueError):
+        return _NOT_GLANCES
+
+
+def called(
+    session: Session, settings: Settings, text: str
+) -> Answer[tuple[Image, ...]]:
+    """Return the images with this id or name that the user may see."""
+    if uuidutils.is_uuid_like(text):
+        found = image(session, settings, text)
+        if isinstance(found, Unknown):
+            return found
+        if found is not None:
+            return (found,)
+    query = f"visibility=all&name={parse.quote(text, safe='')}"
+    named = _images(session, settings, query)
+    if isinstance(named, Unknown):
+        return named
+    try:
+        parsed = (Image.parse(each) for each in named.values())
+        # A list of names would be split at the commas.
+        return tuple(each for each in parsed if each.name == text)
+    except (LookupError, TypeError, ValueError):
+        return _NOT_GLANCES
+
+
+def members(
+    session: Session, settings: Settings, image_id: str
+) -> Answer[frozenset[str]]:
+    """Return the ids of the projects that a shared image is shared with."""
+    path = f"/v2/images/{parse.quote(image_id, safe='')}/members"
+    shown = _asked(session, settings, path)
+    if isinstance(shown, Unknown):
+        return shown
+    try:
+        return frozenset(str(each["member_id"]) for each in shown["members"])
     except (LookupError, TypeError):
         return _NOT_GLANCES
 

@@ -13,11 +13,30 @@ from glance_ontap_store.location import Location
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageLocation:
+    """One of the places where an image is. *kind* is ``type`` of its metadata."""
+
+    url: str
+    kind: str | None = None
+
+    @classmethod
+    def parse(cls, shown: Mapping[str, Any]) -> "ImageLocation":
+        """Return the location that is *shown* in an answer.
+
+        :raises LookupError, TypeError, ValueError: it is no location
+        """
+        url = str(shown["url"])
+        kind = dict(shown.get("metadata") or {}).get("type")
+        return cls(url, None if kind is None else str(kind))
+
+
+@dataclasses.dataclass(frozen=True)
 class Image:
     """An image of Glance. *size* is in bytes, None before its upload.
 
-    *stores* are the ids of the stores that have its data. *urls* are its locations,
-    None if Glance does not show them in a list.
+    *stores* are the ids of the stores that have its data. *locations* is None if
+    Glance does not show them in a list. *virtual_size* is in bytes, *min_disk* in GiB.
+    *volume_type* is the type that the image asks for, and *updated_at* Glance's text.
     """
 
     id: str
@@ -29,7 +48,15 @@ class Image:
     hash_algo: str | None = None
     hash_value: str | None = None
     stores: frozenset[str] = frozenset()
-    urls: tuple[str, ...] | None = None
+    locations: tuple[ImageLocation, ...] | None = None
+    direct_url: str | None = None
+    container_format: str | None = None
+    visibility: str = "private"
+    min_disk: int = 0
+    virtual_size: int | None = None
+    updated_at: str | None = None
+    volume_type: str | None = None
+    is_signed: bool = False
 
     @classmethod
     def parse(cls, shown: Mapping[str, Any]) -> "Image":
@@ -37,7 +64,8 @@ class Image:
 
         :raises LookupError, TypeError, ValueError: it is no image
         """
-        size, urls = shown.get("size"), shown.get("locations")
+        size, virtual = shown.get("size"), shown.get("virtual_size")
+        places = shown.get("locations")
         return cls(
             id=str(shown["id"]),
             owner=shown.get("owner"),
@@ -48,8 +76,25 @@ class Image:
             hash_algo=shown.get("os_hash_algo"),
             hash_value=shown.get("os_hash_value"),
             stores=frozenset(filter(None, str(shown.get("stores") or "").split(","))),
-            urls=None if urls is None else tuple(str(each["url"]) for each in urls),
+            locations=None
+            if places is None
+            else tuple(map(ImageLocation.parse, places)),
+            direct_url=shown.get("direct_url"),
+            container_format=shown.get("container_format"),
+            visibility=str(shown.get("visibility") or "private"),
+            min_disk=int(shown.get("min_disk") or 0),
+            virtual_size=None if virtual is None else int(virtual),
+            updated_at=shown.get("updated_at"),
+            volume_type=shown.get("cinder_img_volume_type") or None,
+            is_signed="img_signature" in shown,
         )
+
+    @property
+    def urls(self) -> tuple[str, ...] | None:
+        """The URLs of its locations; None if Glance does not show them in a list."""
+        if self.locations is None:
+            return None
+        return tuple(each.url for each in self.locations)
 
     def may_be(self, record: Record) -> bool:
         """Return whether the image can be what a sealed volume with *record* holds.

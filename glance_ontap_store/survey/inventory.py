@@ -43,16 +43,21 @@ class Row:
 
     @property
     def is_mistaken_for_raw(self) -> bool:
-        """Return whether Cinder would take the content for another format than raw.
-
-        LUKS does not count: Cinder itself calls the image of an encrypted volume raw.
-        """
-        return self.content not in (None, content.RAW, "luks")
+        """Return whether Cinder would take the content for another format than raw."""
+        return is_mistaken_for_raw(self.content)
 
     @property
     def is_image(self) -> bool:
         """True for an image-volume, False for a reader's temporary clone."""
         return self.state != State.READING.value
+
+
+def is_mistaken_for_raw(found: str | None) -> bool:
+    """Return whether Cinder would take content of this format for another than raw.
+
+    LUKS does not count: Cinder itself calls the image of an encrypted volume raw.
+    """
+    return found not in (None, content.RAW, "luks")
 
 
 def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:

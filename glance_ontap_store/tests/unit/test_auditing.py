@@ -19,6 +19,7 @@ from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.image import ImageLocation
 from glance_ontap_store.survey.remains import Held
 from glance_ontap_store.survey.remains import Hold
 from glance_ontap_store.survey.remains import Remains
@@ -206,7 +207,8 @@ def test_a_complete_copy_that_glance_does_not_know():
     assert "then delete this volume" in copied.remedy
     (adopted,) = judge(facts(held(), images=[image]))
     assert "Do not delete the volume" in adopted.remedy
-    image = changed(urls=("cinder://fv1/5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22",))
+    other = ImageLocation("cinder://fv1/5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22")
+    image = changed(locations=(other,))
     assert codes(facts(held(), images=[image])) == [Code.GONE, Code.UNREGISTERED]
 
 

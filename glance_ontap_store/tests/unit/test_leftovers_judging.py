@@ -18,6 +18,7 @@ from glance_ontap_store.liveness.processes import Fate
 from glance_ontap_store.survey import remains
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.image import ImageLocation
 from glance_ontap_store.survey.remains import CacheFile
 from glance_ontap_store.survey.remains import DeadProcess
 from glance_ontap_store.survey.remains import Held
@@ -254,8 +255,11 @@ class TestOrphan:
     @pytest.mark.parametrize(
         ("changes", "verdict"),
         [
-            ({"size": 1000, "urls": URL}, Verdict.KEPT),
-            ({"size": 1000, "urls": ("cinder://fv1/empty",)}, Verdict.DEAD),
+            ({"size": 1000, "locations": (ImageLocation(*URL),)}, Verdict.KEPT),
+            (
+                {"size": 1000, "locations": (ImageLocation("cinder://fv1/empty"),)},
+                Verdict.DEAD,
+            ),
             # Its locations are not shown, but it cannot be these bytes.
             ({"size": 1001}, Verdict.DEAD),
             ({"size": 1000, "hash_algo": "sha512", "hash_value": "x"}, Verdict.DEAD),

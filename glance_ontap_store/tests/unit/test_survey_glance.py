@@ -10,6 +10,7 @@ from glance_ontap_store.survey import glance
 from glance_ontap_store.survey import image
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.image import Image
+from glance_ontap_store.survey.image import ImageLocation
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import Http
@@ -92,6 +93,68 @@ def test_images_of_all_projects_are_read_with_their_stores(cloud, requests_mock)
         hash_value="abc",
         stores=frozenset({"fv1", "fv2"}),
     )
+
+
+def test_what_cinder_looks_at_in_an_image_is_read(cloud, requests_mock):
+    shown = {
+        **IMAGE,
+        "container_format": "bare",
+        "visibility": "shared",
+        "min_disk": 3,
+        "virtual_size": 2000,
+        "updated_at": "2026-01-31T12:00:00Z",
+        "cinder_img_volume_type": "ontap-fv2",
+        "img_signature": "abc",
+        "direct_url": "cinder://fv1/a",
+        "locations": [{"url": "file:///a", "metadata": {"type": "nfs"}}],
+    }
+    requests_mock.get(f"{BASE}/images/image-1", json=shown)
+    found = glance.image(*cloud, "image-1")
+    assert (found.container_format, found.visibility) == ("bare", "shared")
+    assert (found.min_disk, found.virtual_size) == (3, 2000)
+    assert (found.volume_type, found.is_signed) == ("ontap-fv2", True)
+    assert found.updated_at == "2026-01-31T12:00:00Z"
+    assert found.direct_url == "cinder://fv1/a"
+    assert found.locations == (ImageLocation("file:///a", "nfs"),)
+    assert found.urls == ("file:///a",)
+
+
+def test_an_image_is_found_by_its_id_or_its_name(cloud, requests_mock):
+    other = {**IMAGE, "id": builders.OTHER_ID}
+    requests_mock.get(f"{BASE}/images/{builders.OTHER_ID}", json=other)
+    found = glance.called(*cloud, builders.OTHER_ID)
+    assert [each.id for each in found] == [builders.OTHER_ID]
+    url = f"{BASE}/images?visibility=all&name=debian&os_hidden="
+    requests_mock.get(f"{url}false", json={"images": [IMAGE]})
+    requests_mock.get(f"{url}true", json={"images": [{**other, "os_hidden": True}]})
+    found = glance.called(*cloud, "debian")
+    assert {each.id for each in found} == {"image-1", builders.OTHER_ID}
+
+
+def test_a_name_may_look_like_an_id(cloud, requests_mock):
+    text = f"No image found with ID {builders.OTHER_ID}"
+    requests_mock.get(f"{BASE}/images/{builders.OTHER_ID}", status_code=404, text=text)
+    named = {**IMAGE, "name": builders.OTHER_ID}
+    requests_mock.get(f"{BASE}/images", json={"images": [named]})
+    found = glance.called(*cloud, builders.OTHER_ID)
+    assert [each.id for each in found] == ["image-1"]
+
+
+def test_the_projects_that_share_an_image_are_read(cloud, requests_mock):
+    url = f"{BASE}/images/image-1/members"
+    members = [{"member_id": "acme", "status": "pending"}, {"member_id": "globex"}]
+    requests_mock.get(url, json={"members": members})
+    assert glance.members(*cloud, "image-1") == {"acme", "globex"}
+    requests_mock.get(url, json={"members": [{"id": 1}]})
+    assert isinstance(glance.members(*cloud, "image-1"), Unknown)
+
+
+@pytest.mark.parametrize(
+    "shown", [["cinder://fv1/a"], [{"url": "a", "metadata": "x"}], [{}], 1]
+)
+def test_locations_that_make_no_sense_are_unknown(cloud, requests_mock, shown):
+    requests_mock.get(f"{BASE}/images/image-1/locations", json=shown)
+    assert isinstance(glance.locations(*cloud, "image-1"), Unknown)
 
 
 @pytest.mark.parametrize(
