@@ -33,6 +33,8 @@ from glance_ontap_store.settings import expand
 # 3.54: the attach mode is an argument of the attachment (older Cinder: none
 # since Train). Nothing newer is needed.
 MICROVERSION = "3.54"
+# The default volume types of projects.
+_DEFAULT_TYPES = "3.62"
 # The most that Cinder shows at once by default (osapi_max_limit).
 _PAGE = 1000
 # Answers of Cinder to a connection that its driver does not make.
@@ -105,8 +107,13 @@ class CinderClient:
             "region_name": settings.region_name,
             "connect_retries": 0,
         }
-        self._cinder = cinderclient.Client(MICROVERSION, **access)
-        self._cinder.client = _Http(api_version=self._cinder.api_version, **access)
+        self._access = access
+        self._cinder = self._client(MICROVERSION)
+
+    def _client(self, microversion: str) -> Any:
+        client = cinderclient.Client(microversion, **self._access)
+        client.client = _Http(api_version=client.api_version, **self._access)
+        return client
 
     # The requests of `api.VolumeService`.
 
@@ -320,6 +327,20 @@ class CinderClient:
                 )
                 for kind in self._cinder.volume_types.list()
             )
+
+    def default_types(self) -> dict[str, str]:
+        """The ids of the types that projects have by default. For administrators.
+
+        A project without one has `default_type`.
+        """
+        with self._request("list default volume types"):
+            found = self._client(_DEFAULT_TYPES).default_types.list()
+            return {each.project_id: each.volume_type_id for each in found}
+
+    def default_type(self) -> str:
+        """The name of the default type of the user's project."""
+        with self._request("show the default volume type"):
+            return str(self._cinder.volume_types.default().name)
 
     def encrypts(self, type_id: str) -> bool:
         """Return whether the host encrypts volumes of the type. For administrators."""

@@ -48,6 +48,14 @@ class CinderSurvey:
         """Return the types that the user may use; for an administrator, all types."""
         return asked(self._client.volume_types)
 
+    def default_types(self) -> Answer[Mapping[str, str]]:
+        """Return the default types of projects that have one; for administrators."""
+        return asked(self._client.default_types)
+
+    def default_type(self) -> Answer[str]:
+        """Return the name of the default type of the user's project."""
+        return asked(self._client.default_type)
+
     def encrypts(self, type_id: str) -> Answer[bool]:
         """Return whether the host encrypts volumes of the type; for administrators."""
         return asked(lambda: self._client.encrypts(type_id))

@@ -57,7 +57,7 @@ def gather(
         host=host.look(config),
         stores=stores,
         admin=_admin(admin, stores),
-        cinder=_cinder_config(cinder_conf),
+        cinder=cinder_config(cinder_conf),
         cinder_release=cinder_release,
     )
 
@@ -210,7 +210,8 @@ def _no_admin(unknown: Unknown) -> AdminFacts:
     )
 
 
-def _cinder_config(conf: Answer[Any]) -> Answer[CinderConfig]:
+def cinder_config(conf: Answer[Any]) -> Answer[CinderConfig]:
+    """Return what *conf*, the parsed cinder.conf, says; its users log in."""
     if isinstance(conf, Unknown):
         return conf
     return CinderConfig(

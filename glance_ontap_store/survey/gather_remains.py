@@ -196,13 +196,12 @@ class Gatherer:
         self, image_id: str, stores: Sequence[StoreVolumes]
     ) -> Answer[tuple[str, ...]]:
         """Return an image's locations; Glance shows them to services, if to anybody."""
-        answer: Answer[tuple[str, ...]] = _NOT_ADMIN
         sessions = [each.session for each in stores]
-        for session in [self._admin, *sessions] if self._admin else sessions:
-            answer = glance.urls(session, stores[0].settings, image_id)
-            if not isinstance(answer, Unknown):
-                break
-        return answer
+        sessions = [self._admin, *sessions] if self._admin else sessions
+        found = glance.first_locations(sessions, stores[0].settings, image_id)
+        if isinstance(found, Unknown):
+            return found
+        return tuple(each.url for each in found)
 
     def with_unlisted(
         self, gathered: Gathered, wanted: Iterable[tuple[StoreRemains, Image]]

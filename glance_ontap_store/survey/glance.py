@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask Glance for images, their names, and their locations."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import functools
 import re
@@ -21,6 +22,7 @@ from glance_ontap_store.survey.image import ImageLocation
 
 # The most that Glance shows at once by default (limit of glance-api.conf).
 _PAGE = 1000
+_NOBODY = Unknown(Reason.NOT_GIVEN, "there is no user to ask as")
 _NOT_GLANCES = Unknown(Reason.BROKEN, "the answer is not one of Glance's")
 
 
@@ -74,21 +76,13 @@ def image(session: Session, settings: Settings, image_id: str) -> Answer[Image |
         return _NOT_GLANCES
 
 
-def urls(
+def locations(
     session: Session, settings: Settings, image_id: str
-) -> Answer[tuple[str, ...]]:
+) -> Answer[tuple[ImageLocation, ...]]:
     """Return the locations of one image, which Glance shows to services by default.
 
     Glance before 2025.1 does not have the request.
     """
-    found = locations(session, settings, image_id)
-    return found if isinstance(found, Unknown) else tuple(each.url for each in found)
-
-
-def locations(
-    session: Session, settings: Settings, image_id: str
-) -> Answer[tuple[ImageLocation, ...]]:
-    """Return the same locations, with what Glance knows of them."""
     path = f"/v2/images/{parse.quote(image_id, safe='')}/locations"
     shown = _asked(session, settings, path)
     if isinstance(shown, Unknown):
@@ -97,6 +91,18 @@ def locations(
         return tuple(map(ImageLocation.parse, shown))
     except (LookupError, TypeError, ValueError):
         return _NOT_GLANCES
+
+
+def first_locations(
+    sessions: Iterable[Session], settings: Settings, image_id: str
+) -> Answer[tuple[ImageLocation, ...]]:
+    """Return the locations of one image, asked as the first user who may see them."""
+    answer: Answer[tuple[ImageLocation, ...]] = _NOBODY
+    for session in sessions:
+        answer = locations(session, settings, image_id)
+        if not isinstance(answer, Unknown):
+            break
+    return answer
 
 
 def called(

@@ -29,11 +29,19 @@ class CinderHttp:
             {"id": f"id-of-{name}", "name": name, "is_public": True} for name in types
         ]
         self.pools: list[dict[str, Any]] = []
+        self.services: list[dict[str, Any]] = []
+        # Names of types that encrypt; the default types of projects, by id; Cinder's.
+        self.encrypted: set[str] = set()
+        self.default_types: dict[str, str] = {}
+        self.default_type = types[0]
         self.changes: list[str] = []
         self.before_change: Callable[[str], object] = lambda _what: None
         self._mock = http.mock
         url = re.compile(re.escape(_BASE))
         self._mock.register_uri(requests_mock.ANY, url, text=self._answer)
+        # cinderclient takes all before the version for the address.
+        url = re.compile(rf"{re.escape(CINDER)}/north/internal/v3/default-types$")
+        self._mock.get(url, text=self._defaults)
 
     def add(self, volume: dict[str, Any], *attachments: dict[str, Any]) -> None:
         """Add a volume. Its complete attachments are those with a ``device``."""
@@ -50,14 +58,29 @@ class CinderHttp:
         found = self._found(request, context, path.strip("/").split("/"))
         return "" if found is None else json.dumps(found)
 
+    def _defaults(self, _request: Any, _context: Any) -> str:
+        found = [
+            {"project_id": project, "volume_type_id": type_id}
+            for project, type_id in self.default_types.items()
+        ]
+        return json.dumps({"default_types": found})
+
     def _found(self, request: Any, context: Any, path: list[str]) -> Any:
         match request.method, *path:
+            case "GET", "types", "default":
+                return {"volume_type": self._type(self.default_type)}
+            case "GET", "types", type_id, "encryption":
+                names = [each["name"] for each in self.types if each["id"] == type_id]
+                is_encrypted = self.encrypted.issuperset(names)
+                return {"provider": "luks"} if is_encrypted else {}
+            case "GET", "os-services":
+                return {"services": self.services}
             case "GET", "types":
                 return {"volume_types": self.types}
             case "GET", "scheduler-stats", "get_pools":
                 return {"pools": self.pools}
             case "GET", "volumes", "detail":
-                shown = map(self._shown, self.volumes.values())
+                shown = map(self._shown, self._called(request.qs))
                 return {"volumes": [] if "marker" in request.qs else list(shown)}
             case "GET", "attachments":
                 return {"attachments": self._listed(request.qs)}
@@ -81,6 +104,18 @@ class CinderHttp:
                 return None
         context.status_code = 404
         return {"itemNotFound": {"code": 404, "message": f"No {path} here."}}
+
+    def _type(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.types if each["name"] == name)
+
+    def _called(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """The volumes with the name, or a part of it, that is asked for."""
+        name, part = query.get("name", [""])[0], query.get("name~", [""])[0]
+        return [
+            each
+            for each in self.volumes.values()
+            if name in ("", each["name"]) and part in (each["name"] or "")
+        ]
 
     def _delete(self, context: Any, volume_id: str) -> Any:
         if any(each["volume_id"] == volume_id for each in self.attachments.values()):
@@ -119,6 +154,8 @@ class GlanceHttp:
     def __init__(self, http: Http, *stores: str) -> None:
         self.images: dict[str, dict[str, Any]] = {}
         self.locations: dict[str, list[str]] = {}
+        # Image id -> projects that it is shared with.
+        self.members: dict[str, list[str]] = {}
         self.stores = stores
         url = re.compile(re.escape(f"{GLANCE}/v2/"))
         http.mock.register_uri("GET", url, text=self._answer)
@@ -130,17 +167,23 @@ class GlanceHttp:
                 return json.dumps({"stores": [{"id": name} for name in self.stores]})
             case ["images"]:
                 hidden = request.qs["os_hidden"] == ["true"]
+                names = request.qs.get("name")
                 return json.dumps(
                     {
                         "images": [
                             image
                             for image in self.images.values()
                             if image.get("os_hidden", False) is hidden
+                            and (names is None or image.get("name") in names)
                         ]
                     }
                 )
             case ["images", image_id] if image_id in self.images:
                 return json.dumps(self.images[image_id])
+            case ["images", image_id, "members"] if image_id in self.members:
+                members = self.members[image_id]
+                found = [{"member_id": each} for each in members]
+                return json.dumps({"members": found})
             case ["images", image_id, "locations"] if image_id in self.locations:
                 urls = self.locations[image_id]
                 return json.dumps([{"url": url, "metadata": {}} for url in urls])

@@ -44,6 +44,7 @@ ONLY_IMPORTERS = {
         "cinder.translate",
         "survey.cinder",
         "survey.gather",
+        "survey.gather_placement",
         "survey.gather_remains",
         "survey.glance",
         "survey.keystone",

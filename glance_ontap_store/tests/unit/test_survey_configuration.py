@@ -162,6 +162,7 @@ nfs_sparsed_volumes = false
 netapp_use_legacy_client = false
 image_upload_use_cinder_backend = true
 image_upload_use_internal_tenant = true
+image_volume_cache_enabled = true
 [b]
 nfs_mount_options = vers=3
 nas_mount_options = vers=4.1
@@ -185,6 +186,7 @@ class TestCinder:
         assert not first.uses_zapi
         assert first.is_cloning_uploads
         assert first.is_internal
+        assert first.caches_images
         assert second.mount_options == "vers=4.1"
 
     def test_the_defaults_are_cinders(self, conf):
@@ -193,6 +195,7 @@ class TestCinder:
         assert found.uses_zapi
         assert not found.is_cloning_uploads
         assert not found.is_internal
+        assert not found.caches_images
 
     def test_the_internal_tenant_needs_project_and_user(self, conf):
         assert configuration.internal_project(conf()) is None

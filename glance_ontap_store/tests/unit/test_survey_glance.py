@@ -190,12 +190,24 @@ def test_another_answer_does_not_mean_that_there_is_no_image(
 def test_locations_of_one_image(cloud, requests_mock):
     shown = [{"url": "cinder://fv1/x", "metadata": {}}, {"url": "file:///y"}]
     requests_mock.get(f"{BASE}/images/image-1/locations", json=shown)
-    assert glance.urls(*cloud, "image-1") == ("cinder://fv1/x", "file:///y")
+    found = glance.locations(*cloud, "image-1")
+    assert found == (ImageLocation("cinder://fv1/x"), ImageLocation("file:///y"))
 
 
 def test_hidden_locations_are_unknown(cloud, requests_mock):
     requests_mock.get(f"{BASE}/images/image-1/locations", status_code=403)
-    assert glance.urls(*cloud, "image-1").reason is Reason.FORBIDDEN
+    assert glance.locations(*cloud, "image-1").reason is Reason.FORBIDDEN
+    _session, settings = cloud
+    nobody = glance.first_locations([], settings, "image-1")
+    assert nobody.reason is Reason.NOT_GIVEN
+
+
+def test_the_first_user_who_sees_locations_is_asked(cloud, requests_mock):
+    session, settings = cloud
+    answers = [{"status_code": 403}, {"json": [{"url": "cinder://fv1/x"}]}]
+    requests_mock.get(f"{BASE}/images/image-1/locations", answers)
+    found = glance.first_locations([session] * 3, settings, "image-1")
+    assert found == (ImageLocation("cinder://fv1/x"),)
 
 
 def test_stores_of_glance(cloud, requests_mock):
