@@ -19,6 +19,7 @@ _COMMANDS = {
     "adopt": "glance_ontap_store.cli.adopt:Adopt",
     "audit": "glance_ontap_store.cli.audit:Audit",
     "check": "glance_ontap_store.cli.check:Check",
+    "explain": "glance_ontap_store.cli.explain:Explain",
     "list": "glance_ontap_store.cli.inventory_commands:List",
     "sweep": "glance_ontap_store.cli.sweep:Sweep",
     "usage": "glance_ontap_store.cli.inventory_commands:Usage",

@@ -12,11 +12,11 @@ from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
+from glance_ontap_store.cli import cinder_options
 from glance_ontap_store.cli import examples
 from glance_ontap_store.cli import report
 from glance_ontap_store.cli.context import Context
 from glance_ontap_store.cli.context import of
-from glance_ontap_store.survey import release
 
 COLUMNS = ("Severity", "Subject", "Code", "Problem", "Remedy")
 # The exit code if the command itself failed, whatever it had found.
@@ -34,19 +34,7 @@ class Check(report.Findings):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the subcommand's options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--cinder-conf",
-            metavar="FILE",
-            help="a copy of cinder-volume's cinder.conf, to check whether Cinder can"
-            " clone images",
-        )
-        parser.add_argument(
-            "--cinder-release",
-            metavar="RELEASE",
-            type=_release,
-            help="the release of Cinder, such as 2025.1 or 26.1.0, which Cinder's API"
-            " does not tell: some findings depend on it",
-        )
+        cinder_options.add(parser)
         parser.add_argument(
             "--store",
             metavar="ID",
@@ -122,14 +110,6 @@ class Check(report.Findings):
 
             found += deep.check(facts, cloud, parsed_args.volume_type, self._say)
         return finding.ordered(found)
-
-
-def _release(text: str) -> int:
-    """Return the major version of Cinder that *text* names, for argparse."""
-    try:
-        return release.cinder_major(text)
-    except errors.Misconfigured as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _sentence(line: str) -> str:

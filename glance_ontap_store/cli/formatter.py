@@ -14,7 +14,7 @@ from cliff.formatters import base
 
 _INDENT = " " * 4
 # The columns that are sentences, at the end of a row.
-_TEXTS = ("Problem", "Remedy", "Why", "Action")
+_TEXTS = ("Problem", "Remedy", "Why", "Action", "Certainty")
 
 
 class LinesFormatter(base.ListFormatter):

@@ -238,8 +238,10 @@ class PlacementGatherer:
         active = [each for each in found.values() if each.status == "active"]
         return sorted(active, key=lambda each: (each.name or "", each.id))
 
-    def facts_of_all(self, images: Iterable[Image]) -> list[ImageFacts]:
-        """Return the facts about many images, each for a volume of its owner."""
+    def facts_of_all(
+        self, images: Iterable[Image], project: str | None
+    ) -> list[ImageFacts]:
+        """Return the facts about many images; without *project*, for their owners."""
         listed = self._cinder.volumes(**{"all_tenants": 1, "name~": "image-"})
         if not isinstance(listed, Unknown):
             self._volumes = {each.id: each for each in listed}
@@ -247,7 +249,9 @@ class PlacementGatherer:
             for each in listed:
                 self._named.setdefault(each.name or "", []).append(each)
         with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda each: self.facts(each, each.owner), images))
+            return list(
+                pool.map(lambda each: self.facts(each, project or each.owner), images)
+            )
 
     def facts(self, image: Image, project: str | None) -> ImageFacts:
         """Return the facts about one image, for a volume in *project*."""

@@ -77,3 +77,7 @@ class Request:
     volume_type: VolumeType | None = None
     size_gib: int | None = None
     encrypts: Answer[bool] = False
+
+    def for_project(self, project: str | None) -> "Request":
+        """Return the same request in another project."""
+        return dataclasses.replace(self, project=project)

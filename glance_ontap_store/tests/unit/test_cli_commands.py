@@ -304,7 +304,9 @@ def test_without_a_subcommand_the_help_is_printed(capsys, arguments):
     assert "List the image-volumes" in printed
 
 
-@pytest.mark.parametrize("command", ["audit", "check", "list", "sweep", "usage"])
+@pytest.mark.parametrize(
+    "command", ["audit", "check", "explain", "list", "sweep", "usage"]
+)
 def test_help_ends_with_examples(capsys, command):
     main.main([command, "--help"])
     _, found, examples = capsys.readouterr().out.partition("\nexamples:\n")

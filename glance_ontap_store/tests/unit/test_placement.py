@@ -2,6 +2,8 @@
 """The way by which Cinder makes a volume, condition by condition."""
 
 import dataclasses
+import pathlib
+import re
 
 import pytest
 
@@ -27,6 +29,7 @@ from glance_ontap_store.tests.fakes.placement import POOL_1
 from glance_ontap_store.tests.fakes.placement import POOL_2
 from glance_ontap_store.tests.fakes.placement import TYPE
 
+CHECKOUT = pathlib.Path(__file__).parents[3]
 GIB = 1024**3
 NOT_TOLD = Unknown(Reason.NOT_GIVEN, "nobody told")
 CACHE_FILE = f"img-cache-{IMAGE_ID}"
@@ -719,3 +722,13 @@ def test_a_clone_of_a_signed_image_has_a_note():
 )
 def test_the_exit_code(paths, code):
     assert verdict.exit_code(verdict.Verdict(POOL_1, path) for path in paths) == code
+
+
+# The reasons for which one of the caches is not used: another one is told.
+OF_CACHES = {Code.NOT_CACHED, Code.CACHE_OFF, Code.CACHE_STALE}
+
+
+def test_the_documentation_has_all_codes():
+    page = CHECKOUT / "doc/source/admin/explain.rst"
+    found = set(re.findall(r"^   \* - ``(\S+)``$", page.read_text("utf-8"), re.M))
+    assert found - {"Code"} == {code.value for code in set(Code) - OF_CACHES}

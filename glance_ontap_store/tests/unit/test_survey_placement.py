@@ -174,7 +174,7 @@ def test_all_images_are_described_with_one_list_of_volumes(
     glance.locations[other] = [f"cinder://fv1/{builders.OTHER_ID}"]
     images = gatherer.images()
     assert [each.name for each in images] == ["arch", "debian"]
-    found = gatherer.facts_of_all(images)
+    found = gatherer.facts_of_all(images, None)
     assert [None in each.volumes.values() for each in found] == [True, False]
     sent = [each.path for each in http.requests() if "/volumes/" in each.path]
     # Only the one that was not in the list is asked for.
