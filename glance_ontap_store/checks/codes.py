@@ -230,7 +230,7 @@ AVAILABILITY_ZONE = _error(
 CINDER_CLUSTER = _code(
     "cinder-cluster",
     (_WARNING, _INFO),
-    "cinder-volume runs as a cluster, and Cinder is older than 2025.2. A note if its"
+    "cinder-volume runs as a cluster, and Cinder is older than 2026.1. A note if its"
     " release is unknown.",
 )
 DISK_FORMAT = _code(

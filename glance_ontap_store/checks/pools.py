@@ -21,8 +21,9 @@ from glance_ontap_store.survey.inventory import Row
 
 # The percentage of a FlexVol's shareable blocks from which clones may soon fail.
 _FULL_PERCENT = 90
-# Cinder looks for image-volumes by the cluster, not by the node, from here on.
-_KNOWS_CLUSTERS = 27
+# Cinder looks for image-volumes by the cluster, not by the node, from here on. Release
+# 27 looks by both.
+_KNOWS_CLUSTERS = 28
 _QOS_SPECS = ("netapp:qos_policy_group", "netapp:qos_policy_group_is_adaptive")
 _ZONES = "RESKEY:availability_zones"
 
@@ -152,12 +153,12 @@ def cinder_finds_images_in_a_cluster(
         return
     yield codes.CINDER_CLUSTER(
         "cinder",
-        f"cinder-volume runs as a cluster ({', '.join(clusters)}). Before 2025.2 each"
+        f"cinder-volume runs as a cluster ({', '.join(clusters)}). Before 2026.1 each"
         " node clones only the image-volumes that it made itself, and downloads all"
         " other images.",
-        "Upgrade Cinder to 2025.2 or later, or run one node for each back end."
+        "Upgrade Cinder to 2026.1 or later, or run one node for each back end."
         if release is not None
-        else "Give the release of Cinder, for example: check --cinder-release 2025.2.",
+        else "Give the release of Cinder, for example: check --cinder-release 2026.1.",
         Severity.INFO if release is None else Severity.WARNING,
     )
 

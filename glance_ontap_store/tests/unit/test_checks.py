@@ -818,7 +818,7 @@ def test_a_setup_that_works_has_no_findings(changes):
 
 
 # The release of Cinder, and the severity of a cluster of cinder-volumes then.
-CLUSTER = {26: "WARNING", 27: None, None: "INFO"}
+CLUSTER = {26: "WARNING", 27: "WARNING", 28: None, None: "INFO"}
 
 
 def in_a_cluster(release):
@@ -830,7 +830,7 @@ def in_a_cluster(release):
 
 
 @pytest.mark.parametrize("release", CLUSTER)
-def test_a_cluster_matters_before_2025_2(release):
+def test_a_cluster_matters_before_2026_1(release):
     severities = [
         severity
         for severity, code in seen(in_a_cluster(release))
