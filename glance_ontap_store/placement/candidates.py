@@ -128,8 +128,9 @@ def _none_here(situation: Situation) -> Obstacle:
         )
     else:
         remedy = remedies.run(
-            *("image", "import", "--method", "copy-image"),
-            *("--store", store, image.id),
+            # The option --store takes several stores, so it is the last one.
+            *("image", "import", image.id),
+            *("--method", "copy-image", "--store", store),
         )
     why = f"No image-volume of the image is in {name}."
     return Obstacle(Code.NO_IMAGE_VOLUME, True, why, remedy)

@@ -40,7 +40,6 @@ from lab.stores import CONFIG
 
 RELEASE = int(metadata.version("cinder").partition(".")[0])
 TYPE = "ontap-fv2"
-ENCRYPTED = "explain-encrypted"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +60,6 @@ class Case:
     copy: str | None = None
     copy_gib: int = 1
     size: int = 1
-    encrypts: bool = False
 
     def __str__(self) -> str:
         changed = [
@@ -95,7 +93,6 @@ CASES = [
     Case(size=2),
     *(Case(copy="fv2", copy_gib=2, size=size) for size in (1, 2, 3)),
     *(Case(copy="fv2", copy_gib=2, size=size, **NONE) for size in (1, 3)),
-    *(Case(encrypts=True, copy=copy) for copy in (None, "fv2")),
 ]
 # One that another configuration of Cinder or Glance changes, and one that stays.
 FEW = [Case(), Case(copy="fv2")]
@@ -260,33 +257,15 @@ def change_volumes(lab: Any, admin: Any, volumes: Sequence[Any], case: Case) -> 
             wait_until(extended, f"image-volume {volume.id} is extended")
 
 
-@pytest.fixture(scope="module")
-def encrypting(admin: Any) -> Iterator[None]:
-    """The volume type `ENCRYPTED`, on FlexVol fv2."""
-    storage = admin.block_storage
-    specs = {"volume_backend_name": "ontap", "pool_name": "127.0.0.1:/fv2"}
-    made = storage.create_type(name=ENCRYPTED, extra_specs=specs)
-    storage.create_type_encryption(
-        made,
-        provider="luks",
-        cipher="aes-xts-plain64",
-        key_size=256,
-        control_location="front-end",
-    )
-    yield
-    storage.delete_type(made.id)
-
-
 def assert_agreement(
     lab: Any, admin: Any, case: Case, prepared: Any, explained: Explained, maker: User
 ) -> Verdict:
     """Assert that the answer is certain, and what Cinder does; return it."""
     image_id = prepared(case)
-    kind = ENCRYPTED if case.encrypts else TYPE
     project = maker.cloud.current_project_id
-    found = explained(image_id, project, case.size, kind)
+    found = explained(image_id, project, case.size, TYPE)
     assert found.certainty == "certain"
-    assert found.path is taken(lab, admin, maker, image_id, case.size, kind)
+    assert found.path is taken(lab, admin, maker, image_id, case.size, TYPE)
     return found
 
 
@@ -294,7 +273,6 @@ def assert_agreement(
 def test_the_answer_is_what_cinder_does(
     lab: Any,
     admin: Any,
-    encrypting: None,
     prepared: Any,
     explained: Explained,
     user: User,

@@ -79,7 +79,7 @@ def test_a_pool_without_an_image_volume_gains_from_a_replica():
     assert_download(found, Code.NO_IMAGE_VOLUME)
     assert found.gains
     assert found.remedy == (
-        "Run: openstack image import --method copy-image --store fv2 " + IMAGE_ID
+        f"Run: openstack image import {IMAGE_ID} --method copy-image --store fv2"
     )
 
 
