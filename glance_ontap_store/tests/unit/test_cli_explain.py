@@ -139,7 +139,7 @@ def test_an_answer_for_each_pool(known):
     }
     other = found[POOLS["fv2"]]
     assert (other["Path"], other["Code"]) == ("download", "no-image-volume")
-    assert f"--store fv2 {RAW}" in other["Remedy"]
+    assert f"import {RAW} --method copy-image --store fv2" in other["Remedy"]
     assert code == 1
     assert "volume of 1 GiB of type fast in project acme" in err
     assert "clone 1, download 1; certain: 0 of 2." in err
