@@ -320,7 +320,8 @@ def test_an_import_that_outlives_its_token(
     lab: Any, admin: Any, alice: Any, user: User
 ) -> None:
     image = user.image()
-    with short_tokens(lab, 15):
+    # Keystone needs a part of it to start again, more on a busy host.
+    with short_tokens(lab, 30):
         token = lab.cloud("alice").session.get_token()
     with _Waiting() as server:
         thread = threading.Thread(target=server.serve_forever)
