@@ -283,13 +283,15 @@ def test_the_answer_is_what_cinder_does(
     assert_agreement(lab, admin, case, prepared, explained, maker)
 
 
-class TestWithoutTheScheme:
-    @pytest.fixture(scope="class", autouse=True)
-    def configured(self, lab: Any) -> Iterator[None]:
-        options = {"DEFAULT": {"allowed_direct_url_schemes": ""}}
-        with direct.cinder_options(lab, options):
-            yield
+@pytest.fixture(scope="class")
+def without_the_scheme(lab: Any) -> Iterator[None]:
+    options = {"DEFAULT": {"allowed_direct_url_schemes": ""}}
+    with direct.cinder_options(lab, options):
+        yield
 
+
+@pytest.mark.usefixtures("without_the_scheme")
+class TestWithoutTheScheme:
     @pytest.mark.parametrize("case", FEW, ids=str)
     def test_the_answer_is_what_cinder_does(
         self,
@@ -304,12 +306,14 @@ class TestWithoutTheScheme:
         assert found.path is Way.DRIVER_CACHE or found.code is Code.SCHEMES
 
 
-class TestWithHiddenLocations:
-    @pytest.fixture(scope="class", autouse=True)
-    def configured(self, lab: Any) -> Iterator[None]:
-        with policies.policy_file(lab, "glance", None):
-            yield
+@pytest.fixture(scope="class")
+def with_hidden_locations(lab: Any) -> Iterator[None]:
+    with policies.policy_file(lab, "glance", None):
+        yield
 
+
+@pytest.mark.usefixtures("with_hidden_locations")
+class TestWithHiddenLocations:
     @pytest.mark.parametrize("case", FEW, ids=str)
     def test_the_answer_is_what_cinder_does(
         self,
@@ -324,20 +328,22 @@ class TestWithHiddenLocations:
         assert found.path is Way.DRIVER_CACHE or found.code is Code.HIDDEN
 
 
-class TestWithTheImageVolumeCache:
-    @pytest.fixture(scope="class", autouse=True)
-    def configured(self, lab: Any) -> Iterator[None]:
-        owner = direct.owner("fv2")
-        options = {
-            "DEFAULT": {
-                "cinder_internal_tenant_project_id": owner.current_project_id,
-                "cinder_internal_tenant_user_id": owner.current_user_id,
-            },
-            "ontap": {"image_volume_cache_enabled": "true"},
-        }
-        with direct.cinder_options(lab, options):
-            yield
+@pytest.fixture(scope="class")
+def with_the_image_volume_cache(lab: Any) -> Iterator[None]:
+    owner = direct.owner("fv2")
+    options = {
+        "DEFAULT": {
+            "cinder_internal_tenant_project_id": owner.current_project_id,
+            "cinder_internal_tenant_user_id": owner.current_user_id,
+        },
+        "ontap": {"image_volume_cache_enabled": "true"},
+    }
+    with direct.cinder_options(lab, options):
+        yield
 
+
+@pytest.mark.usefixtures("with_the_image_volume_cache")
+class TestWithTheImageVolumeCache:
     @pytest.fixture
     def cached(self, admin: Any) -> Iterator[list[str]]:
         """Ids of images whose cached volumes are deleted after the test."""
