@@ -157,8 +157,11 @@ def _settled() -> bool:
     )
 
 
-def run_command(*arguments: str) -> list[Any]:
-    """The rows that a command of ``glance-ontap`` prints."""
+def run_command(*arguments: str, codes: Collection[int] = (0, 1)) -> list[Any]:
+    """The rows that a command of ``glance-ontap`` prints.
+
+    An exit code that is none of *codes* is one more row.
+    """
     # The operator's programs, such as the sudo that starts the privileged helper.
     tools = os.path.join(Lab.from_facts().facts["root"], "bin")
     done = subprocess.run(
@@ -171,6 +174,6 @@ def run_command(*arguments: str) -> list[Any]:
         rows: list[Any] = json.loads(done.stdout or "[]")
     except json.JSONDecodeError:
         rows = [done.stdout + done.stderr]
-    if done.returncode not in (0, 1):
+    if done.returncode not in codes:
         rows.append(f"exit code {done.returncode}: {done.stderr}")
     return rows
