@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 TOP = Path(__file__).resolve().parent.parent
-PRODUCT = ("requirements.txt", "cli-requirements.txt")
+PRODUCT = ("requirements.txt", "cli-requirements.txt", "metrics-requirements.txt")
 INPUTS = (*PRODUCT, "test-requirements.txt", "lab-requirements.txt")
 LOWEST = "lowest"
 OLDEST = "2024.1"
@@ -60,10 +60,11 @@ SERIES = {
 #: or this one, and the old one breaks with that cryptography.
 BOUNDS = ["pyOpenSSL>=24"]
 
-#: Bounds that OpenStack's own list has and that the day does not give.
+#: Bounds that OpenStack's own list has and that the day does not give; and os-win,
+#: which Glance imports in 2024.1 and 2024.2, needs pkg_resources.
 HELD = {
-    "2024.1": ["SQLAlchemy<2", "urllib3<2"],
-    "2024.2": ["urllib3<2"],
+    "2024.1": ["SQLAlchemy<2", "urllib3<2", "setuptools<81"],
+    "2024.2": ["urllib3<2", "setuptools<81"],
     "2025.1": ["urllib3<2"],
     "2025.2": ["urllib3<2"],
 }
@@ -72,8 +73,9 @@ HELD = {
 TOOLS = ("netapp-ontap", "pbr", "pytest-cov", "setuptools")
 
 LOWEST_HEAD = """\
-# The lower bounds of requirements.txt and cli-requirements.txt. All else is from PyPI
-# as of {day}, before OpenStack {oldest}. Made by tools/constraints.py.
+# The lower bounds of requirements.txt, cli-requirements.txt and
+# metrics-requirements.txt. All else is from PyPI as of {day}, before OpenStack
+# {oldest}. Made by tools/constraints.py.
 """
 HEAD = """\
 # OpenStack {release}: PyPI as of {day}, between the freeze of its libraries and
