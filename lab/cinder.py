@@ -2,6 +2,7 @@
 """The lab's Cinder: configuration, database, processes, volume types."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from importlib import metadata
 import secrets
 
@@ -14,12 +15,13 @@ from lab import keystone
 from lab import paste
 from lab import rabbitmq
 from lab import rootwrap
+from lab import san
 from lab import simulator
+from lab import svms
 from lab.errors import ServiceFailed
 from lab.errors import Unusable
-from lab.layout import FLEXVOLS
+from lab.ini import Value
 from lab.layout import HOST
-from lab.layout import SVM
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.polling import wait_until
@@ -27,9 +29,9 @@ from lab.services import Service
 from lab.services import answers
 from lab.services import run_step
 from lab.services import tail
+from lab.svms import Svm
 
 CONFIG = "/etc/cinder/cinder.conf"
-BACKEND = "ontap"
 EMBEDDED = "cinder"
 STOCK = ("cinder-api", "cinder-scheduler", "cinder-volume")
 # A service of the stock flavour that starts on demand only.
@@ -41,6 +43,7 @@ EMBEDDED_SINCE = 29
 def write_config(lab: Layout) -> None:
     data = lab.data / "cinder"
     directory = lab.configs / "cinder"
+    backends = _backends(lab)
     transport = "fake:/"
     if lab.broker:
         secret = lab.passwords["rabbit"]
@@ -59,7 +62,7 @@ def write_config(lab: Layout) -> None:
                 "osapi_volume_listen": HOST,
                 "osapi_volume_listen_port": lab.ports["cinder"],
                 "osapi_volume_workers": 1,
-                "enabled_backends": BACKEND,
+                "enabled_backends": list(backends),
                 "default_volume_type": "ontap",
                 "allowed_direct_url_schemes": "cinder",
                 "glance_api_servers": lab.url("glance"),
@@ -94,30 +97,13 @@ def write_config(lab: Layout) -> None:
                 "fixed_key": secrets.token_hex(32),
             },
             "coordination": {"backend_url": f"file://{data}/coordination"},
-            BACKEND: {
-                "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
-                "volume_backend_name": BACKEND,
-                "netapp_storage_family": "ontap_cluster",
-                "netapp_storage_protocol": "nfs",
-                "netapp_server_hostname": HOST,
-                "netapp_server_port": lab.ports["ontap"],
-                "netapp_transport_type": "http",
-                "netapp_login": simulator.ADMIN,
-                "netapp_password": lab.passwords["ontap"],
-                "netapp_vserver": SVM,
-                "netapp_use_legacy_client": False,
-                "netapp_allow_zapi_fallback": False,
-                "nfs_shares_config": "/etc/cinder/nfs_shares",
-                "nfs_mount_point_base": data / "mnt",
-                # "auto" becomes true: Cinder has no volume yet when it starts.
-                "nas_secure_file_operations": "auto" if lab.secure_nfs else False,
-                "nas_secure_file_permissions": "auto" if lab.secure_nfs else False,
-            },
+            **backends,
         },
     )
-    (directory / "nfs_shares").write_text(
-        "".join(f"{HOST}:/{name}\n" for name in FLEXVOLS), encoding="utf-8"
-    )
+    for svm in lab.svms:
+        (directory / f"{svm.backend}_shares").write_text(
+            "".join(f"{share}\n" for share in svm.shares), encoding="utf-8"
+        )
     (directory / "api-paste.ini").write_text(
         paste.with_request_log(
             rootwrap.SHIPPED / "cinder" / "api-paste.ini", lab.requests("cinder")
@@ -134,6 +120,39 @@ def write_config(lab: Layout) -> None:
     for name in ("locks", "coordination", "mnt", "conversion", "backup"):
         (data / name).mkdir(parents=True, exist_ok=True)
     lab.requests("cinder").touch()
+
+
+def _backends(lab: Layout) -> dict[str, dict[str, Value]]:
+    """Return the options of each back end by its name."""
+    found = {svm.backend: _backend(lab, svm) for svm in lab.svms}
+    if lab.san:
+        found |= san.backends(_backend(lab, lab.svms[0]))
+    return found
+
+
+def _backend(lab: Layout, svm: Svm) -> dict[str, Value]:
+    """Return the options of the back end of an SVM."""
+    return {
+        "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
+        "volume_backend_name": svm.backend,
+        "netapp_storage_family": "ontap_cluster",
+        "netapp_storage_protocol": "nfs",
+        "netapp_server_hostname": HOST,
+        "netapp_server_port": lab.ports["ontap"],
+        "netapp_transport_type": "http",
+        "netapp_login": simulator.ADMIN,
+        "netapp_password": lab.passwords["ontap"],
+        "netapp_vserver": svm.name,
+        "netapp_use_legacy_client": False,
+        "netapp_allow_zapi_fallback": False,
+        "nfs_shares_config": f"/etc/cinder/{svm.backend}_shares",
+        "nfs_mount_point_base": lab.data / "cinder" / "mnt",
+        # A copy that hangs is given up after half a minute, not an hour.
+        **({"netapp_migrate_volume_timeout": 30} if len(lab.svms) > 1 else {}),
+        # "auto" becomes true: Cinder has no volume yet when it starts.
+        "nas_secure_file_operations": "auto" if lab.secure_nfs else False,
+        "nas_secure_file_permissions": "auto" if lab.secure_nfs else False,
+    }
 
 
 def prepare(lab: Layout, environment: dict[str, str]) -> bool:
@@ -157,8 +176,9 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     def api_answers(_: Service) -> bool:
         return answers(f"http://{HOST}:{lab.ports['cinder']}/", (200, 300))
 
-    def driver_is_up(service: Service) -> bool:
-        return service.log_count("Driver initialization completed successfully") > 0
+    def drivers_are_up(service: Service) -> bool:
+        done = service.log_count("Driver initialization completed successfully")
+        return done >= len(_backends(lab))
 
     def listens(service: Service) -> bool:
         return service.log_count("Starting cinder-scheduler node") > 0
@@ -173,7 +193,7 @@ def services(lab: Layout, environment: dict[str, str]) -> list[Service]:
         return [make(EMBEDDED, api_answers, [python, "-m", module, CONFIG])]
     ready = {
         "cinder-api": api_answers,
-        "cinder-volume": driver_is_up,
+        "cinder-volume": drivers_are_up,
         "cinder-scheduler": listens,
     }
     return [
@@ -219,7 +239,7 @@ def wait_for_pools(lab: Layout, admin: session.Session, timeout_s: float = 60) -
     def are_known() -> bool:
         nonlocal known
         known = _pools(lab, admin)
-        return known == expected_pools()
+        return known == expected_pools(lab.svms, lab.san)
 
     try:
         wait_until(
@@ -247,18 +267,27 @@ def _pools(lab: Layout, admin: session.Session) -> set[str]:
     return {pool["name"] for pool in found}
 
 
-def expected_pools() -> set[str]:
+def expected_pools(
+    of: Sequence[Svm] = (svms.FIRST,), with_san: bool = False
+) -> set[str]:
     """Return the name of each FlexVol's pool."""
-    return {f"lab@{BACKEND}#{HOST}:/{name}" for name in FLEXVOLS}
+    pools = {f"lab@{svm.backend}#{share}" for svm in of for share in svm.shares}
+    return pools | (san.pools() if with_san else set())
 
 
 def create_volume_types(lab: Layout, admin: session.Session) -> None:
-    """Create type ``ontap``, one for each FlexVol, and one for store ``own``."""
+    """Create a type for each back end, of its name, and those pinned to a FlexVol.
+
+    With two back ends there is type ``any`` too, which leaves the choice to Cinder.
+    """
     url = f"{lab.url('cinder')}/{admin.get_project_id()}/types"
-    types: dict[str, dict[str, str]] = {"ontap": {}}
-    for name in FLEXVOLS:
-        types[f"ontap-{name}"] = {"pool_name": f"{HOST}:/{name}"}
-    types["ontap-own"] = types["ontap-fv2"]
-    for name, pin in types.items():
-        specs = {"volume_backend_name": BACKEND, **pin}
+    types: dict[str, dict[str, str]] = {} if len(lab.svms) == 1 else {"any": {}}
+    for svm in lab.svms:
+        specs = {"volume_backend_name": svm.backend}
+        types[svm.backend] = specs
+        for name, path in svm.types:
+            types[f"ontap-{name}"] = {**specs, "pool_name": svm.share(path)}
+    if lab.san:
+        types |= san.volume_types()
+    for name, specs in types.items():
         admin.post(url, json={"volume_type": {"name": name, "extra_specs": specs}})

@@ -23,8 +23,10 @@ from lab import namespace
 from lab import packages
 from lab import progress
 from lab import releases
+from lab import san
 from lab.errors import Unusable
 from lab.layout import STORES
+from lab.layout import STORES_OF_TWO
 from lab.namespace import Reaper
 
 PROGRAM = "python -m lab"
@@ -77,6 +79,20 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "mode 0660",
     )
     common.add_argument(
+        "--svms",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: a second SVM with its own FlexVols and back end of Cinder, see "
+        "lab/svms.py; needs --broker",
+    )
+    common.add_argument(
+        "--san",
+        action="store_true",
+        help="back ends for iSCSI, FC and NVMe/TCP beside NFS, see lab/san.py; needs "
+        "--broker",
+    )
+    common.add_argument(
         "--dir",
         type=Path,
         help="directory for the lab's logs and data, new or empty; kept at the end "
@@ -87,8 +103,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     common.add_argument(
         "--stores",
-        default=",".join(STORES),
-        help="Glance's stores, the default one first (%(default)s)",
+        help=f"Glance's stores, the default one first ({','.join(STORES)}; with two "
+        f"SVMs {','.join(STORES_OF_TWO)}; with --san also {','.join(san.STORES)})",
     )
     commands = parser.add_subparsers(dest="do", required=True, metavar="up | run")
     commands.add_parser("up", parents=[common], help="keep a lab running until ctrl-C")
@@ -97,20 +113,35 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         parents=[common],
         help="run a command inside a lab, and end with its exit code",
         usage=f"{PROGRAM} [--release R] run [--broker] [--secure-nfs] "
-        "[--dir DIR] [--keep] [--stores A,B] CMD ...",
+        "[--svms 2] [--san] [--dir DIR] [--keep] [--stores A,B] CMD ...",
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
     options = parser.parse_args(argv)
-    options.stores = tuple(options.stores.split(","))
-    unknown = sorted(set(options.stores) - set(STORES))
-    if unknown:
-        parser.error(f"unknown stores: {', '.join(unknown)}")
+    _check_flavour(parser, options)
     if options.do == "run":
         if options.command[:1] == ["--"]:
             del options.command[0]
         if not options.command:
             parser.error("run: the command is missing")
     return options
+
+
+def _check_flavour(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    """Refuse flavours that do not go together, and stores that they do not have."""
+    if options.svms == 2 and not options.broker:
+        parser.error("--svms 2 needs --broker: the embedded Cinder has one back end")
+    if options.san and (options.secure_nfs or not options.broker):
+        parser.error("--san needs --broker, and its services run as root")
+    usual = STORES if options.svms == 1 else STORES_OF_TWO
+    if options.san:
+        usual = (*usual, *san.STORES)
+    options.stores = tuple(options.stores.split(",")) if options.stores else usual
+    unknown = sorted(set(options.stores) - {*STORES, *usual})
+    if unknown:
+        names = ", ".join(unknown)
+        parser.error(f"unknown stores with --svms {options.svms}: {names}")
 
 
 def _require_root() -> None:
@@ -141,6 +172,8 @@ def _outside(options: argparse.Namespace) -> int:
         "broker": options.broker,
         "stores": options.stores,
         "secure_nfs": options.secure_nfs,
+        "svms": options.svms,
+        "san": options.san,
         "do": options.do,
         "command": getattr(options, "command", []),
     }
@@ -158,14 +191,14 @@ def _outside(options: argparse.Namespace) -> int:
 
 def _root_directory(wanted: Path | None) -> Path:
     if wanted is None:
-        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_temporary_base())).resolve()
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary_base())).resolve()
     wanted.mkdir(parents=True, exist_ok=True)
     if any(wanted.iterdir()):
         raise Unusable(f"--dir {wanted}: not empty; choose another directory")
     return wanted.resolve()
 
 
-def _temporary_base() -> str:
+def temporary_base() -> str:
     """Return the user's TMPDIR, else /tmp, or /var/tmp where /tmp is in memory.
 
     A lab may hold many GiB.
@@ -193,6 +226,8 @@ def _inside(order: dict[str, object]) -> int:
         bool(order["broker"]),
         tuple(order["stores"]),  # type: ignore[arg-type]  # a list of str
         bool(order["secure_nfs"]),
+        with_second_svm=order["svms"] == 2,
+        with_san=bool(order["san"]),
     )
     progress.say("lab", f"starting, {lab.flavour} flavour, in {lab.root}")
     command = [str(word) for word in order["command"]]  # type: ignore[attr-defined]

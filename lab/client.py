@@ -6,6 +6,8 @@
 >>> lab.restart("glance")
 """
 
+from collections.abc import Iterator
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -53,6 +55,10 @@ class Lab:
     def flexvol(self, name: str) -> Path:
         """Return the directory that the FlexVol is mounted on."""
         return Path(self.facts["flexvols"][name])
+
+    def exported(self, share: str) -> Path:
+        """Return the directory of an export, such as ``127.0.0.1:/fv1``."""
+        return Path(self.facts["exports"][share])
 
     def cloud(self, name: str = "admin") -> "openstack.connection.Connection":
         """Return a new connection as ``admin``, ``alice`` or ``bob``."""
@@ -115,6 +121,33 @@ class Lab:
     def set_cinder_option(self, group: str, name: str, value: Value | None) -> None:
         """Set an option, or remove it for None; Cinder reads it when restarted."""
         _set_option(self.cinder_config, group, name, value)
+
+    # Devices of a lab with block protocols.
+
+    def devices(self) -> dict[str, dict[str, str]]:
+        """Return the host's devices: path, WWN and the unit's uuid by where it is."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CONTROL_TIMEOUT_S)
+            connection.connect(self.facts["san_socket"])
+            connection.sendall(b'{"do": "list"}\n')
+            with connection.makefile() as answers:
+                found: dict[str, dict[str, str]] = json.loads(answers.readline())
+        return found["devices"]  # type: ignore[return-value]
+
+    # Faults of the simulator.
+
+    @contextlib.contextmanager
+    def fault(self, **fault: Any) -> Iterator[None]:
+        """Switch on a fault until the block ends; see ``lab/ontapsim/faults.py``."""
+        import requests
+
+        faults = f"{self.facts['urls']['ontap']}/_sim/faults"
+        made = requests.post(faults, json=fault, timeout=CONTROL_TIMEOUT_S)
+        made.raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(f"{faults}/{made.json()['id']}", timeout=CONTROL_TIMEOUT_S)
 
     # Request logs.
 

@@ -11,6 +11,7 @@ with a few options of their own:
                        Cinder before 2025.2 needs it
 ``glance-standalone``  the program glance-api under eventlet instead of uWSGI, which
                        Glance has until 2026.1
+``glance-locations``   lets administrators set locations (``show_multiple_locations``)
 ``glance-ours``        has no store of upstream's type ``cinder``
 =====================  ===========================================================
 """
@@ -25,6 +26,7 @@ from lab import ini
 from lab import keystone
 from lab import paste
 from lab import rootwrap
+from lab import san
 from lab import uwsgi
 from lab.ini import Value
 from lab.layout import CHECKOUT
@@ -41,9 +43,12 @@ SECOND = "glance-second"
 INTERNAL = "glance-internal"
 STANDALONE = "glance-standalone"
 OURS = "glance-ours"
-MORE = (SECOND, INTERNAL, STANDALONE, OURS)
+LOCATIONS = "glance-locations"
+MORE = (SECOND, INTERNAL, STANDALONE, OURS, LOCATIONS)
 # The last major version of Glance with the standalone server.
 LAST_STANDALONE = 32
+# Upstream's cinder stores, and the FlexVols that their volume types are pinned to.
+PEERS = {"peer": "fv1", san.PEER: "iscsi1"}
 WORKERS = 2
 THREADS = 6
 FILE_STORE_SIZE = "16G"
@@ -54,7 +59,7 @@ OUR_FILTERS = CHECKOUT / "etc/glance/rootwrap.d"
 
 def write_config(lab: Layout) -> None:
     data = lab.data / "glance"
-    types = {"peer": "cinder", "file": "file"}
+    types = {**dict.fromkeys(PEERS, "cinder"), "file": "file"}
     enabled = [f"{store}:{types.get(store, 'ontap')}" for store in lab.stores]
     sections: dict[str, dict[str, Value]] = {
         "DEFAULT": {
@@ -119,9 +124,9 @@ def _store(lab: Layout, store: str) -> dict[str, Value]:
     if store == "file":
         return {"filesystem_store_datadir": data / "file"}
     user = f"image-{store}"
-    if store == "peer":
+    if store in PEERS:
         return {
-            "cinder_volume_type": "ontap-fv1",
+            "cinder_volume_type": f"ontap-{PEERS[store]}",
             "cinder_catalog_info": "volumev3::internalURL",
             "cinder_store_auth_address": lab.url("keystone"),
             "cinder_store_user_name": user,
@@ -131,9 +136,13 @@ def _store(lab: Layout, store: str) -> dict[str, Value]:
             "cinder_mount_point_base": data / "cinder-mnt",
             "rootwrap_config": "/etc/glance/rootwrap.conf",
         }
-    owner = {"ontap_image_volume_owner": "project"} if store == "own" else {}
+    own: dict[str, Value] = (
+        {"ontap_image_volume_owner": "project"}
+        if store == "own"
+        else {"ontap_replica_volume_type": "ontap"}
+    )
     return {
-        **owner,
+        **own,
         "ontap_volume_type": f"ontap-{store}",
         "ontap_store_auth_address": lab.url("keystone"),
         "ontap_store_user_name": user,
@@ -182,7 +191,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
 
 def more_services(lab: Layout, environment: dict[str, str]) -> list[Service]:
     """Return the services that start on demand, those that this release has."""
-    made = [_under_uwsgi(lab, name, environment) for name in (SECOND, INTERNAL, OURS)]
+    made = [_under_uwsgi(lab, name, environment) for name in MORE if name != STANDALONE]
     if has_standalone():
         made.append(_standalone(lab, environment))
     return made
@@ -244,6 +253,8 @@ def _write_own_config(lab: Layout, name: str) -> None:
         own.append(("DEFAULT", "image_cache_dir", data / "cache"))
     if name == INTERNAL:
         own.append(("DEFAULT", "show_image_direct_url", True))
+    if name == LOCATIONS:
+        own.append(("DEFAULT", "show_multiple_locations", True))
     if name == OURS:
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(text)

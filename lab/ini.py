@@ -2,9 +2,19 @@
 """The services' ini files: write them, and edit an option."""
 
 from collections.abc import Mapping
+import configparser
 from pathlib import Path
 
 Value = str | int | bool | Path | list[str] | tuple[str, ...]
+_LOGIN = (
+    "auth_type",
+    "auth_url",
+    "username",
+    "password",
+    "project_name",
+    "user_domain_name",
+    "project_domain_name",
+)
 Sections = Mapping[str, Mapping[str, Value]]
 
 
@@ -48,6 +58,13 @@ def set_option(text: str, group: str, name: str, value: Value | None) -> str:
     if value is not None:
         kept.insert(0, f"{name} = {_text(value)}")
     return "\n".join(lines[:start] + kept + lines[end:]) + "\n"
+
+
+def login(path: Path, group: str) -> dict[str, str]:
+    """Return the options of the login with a password in *group*."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read(path, "utf-8")
+    return {name: parser[group][name] for name in _LOGIN}
 
 
 def _text(value: Value) -> str:

@@ -17,7 +17,6 @@ from lab import ini
 from lab import uwsgi
 from lab.ini import Value
 from lab.layout import REGION
-from lab.layout import USERS
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.services import Service
@@ -146,12 +145,12 @@ def create_identities(lab: Layout, admin: session.Session) -> None:
 
     projects = {
         name: create("project", name=name, domain_id="default")
-        for name in sorted({project for project, _ in USERS.values()})
+        for name in sorted({project for project, _ in lab.users.values()})
     }
     roles = {role["name"]: role["id"] for role in api.get("/roles").json()["roles"]}
 
     def create_user(name: str) -> None:
-        project, granted = USERS[name]
+        project, granted = lab.users[name]
         user = create(
             "user",
             name=name,
@@ -174,7 +173,7 @@ def create_identities(lab: Layout, admin: session.Session) -> None:
             )
 
     with ThreadPoolExecutor(4) as pool:
-        work = [pool.submit(create_user, name) for name in USERS]
+        work = [pool.submit(create_user, name) for name in lab.users]
         work += [
             pool.submit(publish, "glance", "image"),
             pool.submit(publish, "cinder", "volumev3"),
@@ -200,7 +199,7 @@ def credentials(lab: Layout, user: str) -> dict[str, Value]:
         "auth_url": lab.url("keystone"),
         "username": user,
         "password": lab.passwords[user],
-        "project_name": USERS[user][0],
+        "project_name": lab.users[user][0],
         "user_domain_name": "Default",
         "project_domain_name": "Default",
         "region_name": REGION,

@@ -10,13 +10,19 @@ import secrets
 import socket
 import sys
 
-HOST = "127.0.0.1"
+from lab import san
+from lab.svms import CLUSTER_ADDRESS
+from lab.svms import FIRST
+from lab.svms import SECOND
+from lab.svms import SECOND_STORES
+from lab.svms import Svm
+
+HOST = CLUSTER_ADDRESS
 REGION = "RegionOne"
-SVM = "svm1"
-# Upstream's store takes 16 GiB of fv1 for an image of 16 GiB.
-FLEXVOLS = {"fv1": "32GiB", "fv2": "24GiB", "fv3": "3GiB"}
 # ``own`` keeps images in the uploading user's project, on fv2.
 STORES = ("fv1", "fv2", "fv3", "own", "peer", "file")
+# In a lab with two SVMs.
+STORES_OF_TWO = ("fv1", "fv2", "own", *SECOND_STORES)
 # Keystone user -> (project, roles)
 USERS = {
     "glance": ("service", ("service",)),
@@ -31,9 +37,15 @@ USERS = {
     "alice": ("acme", ("member",)),
     "bob": ("globex", ("member",)),
 }
+USERS_OF_SECOND = {
+    f"image-{store}": ("service", ("member", "service")) for store in SECOND_STORES
+}
+USERS_OF_SAN = {
+    f"image-{store}": ("service", ("member", "service")) for store in san.STORES
+}
 PORTS = (
     "keystone", "glance", "glance-second", "glance-internal", "glance-standalone",
-    "glance-ours",
+    "glance-ours", "glance-locations",
     "cinder", "ontap", "amqp", "epmd", "erlang",
 )  # fmt: skip
 
@@ -57,6 +69,15 @@ class Layout:
     passwords: dict[str, str] = field(repr=False)
     # Glance and Cinder run as ordinary users: secure_nfs.py.
     secure_nfs: bool = False
+    svms: tuple[Svm, ...] = (FIRST,)
+    # Back ends for block protocols beside NFS: san.py.
+    san: bool = False
+
+    @property
+    def users(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Keystone's users: project and roles by name."""
+        second = {} if len(self.svms) == 1 else USERS_OF_SECOND
+        return {**USERS, **second, **(USERS_OF_SAN if self.san else {})}
 
     @property
     def flavour(self) -> str:
@@ -90,6 +111,11 @@ class Layout:
     def control(self) -> Path:
         return self.scratch / "control.sock"
 
+    @property
+    def san_socket(self) -> Path:
+        """Return the socket of ``san_devices.py``."""
+        return self.scratch / "san.sock"
+
     def log(self, service: str) -> Path:
         return self.logs / f"{service}.log"
 
@@ -113,9 +139,12 @@ def plan(
     broker: bool,
     stores: tuple[str, ...],
     secure_nfs: bool = False,
+    with_second_svm: bool = False,
+    with_san: bool = False,
 ) -> Layout:
     """Return the layout of a new lab, with free ports and fresh passwords."""
-    names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS)
+    names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS, *USERS_OF_SECOND)
+    names = (*names, *USERS_OF_SAN)
     return Layout(
         root=root,
         scratch=scratch,
@@ -124,6 +153,8 @@ def plan(
         ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         passwords={name: secrets.token_hex(16) for name in names},
         secure_nfs=secure_nfs,
+        svms=(FIRST, SECOND) if with_second_svm else (FIRST,),
+        san=with_san,
     )
 
 

@@ -4,9 +4,8 @@
 import json
 from typing import Any
 
-from lab.layout import FLEXVOLS
+from lab import san
 from lab.layout import HOST
-from lab.layout import SVM
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.services import Service
@@ -38,13 +37,18 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
     argv = [
         str(environment_bin() / "python3"),
         "-m", "lab.ontapsim",
-        "--root", str(root), "--svm", SVM,
+        "--root", str(root),
         "--listen", f"{HOST}:{lab.ports['ontap']}",
         "--users-file", str(users),
         "--request-log", str(lab.requests("ontap")),
         "--ready-file", str(ready),
     ]  # fmt: skip
-    for name, size in FLEXVOLS.items():
+    for svm in lab.svms:
+        argv += ["--svm", f"{svm.name}={svm.address}"]
+        for each in svm.flexvols:
+            place = f"svm={svm.name},junction={each.path},style={each.style}"
+            argv += ["--flexvol", f"{each.name}:{each.size},{place}"]
+    for name, size in san.FLEXVOLS.items() if lab.san else ():
         argv += ["--flexvol", f"{name}:{size}"]
     return Service(
         name="ontap",
@@ -70,7 +74,7 @@ def facts(lab: Layout) -> dict[str, Any]:
 def write_exports(lab: Layout) -> None:
     """Write the FlexVols' directories down for the lab's mount.nfs."""
     lines = [
-        f"{HOST}:/{name}\t{directory}\n"
-        for name, directory in facts(lab)["flexvols"].items()
+        f"{export}\t{directory}\n"
+        for export, directory in facts(lab)["exports"].items()
     ]
     (lab.configs / "exports").write_text("".join(lines), encoding="utf-8")

@@ -53,9 +53,13 @@ def make_store(
     return store
 
 
-def settings(store_id: str) -> Settings:
-    """Return the settings of a store of the lab's Glance."""
-    return Settings.from_options(settings_options(store_id), store_id)
+def settings(store_id: str, **options: Any) -> Settings:
+    """Return the settings of a store of the lab's Glance, changed by *options*.
+
+    Options are named without their prefix ``ontap_``.
+    """
+    own = {f"ontap_{name}": value for name, value in options.items()}
+    return Settings.from_options({**settings_options(store_id), **own}, store_id)
 
 
 def settings_options(store_id: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from lab import namespace
 from lab import packages
 from lab import rabbitmq
 from lab import rootwrap
+from lab import san
+from lab import san_devices
 from lab import secure_nfs
 from lab import services
 from lab import simulator
@@ -32,6 +34,7 @@ from lab.layout import CHECKOUT
 from lab.layout import Layout
 from lab.layout import environment_bin
 from lab.progress import say
+from lab.san_devices import Devices
 from lab.services import Service
 from lab.steps import Step
 from lab.steps import run_in_order
@@ -63,6 +66,8 @@ class Supervisor:
         )
         rootwrap.write_sudo(lab.bin)
         sqlite_plugin.install(lab.root / "plugins")
+        if lab.san:
+            self._make_devices()
         for module in (keystone, cinder, glance):
             module.write_config(lab)
         keystone.write_clouds(lab)
@@ -73,6 +78,14 @@ class Supervisor:
         run_in_order(self._steps())
         self.write_facts()
         self._serve()
+
+    def _make_devices(self) -> None:
+        """Be the host's kernel to the connectors of Glance and Cinder."""
+        lab = self._lab
+        san.install(lab.root / "plugins")
+        state = lab.data / "ontap" / "san.json"
+        devices = Devices(state, lambda: simulator.facts(lab)["flexvols"])
+        san_devices.serve(devices, lab.san_socket)
 
     def _make_services(self) -> None:
         lab, environment = self._lab, self._environment
@@ -124,7 +137,7 @@ class Supervisor:
             admin = keystone.admin_session(lab)
             cinder.create_volume_types(lab, admin)
             cinder.wait_for_pools(lab, admin)
-            pools = len(cinder.expected_pools())
+            pools = len(cinder.expected_pools(lab.svms, lab.san))
             say("cinder", f"{pools} pools, volume types ready")
 
         cinder_processes = cinder.STOCK if lab.broker else (cinder.EMBEDDED,)
@@ -210,6 +223,7 @@ class Supervisor:
             "root": str(lab.root),
             "stores": list(lab.stores),
             "flexvols": ontap.get("flexvols", {}),
+            "exports": ontap.get("exports", {}),
             "file_store": str(lab.data / "glance" / "file"),
             "urls": {
                 "keystone": lab.url("keystone"),
@@ -227,6 +241,7 @@ class Supervisor:
             "ontap_requests": str(lab.requests("ontap")),
             "configs": str(lab.configs),
             "control": str(lab.control),
+            "san_socket": str(lab.san_socket) if lab.san else None,
             "pids": self.pids(),
         }
         new = lab.facts.with_suffix(f".{threading.get_ident()}")
@@ -273,6 +288,7 @@ def service_environment(lab: Layout) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(lab.root / "plugins"), str(CHECKOUT)]),
         "PYTHONUNBUFFERED": "1",
         "OS_GLANCE_CONFIG_DIR": "/etc/glance",
+        san.SOCKET_VARIABLE: str(lab.san_socket),
     }
 
 

@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 
+from lab.ontapsim.server import NewFlexVol
 from lab.ontapsim.server import Settings
 from lab.ontapsim.server import Simulator
+from lab.ontapsim.state import Svm
 from lab.ontapsim.state import User
 
 _UNITS = {"": 1, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -20,12 +22,26 @@ _ROLES = ("admin", "readonly", "vsadmin", "none")
 READY = "ready"
 
 
-def parse_flexvol(text: str) -> tuple[str, int]:
-    """Return name and size in bytes of "NAME:SIZE", SIZE as 24GiB or 512MiB."""
-    match = re.fullmatch(r"([A-Za-z_]\w*):(\d+)(|MiB|GiB|TiB)", text)
+def parse_flexvol(text: str) -> NewFlexVol:
+    """Return the FlexVol of "NAME:SIZE[,svm=SVM][,junction=/PATH][,style=flexgroup]".
+
+    SIZE is written as 24GiB or 512MiB.
+    """
+    first, *others = text.split(",")
+    match = re.fullmatch(r"([A-Za-z_]\w*):(\d+)(|MiB|GiB|TiB)", first)
     if match is None:
         raise argparse.ArgumentTypeError(f"not NAME:SIZE, SIZE as 24GiB: {text!r}")
-    return match[1], int(match[2]) * _UNITS[match[3]]
+    given = dict(each.partition("=")[::2] for each in others)
+    unknown = given.keys() - {"svm", "junction", "style"}
+    if unknown or given.get("style", "flexvol") not in ("flexvol", "flexgroup"):
+        raise argparse.ArgumentTypeError(f"not svm=, junction=, style=: {text!r}")
+    return NewFlexVol(match[1], int(match[2]) * _UNITS[match[3]], **given)
+
+
+def parse_svm(text: str) -> Svm:
+    """Return the SVM of "NAME" or "NAME=ADDRESS"."""
+    name, _, address = text.partition("=")
+    return Svm(name, address) if address else Svm(name)
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -54,14 +70,20 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m lab.ontapsim", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="everything is here")
-    parser.add_argument("--svm", default="svm1")
+    parser.add_argument(
+        "--svm",
+        type=parse_svm,
+        action="append",
+        metavar="NAME[=ADDRESS]",
+        help="an SVM, by default svm1 alone; may be repeated",
+    )
     parser.add_argument(
         "--flexvol",
         type=parse_flexvol,
         action="append",
         default=[],
-        metavar="NAME:SIZE",
-        help="a FlexVol, exported as ADDRESS:/NAME; may be repeated",
+        metavar="NAME:SIZE[,svm=SVM][,junction=/PATH][,style=flexgroup]",
+        help="a FlexVol, by default of svm1 and mounted at /NAME; may be repeated",
     )
     parser.add_argument("--listen", type=parse_listen, default=("127.0.0.1", 0))
     parser.add_argument("--tls", action="store_true", help="HTTPS, with a new CA")
@@ -79,6 +101,7 @@ def write_ready(path: Path, simulator: Simulator) -> None:
         "port": simulator.port,
         "ca_file": str(simulator.ca_file) if simulator.ca_file else None,
         "flexvols": {name: str(path) for name, path in simulator.flexvols.items()},
+        "exports": {name: str(path) for name, path in simulator.exports.items()},
         "pid": os.getpid(),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -101,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = Settings(
         root=arguments.root.absolute(),
         users=read_users(arguments.users_file),
-        svm=arguments.svm,
+        svms=tuple(arguments.svm or [Svm("svm1")]),
         flexvols=tuple(arguments.flexvol),
         address=address,
         port=port,

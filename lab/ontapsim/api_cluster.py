@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests about the cluster: itself, nodes, jobs, counters, network, SVMs, EMS."""
 
+from dataclasses import replace
 import time
 from typing import Any
 
@@ -8,6 +9,7 @@ from lab.ontapsim import errors
 from lab.ontapsim import records
 from lab.ontapsim.call import Call
 from lab.ontapsim.call import Reply
+from lab.ontapsim.query import expand_dots
 
 
 def get_cluster(call: Call) -> Reply:
@@ -88,7 +90,8 @@ def get_svm(call: Call, uuid: str) -> Reply:
 
 
 def list_svm_peers(call: Call) -> Reply:
-    """Page "GET /svm/peers": there are none."""
+    """Page "GET /svm/peers"."""
+    found = [records.svm_peer(call.array, peer) for peer in call.array.peers(call.svm)]
     optional = (
         "svm.name",
         "state",
@@ -96,7 +99,34 @@ def list_svm_peers(call: Call) -> Reply:
         "peer.cluster.name",
         "applications",
     )
-    return call.collection([], optional=optional)
+    return call.collection(found, optional=optional)
+
+
+def post_svm_peer(call: Call) -> Reply:
+    """Page "POST /svm/peers": of two SVMs of this cluster, as a job.
+
+    The page wants ``peer.svm.name``. Cinder's driver sends the peer's name as
+    ``name``, as page "vserver peer" of the ONTAPI-to-REST mapping has it.
+    """
+    body = expand_dots(call.body)
+    expanded = replace(call, body=body)
+    svm = str(expanded.required("svm", "name"))
+    applications = expanded.required("applications")
+    cluster = body.get("peer", {}).get("cluster", {}).get("name")
+    if cluster not in (None, call.array.cluster.name):
+        raise errors.not_modelled("an SVM peer in another cluster")
+    peer = body.get("peer", {}).get("svm", {}).get("name") or body.get("name")
+    if not peer:
+        raise errors.missing_value("peer.svm.name")
+    return call.start_job(
+        lambda control: call.array.add_peers(svm, str(peer), applications),
+        created=f"/svm/peers/?svm.name={svm}&name={peer}",
+    )
+
+
+def delete_svm_peer(call: Call, uuid: str) -> Reply:
+    """Page "DELETE /svm/peers/{uuid}": as a job."""
+    return call.start_job(lambda control: call.array.remove_peers(uuid))
 
 
 # Messages

@@ -13,6 +13,7 @@ from typing import Any
 from lab.ontapsim import errors
 from lab.ontapsim import files
 from lab.ontapsim import records
+from lab.ontapsim import san_space
 from lab.ontapsim.call import Call
 from lab.ontapsim.call import Reply
 from lab.ontapsim.call import is_true
@@ -46,6 +47,7 @@ def list_files(call: Call, uuid: str, path: str = "") -> Reply:
         query = replace(query, fields=query.fields or ("*",))
     else:
         found = files.listing(volume, path)
+    found = san_space.with_luns(call.array, volume, found)
     keys = ("path", "name", "type", "volume")
     return call.collection(found, keys=keys, optional=files.OPTIONAL, query=query)
 
@@ -123,15 +125,17 @@ def post_clone(call: Call) -> Reply:
         except OSError as error:
             raise errors.file_error(error, destination) from error
 
-    return call.start_job(work)
+    return call.start_job(work, path=destination)
 
 
-def _referenced(call: Call, reference: dict[str, Any], target: str) -> Volume:
+def _referenced(
+    call: Call, reference: dict[str, Any], target: str, svm: str | None = None
+) -> Volume:
     """Return the FlexVol that a body names by uuid, name or both.
 
     A uuid of one and a name of another FlexVol is refused.
     """
-    for volume in call.array.volumes(call.svm):
+    for volume in call.array.volumes(svm or call.svm):
         own = {"uuid": volume.uuid, "name": volume.name}
         wanted = {k: v for k, v in reference.items() if k in own}
         if wanted and all(own[k] == v for k, v in wanted.items()):
@@ -208,8 +212,9 @@ def list_split_status(call: Call) -> Reply:
 def post_copy(call: Call) -> Reply:
     """Page "POST /storage/file/copy": a job that reads and writes each byte.
 
-    Works between FlexVols. A path begins with the FlexVol's name, as Cinder's
-    driver sends it (``fv1/volume-...``), or lacks it; ``svm:`` before it is taken.
+    Works between FlexVols, of two SVMs too if they are peers for ``file_copy``, and
+    not on FlexGroups. A path begins with the FlexVol's name, as Cinder's driver sends
+    it (``fv1/volume-...``), or lacks it; ``svm:`` before it is taken.
     """
     pairs = [
         (_end(call, item, "source"), _end(call, item, "destination"))
@@ -217,12 +222,28 @@ def post_copy(call: Call) -> Reply:
     ]
     if not pairs:
         raise errors.missing_value("files_to_copy")
+    for (source, _), (destination, path) in pairs:
+        _check_copy(call, source, destination, path)
 
     def work(control: JobControl) -> None:
         for source, destination in pairs:
             _copy_one(control, source, destination)
 
-    return call.start_job(work, grace_s=0)
+    return call.start_job(work, grace_s=0, path=pairs[0][1][1])
+
+
+def _check_copy(call: Call, source: Volume, destination: Volume, path: str) -> None:
+    """Refuse FlexGroups and SVMs that are no peers."""
+    if "flexgroup" in (source.style, destination.style):
+        raise errors.file_error(OSError(errno.EOPNOTSUPP, ""), path)
+    if source.svm == destination.svm:
+        return
+    peers = call.array.peers(source.svm)
+    if not any(
+        peer.peer == destination.svm and "file_copy" in peer.applications
+        for peer in peers
+    ):
+        raise errors.not_peered(source.svm, destination.svm)
 
 
 def _end(call: Call, item: dict[str, Any], side: str) -> tuple[Volume, str]:
@@ -231,12 +252,13 @@ def _end(call: Call, item: dict[str, Any], side: str) -> tuple[Volume, str]:
         raise errors.missing_value(f"files_to_copy.{side}.path")
     path = str(reference["path"]).rpartition(":")[2].lstrip("/")
     name, _, rest = path.partition("/")
+    svm = reference.get("svm", {}).get("name")
     if "volume" in reference:
         field = f"files_to_copy.{side}.volume"
-        volume = _referenced(call, reference["volume"], field)
+        volume = _referenced(call, reference["volume"], field, svm)
         return volume, rest if name == volume.name and rest else path
     field = f"files_to_copy.{side}.path"
-    return _referenced(call, {"name": name}, field), rest
+    return _referenced(call, {"name": name}, field, svm), rest
 
 
 def _copy_one(
@@ -250,6 +272,7 @@ def _copy_one(
 
     def progress(copied: int) -> None:
         control.report(f"Copied {copied} of at most {total} bytes")
+        control.passed(copied)
 
     try:
         copy_file(source_file, target, progress, control.stop)

@@ -59,21 +59,6 @@ def list_snapmirror(call: Call) -> Reply:
     return call.collection([], keys=("uuid",), optional=optional)
 
 
-def list_luns(call: Call) -> Reply:
-    """Pages "GET /storage/luns", "GET /storage/namespaces": there are none."""
-    optional = (
-        "svm.name",
-        "location.volume.name",
-        "location.qtree.name",
-        "space.size",
-        "os_type",
-        "space.scsi_thin_provisioning_support_enabled",
-        "space.guarantee.requested",
-        "space.block_size",
-    )
-    return call.collection([], optional=optional)
-
-
 # FlexVols
 
 

@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
+import threading
 from typing import Any
 
 from lab.ontapsim import errors
@@ -10,6 +12,7 @@ from lab.ontapsim import query as query_module
 from lab.ontapsim.errors import OntapError
 from lab.ontapsim.jobs import Job
 from lab.ontapsim.jobs import JobControl
+from lab.ontapsim.jobs import Strike
 from lab.ontapsim.jobs import Work
 from lab.ontapsim.query import Collection
 from lab.ontapsim.query import Query
@@ -23,11 +26,30 @@ QUICK_JOB_GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class JobFault:
-    """The effect of a fault on the job of a request."""
+    """The effect of a fault on the job of a request.
+
+    It strikes when the job has copied ``after_bytes``, or at once for 0.
+    """
 
     kind: str  # "stuck" or "failed"
     code: int = 0
     message: str = ""
+    cause: str = ""
+    after_bytes: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def strike(self, control: JobControl, path: str) -> None:
+        """Hold the job until ``ended``, or fail it. ``path``: what it makes.
+
+        :raises OntapError: the failure
+        :raises Cancelled: the job is cancelled
+        """
+        if self.kind == "stuck":
+            control.hold(self.ended)
+            return
+        if self.cause:
+            raise errors.caused(self.cause, path)
+        raise OntapError(500, self.code, self.message)
 
 
 @dataclass(frozen=True)
@@ -90,19 +112,22 @@ class Call:
         description: str | None = None,
         grace_s: float = QUICK_JOB_GRACE_S,
         created: str | None = None,
+        path: str = "",
     ) -> Reply:
         """Start a job and answer 202, or with the job's result if it ends soon.
 
         Page: "Synchronous and asynchronous operations". With ``return_timeout`` in
         the query the answer waits that long, and is 200 or 201 if the job has
-        succeeded, or its error. ``created`` is the location of what it makes.
+        succeeded, or its error. ``created`` is the location of what it makes, and
+        ``path`` the file.
         """
         fault = self.job_fault
-        if fault is not None and fault.kind == "failed":
-            work = _failing(fault)
         held = fault is not None and fault.kind == "stuck"
         text = description or f"{self.method} /api{self.path}"
-        job = self.array.jobs.start(text, self.svm, work, hold=held)
+        strike = None
+        if fault is not None:
+            strike = Strike(fault.after_bytes, partial(fault.strike, path=path))
+        job = self.array.jobs.start(text, self.svm, work, strike)
         wait_s = max(self.query.return_timeout_s, 0 if held else grace_s)
         if wait_s:
             job = self.array.jobs.wait(job.uuid, wait_s)
@@ -124,10 +149,3 @@ def job_link(job: Job) -> dict[str, Any]:
     """Return how an answer refers to a job."""
     href = f"/api/cluster/jobs/{job.uuid}"
     return {"uuid": job.uuid, "_links": {"self": {"href": href}}}
-
-
-def _failing(fault: JobFault) -> Work:
-    def work(control: JobControl) -> None:
-        raise OntapError(500, fault.code, fault.message)
-
-    return work

@@ -10,8 +10,10 @@ are derived the same way, from FreeBSD's errno, on which ONTAP is built. Clients
 that branch on one of those derived codes should be checked on a real system.
 """
 
+import errno
 from typing import Any
 
+CAUSES = ("full", "split_load")
 _FILE_ERROR_BASE = 0x660000
 
 
@@ -91,6 +93,26 @@ def not_modelled(what: str) -> OntapError:
     return OntapError(501, 3, f"ontapsim does not model this: {what}")
 
 
+def not_peered(svm: str, peer: str) -> OntapError:
+    """A file is to be copied to an SVM that is no peer with ``file_copy``."""
+    message = f'SVM "{svm}" is not peered with SVM "{peer}" for "file_copy".'
+    return OntapError(400, 262197, message, "svm.name")
+
+
+def caused(cause: str, path: str) -> OntapError:
+    """Return the error of one of the ``CAUSES``, about the file that a job makes.
+
+    ``full``: the FlexVol has no room. ``split_load``: the node takes no more clones
+    until others are split; the guide "FlexClone file and FlexClone LUN" names EBUSY,
+    NetApp's knowledge base has the text for a clone's token.
+    """
+    if cause == "full":
+        return file_error(OSError(errno.ENOSPC, ""), path)
+    busy = file_error(OSError(errno.EBUSY, ""), path)
+    reason = "Reached maximum split load allowed on the node."
+    return OntapError(busy.status, busy.code, f"{busy.message}. Reason: {reason}")
+
+
 def file_error(error: OSError, path: str) -> OntapError:
     """Translate an error of the file system under a FlexVol."""
     number, text, status = _FILE_ERRORS.get(
@@ -104,6 +126,7 @@ _FILE_ERRORS = {
     1: (1, "Operation not permitted", 403),
     2: (2, "No such file or directory", 404),
     13: (13, "Permission denied", 403),
+    16: (16, "Device busy", 503),
     17: (17, "File exists", 409),
     18: (18, "Cross-device link", 400),
     20: (20, "Not a directory", 400),
@@ -114,4 +137,5 @@ _FILE_ERRORS = {
     30: (30, "Read-only file system", 403),
     36: (63, "File name too long", 400),
     39: (66, "Directory not empty", 409),
+    95: (45, "Operation not supported", 400),
 }

@@ -7,15 +7,23 @@ JSON object::
     {"action": "error", "path": "^/api/storage/file/clone$", "method": "POST",
      "count": 1, "status": 503, "code": "1", "message": "busy"}
 
-``path`` and ``method`` are regular expressions (searched in the path with single
-slashes and without the query; both default to everything). ``count`` is how often
-it strikes (default: until deleted). Actions:
+``path``, ``method`` and ``body`` are regular expressions (``path`` is searched in the
+path with single slashes and without the query; all default to everything). ``count``
+is how often it strikes (default: until deleted). Actions:
 
 ``latency``     waits ``latency_s`` seconds, then goes on;
 ``error``       answers ``status`` (default 500) with ``code`` and ``message``;
 ``reset``       closes the connection with a TCP reset, without an answer;
-``job_stuck``   the job that the request starts stays running and does nothing;
-``job_failed``  that job fails with ``code`` and ``message``.
+``job_stuck``   the job that the request starts stays running and does nothing more
+                until the fault is deleted; then it goes on;
+``job_failed``  that job fails with ``code`` and ``message``, or as ONTAP words the
+                ``cause``: ``full`` (the FlexVol), ``split_load`` (of the node).
+
+With ``after_bytes`` a job that copies a file does so before its fault strikes, and
+what it has copied stays. A target that becomes full in the middle of a copy is::
+
+    {"action": "job_failed", "path": "/storage/file/copy$", "cause": "full",
+     "after_bytes": 67108864}
 
 Several may match one request: their latencies add up, and of the others the oldest
 strikes.
@@ -26,6 +34,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import replace
+import io
 import json
 import logging
 import os
@@ -36,6 +45,7 @@ import threading
 import time
 from typing import Any
 
+from lab.ontapsim import errors
 from lab.ontapsim.call import JobFault
 from lab.ontapsim.errors import OntapError
 
@@ -62,13 +72,17 @@ class Fault:
     status: int = 500
     code: str = "262250"
     message: str = "fault switched on by a test"
+    body: str = ""
+    cause: str = ""
+    after_bytes: int = 0
     hits: int = 0
 
-    def matches(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str, body: str) -> bool:
         """Return whether the fault strikes this request."""
         if self.count is not None and self.hits >= self.count:
             return False
-        return bool(re.search(self.path, path) and re.search(self.method, method))
+        pairs = ((self.path, path), (self.method, method), (self.body, body))
+        return all(re.search(pattern, text) for pattern, text in pairs)
 
 
 def parse(fault_id: str, body: object) -> Fault:
@@ -87,7 +101,9 @@ def parse(fault_id: str, body: object) -> Fault:
     for name, kinds in settable.items():
         if not isinstance(body[name], kinds) or isinstance(body[name], bool):
             raise BadFault(f"{name}: {body[name]!r}")
-    for name in ("path", "method"):
+    if body.get("cause", "") not in ("", *errors.CAUSES):
+        raise BadFault(f"cause must be one of {', '.join(errors.CAUSES)}")
+    for name in ("path", "method", "body"):
         try:
             re.compile(body.get(name, ""))
         except re.error as error:
@@ -104,15 +120,19 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "status": (int,),
     "code": (str, int),
     "message": (str,),
+    "body": (str,),
+    "cause": (str,),
+    "after_bytes": (int,),
 }
 
 
 class FaultTable:
-    """The faults that are switched on. The lock guards the dict, in this process."""
+    """The faults that are switched on. The lock guards the dicts, in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: dict[str, Fault] = {}
+        self._ended: dict[str, threading.Event] = {}
         self._next = 1
 
     def add(self, body: object) -> Fault:
@@ -124,28 +144,35 @@ class FaultTable:
             fault = parse(str(self._next), body)
             self._next += 1
             self._faults[fault.id] = fault
+            self._ended[fault.id] = threading.Event()
             return fault
 
     def remove(self, fault_id: str | None = None) -> None:
         """Switch one fault off, or all of them."""
         with self._lock:
-            if fault_id is None:
-                self._faults.clear()
-            else:
-                self._faults.pop(fault_id, None)
+            for each in [fault_id] if fault_id else list(self._faults):
+                if self._faults.pop(each, None):
+                    self._ended[each].set()
+
+    def ended(self, fault_id: str) -> threading.Event:
+        """Return what is set when the fault is switched off."""
+        with self._lock:
+            return self._ended[fault_id]
 
     def list(self) -> list[dict[str, Any]]:
         """Return the faults as JSON."""
         with self._lock:
             return [asdict(fault) for fault in self._faults.values()]
 
-    def strike(self, method: str, path: str) -> tuple[float, Fault | None]:
+    def strike(
+        self, method: str, path: str, body: str = ""
+    ) -> tuple[float, Fault | None]:
         """Return the latency and the fault for a request, and count them as hits."""
         latency_s = 0.0
         chosen: Fault | None = None
         with self._lock:
             for fault in list(self._faults.values()):
-                if not fault.matches(method, path):
+                if not fault.matches(method, path, body):
                     continue
                 if fault.action == "latency":
                     latency_s += fault.latency_s
@@ -174,7 +201,7 @@ def with_faults(
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], path_of(environ)
-        latency_s, fault = table.strike(method, path)
+        latency_s, fault = table.strike(method, path, _body_of(environ))
         if latency_s:
             LOG.info("fault: %s %s waits %s s", method, path, latency_s)
             sleep(latency_s)
@@ -187,10 +214,27 @@ def with_faults(
         if fault.action == "error":
             return _answer(fault, start_response)
         kind = fault.action.removeprefix("job_")
-        environ[JOB_FAULT_KEY] = JobFault(kind, int(fault.code), fault.message)
+        environ[JOB_FAULT_KEY] = JobFault(
+            kind,
+            int(fault.code),
+            fault.message,
+            fault.cause,
+            fault.after_bytes,
+            table.ended(fault.id),
+        )
         return app(environ, start_response)
 
     return wrapped
+
+
+def _body_of(environ: dict[str, Any]) -> str:
+    """Return the body of a request, which stays readable for the application."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if not length:
+        return ""
+    body: bytes = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body.decode("utf-8", "replace")
 
 
 def _answer(fault: Fault, start_response: Any) -> Iterable[bytes]:

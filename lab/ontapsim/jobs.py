@@ -2,16 +2,24 @@
 """Asynchronous jobs, each a thread, as ``/cluster/jobs`` shows them.
 
 Page: "Cluster jobs". A job is queued, running, success or failure; its last state
-stays readable (ONTAP forgets it after 300 s, this simulator keeps it).
+stays readable (ONTAP forgets it after 300 s, this simulator keeps it), also after a
+restart of the simulator. A job that runs when the simulator is killed has failed
+then, and what it has copied stays. What ONTAP does with jobs of a node that restarts
+is not published.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import replace
 import datetime
+from functools import partial
+import json
 import logging
+from pathlib import Path
 import threading
+from typing import Any
 import uuid as uuid_module
 
 from lab.ontapsim import errors
@@ -23,7 +31,9 @@ LOG = logging.getLogger(__name__)
 FINAL = frozenset({"success", "failure"})
 # Derived: a cancelled job ends as a failure with a message, in ONTAP too.
 _CANCELLED_CODE = 4
+_INTERRUPTED = "The job was interrupted by a restart."
 _BROKEN_CODE = 262250
+_HELD_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,43 @@ class Job:
 
 
 class JobControl:
-    """A running job's connection to the table: progress, and the request to stop."""
+    """A running job's connection to the table: progress, stop, and its fault."""
 
-    def __init__(self, report: Callable[[str], None], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        report: Callable[[str], None],
+        stop: threading.Event,
+        strike: "Strike | None" = None,
+    ) -> None:
         self.report = report
         self.stop = stop
+        self._strike = strike
+
+    def passed(self, copied: int) -> None:
+        """Let the job's fault strike if it waits for no more than so many bytes.
+
+        :raises OntapError: the fault's failure
+        :raises Cancelled: the fault held the job until it was cancelled
+        """
+        if self._strike is not None and copied >= self._strike.after_bytes:
+            self._strike.happen(self)
+
+    def hold(self, ended: threading.Event) -> None:
+        """Do nothing until the job's fault has ended, or the job is cancelled.
+
+        :raises Cancelled: it is
+        """
+        while not ended.is_set():
+            if self.stop.wait(_HELD_POLL_S):
+                raise Cancelled
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What a fault does to a job that has copied so many bytes."""
+
+    after_bytes: int
+    happen: Callable[[JobControl], None]
 
 
 Work = Callable[[JobControl], None]
@@ -65,25 +107,30 @@ class _Running:
 
 
 class JobTable:
-    """All jobs since the start. Safe to use from several threads.
+    """All jobs, with those of earlier runs that ``file`` has. For several threads.
 
-    The lock guards both dicts, in this process; nothing blocks while it is held.
+    The lock guards both dicts and the file, in this process; nothing but the writing
+    of the file blocks while it is held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
+        self._file = file
+        self._jobs: dict[str, Job] = _read(file) if file else {}
         self._running: dict[str, _Running] = {}
         self._closed = False
 
     def start(
-        self, description: str, svm: str | None, work: Work, hold: bool = False
+        self,
+        description: str,
+        svm: str | None,
+        work: Work,
+        strike: Strike | None = None,
     ) -> Job:
         """Start a job and return its first state.
 
         ``work`` runs in a thread of its own; an :class:`OntapError` or OSError out
-        of it is the job's failure. ``hold``: the job stays running and does
-        nothing, until it is cancelled.
+        of it is the job's failure, as it is of ``strike``.
         """
         job = Job(
             uuid=str(uuid_module.uuid4()),
@@ -93,9 +140,10 @@ class JobTable:
             state="running",
         )
         stop, done = threading.Event(), threading.Event()
+        report = partial(self._report, job.uuid)
         thread = threading.Thread(
             target=self._run,
-            args=(job.uuid, _wait_for_cancel if hold else work, stop, done),
+            args=(job.uuid, work, JobControl(report, stop, strike), done),
             name=f"job-{job.uuid[:8]}",
             daemon=True,
         )
@@ -104,14 +152,15 @@ class JobTable:
                 raise OntapError(503, _BROKEN_CODE, "shutting down")
             self._jobs[job.uuid] = job
             self._running[job.uuid] = _Running(thread, stop, done)
+            self._save()
         thread.start()
         return job
 
     def _run(
-        self, uuid: str, work: Work, stop: threading.Event, done: threading.Event
+        self, uuid: str, work: Work, control: JobControl, done: threading.Event
     ) -> None:
-        control = JobControl(lambda text: self._change(uuid, message=text), stop)
         try:
+            control.passed(0)
             work(control)
         except Cancelled:
             self._fail(uuid, "The job was cancelled.", _CANCELLED_CODE, None)
@@ -124,30 +173,38 @@ class JobTable:
             LOG.exception("job %s broke", uuid)
             self._fail(uuid, f"internal error: {error}", _BROKEN_CODE, None)
         else:
-            self._change(uuid, state="success", message="success", end_time=_now())
+            self._end(uuid, state="success", message="success")
         finally:
             done.set()
 
     def _fail(self, uuid: str, message: str, code: int, target: str | None) -> None:
         LOG.info("job %s failed: %s (%s)", uuid, message, code)
-        self._change(
-            uuid,
-            state="failure",
-            message=message,
-            code=code,
-            target=target,
-            end_time=_now(),
-        )
+        self._end(uuid, state="failure", message=message, code=code, target=target)
 
-    def _change(self, uuid: str, **changes: object) -> None:
+    def _report(self, uuid: str, text: str) -> None:
         with self._lock:
-            self._jobs[uuid] = replace(self._jobs[uuid], **changes)  # type: ignore[arg-type]
+            self._jobs[uuid] = replace(self._jobs[uuid], message=text)
+
+    def _end(self, uuid: str, **changes: Any) -> None:
+        with self._lock:
+            self._jobs[uuid] = replace(self._jobs[uuid], end_time=_now(), **changes)
+            self._save()
+
+    def _save(self) -> None:
+        """Write the file whole or not at all."""
+        if self._file is None:
+            return
+        text = json.dumps([asdict(job) for job in self._jobs.values()], default=str)
+        new = self._file.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(self._file)
 
     def wait(self, uuid: str, timeout_s: float) -> Job:
         """Return the job when it ends, or as it is after ``timeout_s``."""
         with self._lock:
-            running = self._running[uuid]
-        running.done.wait(timeout_s)
+            running = self._running.get(uuid)
+        if running is not None:
+            running.done.wait(timeout_s)
         return self.get(uuid)
 
     def get(self, uuid: str) -> Job:
@@ -164,7 +221,9 @@ class JobTable:
         """Tell a job to stop; returns at once. Nothing happens to one that ended."""
         job = self.get(uuid)
         with self._lock:
-            self._running[uuid].stop.set()
+            running = self._running.get(uuid)
+        if running is not None:
+            running.stop.set()
         return job
 
     def __iter__(self) -> Iterator[Job]:
@@ -182,10 +241,28 @@ class JobTable:
             one.thread.join()
 
 
-def _wait_for_cancel(control: JobControl) -> None:
-    control.report("in progress")
-    control.stop.wait()
-    raise Cancelled
+def _read(file: Path) -> dict[str, Job]:
+    """Return the jobs of an earlier run, none of which runs any more."""
+    if not file.exists():
+        return {}
+    jobs = [_revived(values) for values in json.loads(file.read_text("utf-8"))]
+    return {job.uuid: job for job in jobs}
+
+
+def _revived(values: dict[str, Any]) -> Job:
+    for name in ("start_time", "end_time"):
+        if values[name] is not None:
+            values[name] = datetime.datetime.fromisoformat(values[name])
+    job = Job(**values)
+    if job.is_final:
+        return job
+    return replace(
+        job,
+        state="failure",
+        message=_INTERRUPTED,
+        code=_BROKEN_CODE,
+        end_time=_now(),
+    )
 
 
 def _now() -> datetime.datetime:

@@ -6,6 +6,7 @@ Pages: the "Definitions" of each resource in the ONTAP REST API documentation.
 
 from typing import Any
 
+from lab.ontapsim import san_space
 from lab.ontapsim.jobs import Job
 from lab.ontapsim.state import Array
 from lab.ontapsim.state import ConsistencyGroup
@@ -13,6 +14,7 @@ from lab.ontapsim.state import Lif
 from lab.ontapsim.state import QosPolicy
 from lab.ontapsim.state import Snapshot
 from lab.ontapsim.state import Svm
+from lab.ontapsim.state import SvmPeer
 from lab.ontapsim.state import Volume
 
 Record = dict[str, Any]
@@ -101,6 +103,20 @@ def svm(found: Svm) -> Record:
     }
 
 
+def svm_peer(array: Array, found: SvmPeer) -> Record:
+    """Page "SVM peers". ``name`` is the peer's name here, and ONTAP may change it."""
+    cluster_reference = {"name": array.cluster.name, "uuid": array.cluster.uuid}
+    return {
+        "uuid": found.uuid,
+        "name": found.peer,
+        "svm": svm_reference(found.svm),
+        "peer": {"svm": svm_reference(found.peer), "cluster": cluster_reference},
+        "applications": list(found.applications),
+        "state": "peered",
+        "_links": link(f"/svm/peers/{found.uuid}"),
+    }
+
+
 def lif(found: Lif, node_name: str) -> Record:
     """Page "Network IP interfaces"."""
     return {
@@ -111,7 +127,7 @@ def lif(found: Lif, node_name: str) -> Record:
         "scope": "svm",
         "ip": {"address": found.address, "netmask": "8", "family": "ipv4"},
         "svm": svm_reference(found.svm),
-        "services": ["data_core", "data_nfs"],
+        "services": list(found.services),
         "location": {"home_node": {"name": node_name}, "is_home": True},
         "_links": link(f"/network/ip/interfaces/{found.uuid}"),
     }
@@ -168,6 +184,7 @@ VOLUME_OPTIONAL = (
 def volume(array: Array, found: Volume) -> Record:
     """Page "Storage volumes". Space in bytes, as the file system counts."""
     usage = found.files.usage()
+    reserved = min(usage.available, san_space.reserved_bytes(array, found))
     nas: Record = {"security_style": "unix", "unix_permissions": 777}
     if found.junction:
         nas["path"] = found.junction
@@ -175,7 +192,7 @@ def volume(array: Array, found: Volume) -> Record:
         "name": found.name,
         "uuid": found.uuid,
         "type": "rw",
-        "style": "flexvol",
+        "style": found.style,
         "state": "online",
         "comment": found.comment,
         "create_time": found.create_time.isoformat(),
@@ -191,8 +208,8 @@ def volume(array: Array, found: Volume) -> Record:
         "space": {
             "size": found.size_bytes,
             "afs_total": usage.total,
-            "used": usage.used,
-            "available": usage.available,
+            "used": usage.used + reserved,
+            "available": usage.available - reserved,
             "snapshot": {"reserve_percent": 0, "used": 0},
         },
         "snapshot_policy": {"name": "none"},

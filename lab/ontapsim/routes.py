@@ -21,7 +21,11 @@ from werkzeug.exceptions import HTTPException
 
 from lab.ontapsim import api_cluster
 from lab.ontapsim import api_files
+from lab.ontapsim import api_igroups
+from lab.ontapsim import api_luns
+from lab.ontapsim import api_nvme
 from lab.ontapsim import api_storage
+from lab.ontapsim import api_targets
 from lab.ontapsim import api_zapi
 from lab.ontapsim import errors
 from lab.ontapsim import query
@@ -51,12 +55,12 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/svm/svms", api_cluster.list_svms),
     ("GET", "/svm/svms/<uuid>", api_cluster.get_svm),
     ("GET", "/svm/peers", api_cluster.list_svm_peers),
+    ("POST", "/svm/peers", api_cluster.post_svm_peer),
+    ("DELETE", "/svm/peers/<uuid>", api_cluster.delete_svm_peer),
     ("POST", "/support/ems/application-logs", api_cluster.post_ems_log),
     ("GET", "/storage/aggregates", api_storage.list_aggregates),
     ("GET", "/storage/aggregates/<uuid>", api_storage.get_aggregate),
     ("GET", "/storage/disks", api_storage.list_disks),
-    ("GET", "/storage/luns", api_storage.list_luns),
-    ("GET", "/storage/namespaces", api_storage.list_luns),
     ("GET", "/snapmirror/relationships", api_storage.list_snapmirror),
     ("GET", "/storage/volumes", api_storage.list_volumes),
     ("POST", "/storage/volumes", api_storage.post_volume),
@@ -107,6 +111,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/storage/file/copy", api_files.post_copy),
     ("GET", "/private/cli/volume/efficiency", api_files.show_efficiency),
     ("GET", "/private/cli/volume/file/show-disk-usage", api_files.show_disk_usage),
+    *api_luns.ROUTES,
+    *api_igroups.ROUTES,
+    *api_nvme.ROUTES,
+    *api_targets.ROUTES,
 )
 
 # Not shown to the login of an SVM ("vsadmin").
@@ -115,6 +123,7 @@ _CLUSTER_ONLY = (
     "/cluster/counter",
     "/storage/aggregates",
     "/storage/disks",
+    "/network/fc/ports",
     "/private/cli",
     "/svm/peers",
 )

@@ -28,6 +28,7 @@ from lab.ontapsim.requestlog import with_log
 from lab.ontapsim.routes import create_app
 from lab.ontapsim.routes import normal_path
 from lab.ontapsim.state import Array
+from lab.ontapsim.state import Svm
 from lab.ontapsim.state import User
 
 LOG = logging.getLogger(__name__)
@@ -39,16 +40,28 @@ _SHUTDOWN_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The settings of a simulator. ``flexvols``: name and size in bytes.
+class NewFlexVol:
+    """A FlexVol to make. Without ``junction`` it is mounted at ``/NAME``."""
 
-    Each is exported as ``ADDRESS:/NAME``. Port 0 takes a free one.
+    name: str
+    size_bytes: int
+    svm: str = "svm1"
+    junction: str = ""
+    style: str = "flexvol"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a simulator.
+
+    Each FlexVol is exported as the address of its SVM and its junction path. Port 0
+    takes a free one.
     """
 
     root: Path
     users: tuple[User, ...]
-    svm: str = "svm1"
-    flexvols: tuple[tuple[str, int], ...] = ()
+    svms: tuple[Svm, ...] = (Svm("svm1"),)
+    flexvols: tuple[NewFlexVol, ...] = ()
     address: str = "127.0.0.1"
     port: int = 0
     tls: bool = False
@@ -89,9 +102,11 @@ class Simulator:
         stack.callback(self.log.close)
         self.array = self._make_array()
         stack.callback(self.array.close)
-        for name, size_bytes in self.settings.flexvols:
-            svm = self.settings.svm
-            self.array.add_volume(svm, name, size_bytes, junction=f"/{name}")
+        for new in self.settings.flexvols:
+            junction = new.junction or f"/{new.name}"
+            self.array.add_volume(
+                new.svm, new.name, new.size_bytes, junction, new.style
+            )
         self._server = self._make_server()
         stack.callback(self._server.server_close)
         thread = threading.Thread(
@@ -106,11 +121,12 @@ class Simulator:
     def _make_array(self) -> Array:
         folder = self.settings.root / "flexvols"
 
-        def make(name: str, size_bytes: int) -> FlexVol:
-            return self.settings.make_flexvol(folder, name, size_bytes)
+        def make(svm: str, name: str, size_bytes: int) -> FlexVol:
+            return self.settings.make_flexvol(folder / svm, name, size_bytes)
 
         settings = self.settings
-        return Array([settings.svm], settings.users, make, settings.address)
+        jobs_file, san_file = settings.root / "jobs.json", settings.root / "san.json"
+        return Array(settings.svms, settings.users, make, jobs_file, san_file)
 
     def _make_server(self) -> ThreadedWSGIServer:
         settings = self.settings
@@ -142,8 +158,24 @@ class Simulator:
 
     @property
     def flexvols(self) -> dict[str, Path]:
-        """The directory of each FlexVol by name."""
-        return {volume.name: volume.directory for volume in self.array.volumes()}
+        """The directory of each FlexVol, by its name in the first SVM.
+
+        Those of other SVMs have the SVM before the name, as in ``svm2:fv1``.
+        """
+        first = self.settings.svms[0].name
+        return {
+            f"{'' if each.svm == first else f'{each.svm}:'}{each.name}": each.directory
+            for each in self.array.volumes()
+        }
+
+    @property
+    def exports(self) -> dict[str, Path]:
+        """The directory of each mounted FlexVol, by its export ``ADDRESS:/PATH``."""
+        return {
+            f"{self.array.svms[each.svm].address}:{each.junction}": each.directory
+            for each in self.array.volumes()
+            if each.junction
+        }
 
 
 def make_wsgi(array: Array, faults: FaultTable, log: RequestLog) -> Wsgi:

@@ -7,6 +7,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -21,6 +22,7 @@ from lab.ontapsim import errors
 from lab.ontapsim.errors import OntapError
 from lab.ontapsim.flexvol import FlexVol
 from lab.ontapsim.jobs import JobTable
+from lab.ontapsim.san import San
 
 LOG = logging.getLogger(__name__)
 
@@ -88,9 +90,10 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Svm:
-    """A storage VM."""
+    """A storage VM. Its one logical interface has ``address``."""
 
     name: str
+    address: str = "127.0.0.1"
 
     @property
     def uuid(self) -> str:
@@ -105,6 +108,7 @@ class Lif:
     name: str
     address: str
     svm: str
+    services: tuple[str, ...] = ("data_core", "data_nfs")
 
     @property
     def uuid(self) -> str:
@@ -123,7 +127,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Volume:
-    """A FlexVol as it is configured. Its space is asked of ``files``."""
+    """A FlexVol as it is configured. Its space is asked of ``files``.
+
+    A FlexGroup is one with ``style`` "flexgroup": its constituents are not modelled.
+    """
 
     uuid: str
     name: str
@@ -132,6 +139,7 @@ class Volume:
     size_bytes: int
     files: FlexVol = field(repr=False, compare=False)
     junction: str | None = None
+    style: str = "flexvol"
     create_time: datetime.datetime = field(
         default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).replace(
             microsecond=0
@@ -169,7 +177,30 @@ class ConsistencyGroup:
     volumes: tuple[str, ...]
 
 
-MakeFlexVol = Callable[[str, int], FlexVol]
+@dataclass(frozen=True)
+class SvmPeer:
+    """One SVM's side of a peering with another SVM of this cluster."""
+
+    uuid: str
+    svm: str
+    peer: str
+    applications: tuple[str, ...]
+
+
+# So many interfaces for block protocols has each SVM.
+SAN_LIFS = 2
+_SAN_SERVICES = ("data_core", "data_iscsi", "data_nvme_tcp")
+
+
+def _san_lifs(svms: Iterable[str]) -> Iterator[Lif]:
+    """Return interfaces for iSCSI and NVMe/TCP; nothing listens at their addresses."""
+    for number, svm in enumerate(svms):
+        for n in range(1, SAN_LIFS + 1):
+            yield Lif(f"lif_{svm}_san{n}", f"127.1.{number}.{n}", svm, _SAN_SERVICES)
+
+
+# Of the names of SVM and FlexVol, and the size in bytes.
+MakeFlexVol = Callable[[str, str, int], FlexVol]
 
 
 class Array:
@@ -184,25 +215,31 @@ class Array:
 
     def __init__(
         self,
-        svms: Iterable[str],
+        svms: Iterable[Svm],
         users: Iterable[User],
         make_flexvol: MakeFlexVol,
-        address: str = "127.0.0.1",
+        jobs_file: Path | None = None,
+        san_file: Path | None = None,
     ) -> None:
         self.cluster = Cluster()
         self.node = Node()
         self.aggregate = Aggregate(node=self.node.name)
-        self.svms = {name: Svm(name) for name in svms}
-        self.lifs = tuple(Lif(f"lif_{name}", address, name) for name in self.svms)
+        self.svms = {svm.name: svm for svm in svms}
+        self.lifs = (
+            *(Lif(f"lif_{s.name}", s.address, s.name) for s in self.svms.values()),
+            *_san_lifs(self.svms),
+        )
         self.users = {user.name: user for user in users}
-        self.jobs = JobTable()
+        self.jobs = JobTable(jobs_file)
         self.ems: list[dict[str, Any]] = []
         self._make_flexvol = make_flexvol
         self._lock = threading.Lock()
         self._volumes: dict[str, Volume] = {}
-        self._being_made: set[str] = set()
+        self._being_made: set[tuple[str, str]] = set()
         self._policies: dict[str, QosPolicy] = {}
         self._groups: dict[str, ConsistencyGroup] = {}
+        self._peers: dict[str, SvmPeer] = {}
+        self.san = San(san_file)
 
     def __enter__(self) -> "Array":
         return self
@@ -241,7 +278,12 @@ class Array:
         return volume
 
     def add_volume(
-        self, svm: str, name: str, size_bytes: int, junction: str | None = None
+        self,
+        svm: str,
+        name: str,
+        size_bytes: int,
+        junction: str | None = None,
+        style: str = "flexvol",
     ) -> Volume:
         """Make a FlexVol and mount it. Blocks while the file system is made.
 
@@ -252,20 +294,21 @@ class Array:
             raise errors.no_svm(svm)
         self.check_volume_name(svm, name)
         with self._lock:
-            if name in self._being_made:
+            if (svm, name) in self._being_made:
                 raise errors.duplicate(name, "name")
-            self._being_made.add(name)
+            self._being_made.add((svm, name))
         try:
-            return self._add(svm, name, size_bytes, junction)
+            return self._add(svm, name, size_bytes, junction, style)
         finally:
             with self._lock:
-                self._being_made.discard(name)
+                self._being_made.discard((svm, name))
 
     def _add(
-        self, svm: str, name: str, size_bytes: int, junction: str | None
+        self, svm: str, name: str, size_bytes: int, junction: str | None, style: str
     ) -> Volume:
-        files = self._make_flexvol(name, size_bytes)
+        files = self._make_flexvol(svm, name, size_bytes)
         files.open()
+        self.san.check_flexvol(svm, name, files.directory)
         volume = Volume(
             uuid=stable_uuid("volume", svm, name),
             name=name,
@@ -274,6 +317,7 @@ class Array:
             size_bytes=size_bytes,
             files=files,
             junction=junction,
+            style=style,
         )
         with self._lock:
             self._volumes[volume.uuid] = volume
@@ -283,8 +327,7 @@ class Array:
         """Refuse a name that is taken (917831) or that ONTAP does not allow."""
         if not name.replace("_", "a").isalnum() or name[0].isdigit():
             raise errors.bad_value("name", name)
-        # A directory under one root holds each FlexVol: unique in the cluster.
-        if any(volume.name == name for volume in self.volumes()):
+        if any(volume.name == name for volume in self.volumes(svm)):
             message = f'Volume "{name}" already exists in SVM "{svm}".'
             raise OntapError(409, 917831, message, "name")
 
@@ -302,6 +345,43 @@ class Array:
         volume.files.destroy()
         with self._lock:
             self._volumes.pop(uuid, None)
+        self.san.drop_flexvol(volume.svm, volume.name)
+
+    # SVM peers
+
+    def peers(self, svm: str | None = None) -> list[SvmPeer]:
+        """Return the peerings, each from both sides, or those of one SVM's side."""
+        with self._lock:
+            found = list(self._peers.values())
+        return [peer for peer in found if svm in (None, peer.svm)]
+
+    def add_peers(self, svm: str, peer: str, applications: Iterable[str]) -> None:
+        """Peer two SVMs of this cluster.
+
+        :raises OntapError: they are peers already, or one is unknown
+        """
+        for name in (svm, peer):
+            if name not in self.svms:
+                raise errors.no_svm(name)
+        sides = [
+            SvmPeer(stable_uuid("peer", *names), *names, tuple(applications))
+            for names in ((svm, peer), (peer, svm))
+        ]
+        with self._lock:
+            if sides[0].uuid in self._peers or svm == peer:
+                raise errors.duplicate(peer, "peer.svm.name")
+            self._peers.update({side.uuid: side for side in sides})
+
+    def remove_peers(self, uuid: str) -> None:
+        """End a peering, of which ``uuid`` is one side.
+
+        :raises OntapError: 404, it does not exist
+        """
+        with self._lock:
+            if uuid not in self._peers:
+                raise errors.no_entry()
+            gone = self._peers.pop(uuid)
+            self._peers.pop(stable_uuid("peer", gone.peer, gone.svm), None)
 
     # QoS policies
 
