@@ -13,13 +13,17 @@ _HEADER = struct.Struct("=QQLLLL")
 _EXTENT = struct.Struct("=QQQQQLLLL")
 _SYNC = 0x1
 _LAST = 0x1
+_UNWRITTEN = 0x800
 _BATCH = 512
 
 Span = tuple[int, int]
 
 
 def extents(path: str) -> list[Span]:
-    """Return the file's places on its device: (start, end) in bytes, sorted."""
+    """Return where the file's data is on its device: (start, end) in bytes, sorted.
+
+    Places that the file system has only reserved hold no data, and are left out.
+    """
     found: list[Span] = []
     with open(path, "rb") as file:
         for physical, length in _mapped(file.fileno()):
@@ -40,7 +44,8 @@ def _mapped(fd: int) -> Iterator[tuple[int, int]]:
             logical, physical, length, _, _, flags, *_ = _EXTENT.unpack_from(
                 buffer, _HEADER.size + index * _EXTENT.size
             )
-            yield physical, length
+            if not flags & _UNWRITTEN:
+                yield physical, length
             start = logical + length
             if flags & _LAST:
                 return

@@ -59,10 +59,13 @@ class Progress:
             print(f"{start}{line()}", file=sys.stderr, flush=True)
 
 
+# Of the answers, in characters.
+_WIDTH = 80
 _PATHS = {
     "upload": "Glance wrote the stream to an image-volume on this FlexVol.",
     "clone": "ONTAP shares {shared} of blocks with the image-volume; no data moved.",
     "stream": "No image-volume lies on this FlexVol: Cinder downloaded the image.",
+    "replica": "ONTAP copied the image-volume to this FlexVol; Glance knows both.",
 }
 
 
@@ -100,3 +103,19 @@ def table(steps: list[dict[str, Any]]) -> str:
             text, len(rule), initial_indent="    ", subsequent_indent="    "
         )
     return "\n".join([*lines, rule])
+
+
+def answers(found: list[dict[str, Any]]) -> str:
+    """Return what ``glance-ontap explain`` has told, and when it was asked."""
+    lines = []
+    for each in found:
+        lines.append(f"glance-ontap explain, {each['when']}:")
+        text = f"A volume of type {each['volume_type']} is made by {each['path']}"
+        text += f" ({each['certainty']})."
+        lines += textwrap.wrap(
+            f"{text} {each['why']}".rstrip(),
+            _WIDTH,
+            initial_indent="    ",
+            subsequent_indent="    ",
+        )
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+from pathlib import Path
 import sys
 import tempfile
 import time
@@ -16,20 +17,26 @@ from typing import Any
 import openstack
 from openstack import connection
 
+from lab import glance
+from lab.client import Lab
 from lab.demo import blocks
 from lab.demo import screen
 from lab.demo.blocks import Span
+from lab.demo.command import Command
 from lab.demo.screen import Progress
 from lab.polling import wait_until
 
 MIB = 1024**2
 GIB = 1024**3
 MANY = 20
+NAME = "demo"
 
 EXPLANATION = """\
 Times are those of this machine, with a simulated array. "Through hosts" is the image
 data in Glance's request log. "New on array" are blocks of the step's files that the
-image-volume does not have, as the file system reports them (FIEMAP)."""
+image-volume does not have, as the file system reports them (FIEMAP). After a download
+NetApp's driver keeps a copy of the image on the FlexVol. The demo removes it before the
+replica is made; otherwise the next volume would be a clone of that copy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,15 +88,18 @@ class Counted:
 class Show:
     """The steps, measured on the file systems and in Glance's request log."""
 
-    def __init__(self, facts: dict[str, Any], image: str, digest: str) -> None:
-        self._flexvols: dict[str, str] = facts["flexvols"]
-        self._requests: str = facts["glance_requests"]
+    def __init__(self, lab: Lab, command: Command, image: str, digest: str) -> None:
+        self._lab = lab
+        self._flexvols: dict[str, str] = lab.facts["flexvols"]
+        self._requests: str = lab.facts["glance_requests"]
+        self._command = command
         self._image = image
         self._digest = digest
         self._cloud: connection.Connection = openstack.connect(cloud="alice")
         self._progress = Progress()
         self._sent_before = 0
         self.steps: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
 
     def run(self) -> None:
         image_id, image_volume = self.upload()
@@ -97,12 +107,19 @@ class Show:
         self.volumes(image_id, "A volume on fv1", "fv1", 1, source)
         self.volumes(image_id, f"{MANY} volumes on fv1 at once", "fv1", MANY, source)
         self.volumes(image_id, "A volume on fv2", "fv2", 1, [])
+        # NetApp's driver has kept the downloaded image.
+        Path(self._flexvols["fv2"], f"img-cache-{image_id}").unlink(missing_ok=True)
+        self.explain(image_id, "fv2", "before the replica")
+        replica = self.replica(image_id, "fv2")
+        self.explain(image_id, "fv2", "after the replica")
+        copied = blocks.extents(replica)
+        self.volumes(image_id, "Another volume on fv2", "fv2", 1, copied)
 
     def upload(self) -> tuple[str, str]:
         """Upload the image to fv1; return its id and the image-volume's file."""
         cloud = self._cloud
         image = cloud.image.create_image(
-            name="demo",
+            name=NAME,
             disk_format="raw",
             container_format="bare",
             allow_duplicates=True,
@@ -165,6 +182,30 @@ class Show:
         self._finish(step, paths, source)
         # What Glance sent is the difference between a clone and a stream.
         step["path"] = "stream" if step["bytes_through_hosts"] else "clone"
+
+    def explain(self, image_id: str, flexvol: str, when: str) -> None:
+        """Ask how Cinder would make a volume on *flexvol*, and why so."""
+        answer: dict[str, str] = {"when": when, "volume_type": f"ontap-{flexvol}"}
+        with self._progress.doing(
+            f"glance-ontap explain, {when}", lambda: answer.get("path", "")
+        ):
+            row = self._command.explain(image_id, answer["volume_type"])
+            for name in ("path", "code", "certainty", "why"):
+                answer[name] = row[name.capitalize()] or ""
+        self.answers.append(answer)
+
+    def replica(self, image_id: str, flexvol: str) -> str:
+        """Have the array make a replica on *flexvol*; return the replica's file."""
+        before = set(os.listdir(self._flexvols[flexvol]))
+        self._lab.start(glance.LOCATIONS)
+        with self._measured(f"A replica on {flexvol}", lambda: "") as step:
+            self._command.replicate(image_id, NAME, flexvol)
+        (name,) = set(os.listdir(self._flexvols[flexvol])) - before
+        path = os.path.join(self._flexvols[flexvol], name)
+        # Another FlexVol is another device: no block is shared with the original.
+        self._finish(step, [path], [])
+        step["path"] = "replica"
+        return path
 
     def _wait(self, waiting: dict[str, str]) -> None:
         def are_available() -> bool:
@@ -245,8 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     add_arguments(parser)
     parsed = parser.parse_args()
-    with open(os.environ["LAB_FACTS"], encoding="utf-8") as file:
-        facts = json.load(file)
+    lab = Lab.from_facts()
     with tempfile.TemporaryDirectory(prefix="demo-") as directory:
         image = os.path.join(directory, "image.raw")
         with Progress().doing(
@@ -254,14 +294,17 @@ def main() -> None:
             lambda: "",
         ):
             digest = make_image(image, parsed.size_gib * GIB)
-        show = Show(facts, image, digest)
+        command = Command(lab.facts, lab.facts["urls"][glance.LOCATIONS], directory)
+        show = Show(lab, command, image, digest)
         show.run()
     print()
     print(screen.table(show.steps))
+    print(screen.answers(show.answers))
     print(EXPLANATION)
     if parsed.json:
         with open(parsed.json, "w", encoding="utf-8") as file:
-            json.dump({"steps": show.steps}, file, indent=2)
+            found = {"steps": show.steps, "explained": show.answers}
+            json.dump(found, file, indent=2)
             file.write("\n")
     if not all(step["content_ok"] for step in show.steps):
         sys.exit("A volume's content is not the image's.")
