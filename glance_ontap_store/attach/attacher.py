@@ -5,6 +5,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import os
+import threading
 from typing import Any
 from typing import Protocol
 from typing import TypeVar
@@ -14,11 +16,15 @@ from oslo_log import log as logging
 from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store import units
+from glance_ontap_store.attach.block.connection import PROTOCOLS
+from glance_ontap_store.attach.holding import Holding
 from glance_ontap_store.attach.transport import OpenVolume
 from glance_ontap_store.attach.transport import Transport
+from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,31 +37,47 @@ class Host(Protocol):
     def connector(self) -> Mapping[str, Any]:
         """The connector of an attachment."""
 
+    def forget(self) -> None:
+        """Look at the host again at the next use, if it has no name for block volumes.
+
+        Cinder's driver refused its connector.
+        """
+
 
 class Attacher:
     """Attaches volumes of one store to this host.
 
     If the process dies while a volume is attached, the attachment stays in Cinder, and
     recovery of another process releases it: by the journal, or by its mark.
+
+    *in_background*: readers do not wait until Cinder knows that they have connected.
     """
 
-    def __init__(self, volumes: Volumes, host: Host, transport: Transport) -> None:
+    def __init__(
+        self,
+        volumes: Volumes,
+        host: Host,
+        transport: Transport,
+        in_background: bool = False,
+    ) -> None:
         self._volumes = volumes
         self._host = host
         self._transport = transport
+        self._in_background = in_background
 
     @contextlib.contextmanager
     def writable(self, volume: Volume) -> Iterator[OpenVolume]:
         """The new volume, open for writing. It must be raw and hold nothing.
 
-        The device may be made longer than the volume (`Device.ensure`); Cinder is
-        told of it after the detachment, since it extends no attached volume.
+        The device may be made longer than the volume (`Device.ensure`). If it is a
+        file, Cinder is told of it after the detachment, since its NFS drivers extend no
+        attached volume. A block device grows with its volume.
 
         :raises errors.Misconfigured: its type makes qcow2 files, or its
             protocol is not supported
         :raises errors.NoSpace: there is no room for the longer volume
         """
-        with self._attached(volume.id, "rw", wait_s=0) as (_attachment, opened):
+        with self._attached(volume.id, "rw", wait_s=0) as (attachment, opened):
             if _holds_qcow2(opened):
                 raise errors.Misconfigured(
                     f"The volume type makes qcow2 files ({opened.name}), but an"
@@ -65,7 +87,8 @@ class Attacher:
             yield opened
             with errors.writing(opened.name):
                 needed_gib = units.gib_for(opened.length())
-        if needed_gib > volume.size_gib:
+        protocol = attachment.connection_info.get("driver_volume_type")
+        if needed_gib > volume.size_gib and protocol not in PROTOCOLS:
             self._volumes.extend(volume, needed_gib)
 
     @contextlib.contextmanager
@@ -101,8 +124,8 @@ class Attacher:
         :raises errors.Broken: the volume's file is not there, or cannot be opened
         """
         info = self._place(volume, neighbour)
-        with self._transport.opened(info, "ro") as opened:
-            yield opened
+        with contextlib.ExitStack() as stack:
+            yield self._opened(stack, info, "ro", None)
 
     @contextlib.contextmanager
     def beside(
@@ -121,15 +144,16 @@ class Attacher:
         """
         info = self._place(volume, neighbour)
         with contextlib.ExitStack() as stack:
-            attachment_id = self._acquired(
+            attachment_id, _holding = self._acquired(
                 stack,
                 volume.id,
                 lambda told: self._volumes.reserve(volume.id, told),
             )
-            opened = stack.enter_context(self._transport.opened(info, "ro"))
+            complete = self._completing(stack, attachment_id, "ro")
+            opened = self._opened(stack, info, "ro", None)
             if not known_raw and _holds_qcow2(opened):
                 raise _qcow2(opened.name)
-            self._volumes.complete(attachment_id)
+            complete()
             LOG.debug("Volume %s opened as %s", volume.id, opened.name)
             yield opened
 
@@ -159,56 +183,102 @@ class Attacher:
         mark = self._volumes.journal.own()
         connector = {**self._host.connector, "mountpoint": mark.mountpoint}
         with contextlib.ExitStack() as stack:
-            attachment = self._acquired(
+            attachment, holding = self._acquired(
                 stack,
                 volume_id,
                 lambda told: self._volumes.attach(
                     volume_id, connector, mode, wait_s, told
                 ),
             )
+            complete = self._completing(stack, attachment.id, mode)
             info = attachment.connection_info
-            opened = stack.enter_context(self._transport.opened(info, mode))
-            self._volumes.complete(attachment.id)
+            opened = self._opened(stack, info, mode, holding)
+            complete()
             LOG.debug("Volume %s attached %s as %s", volume_id, mode, opened.name)
             yield attachment, opened
+
+    def _completing(
+        self, stack: contextlib.ExitStack, attachment_id: str, mode: str
+    ) -> Callable[[], None]:
+        """Begin to complete the attachment; return what is left to do once it is open.
+
+        A thread completes that of a reader, who needs only the device. It has ended
+        before the detachment: Cinder would say ``in-use`` for ever of a volume whose
+        attachment is completed while it is deleted.
+        """
+        if mode == "ro" and self._in_background:
+            thread = threading.Thread(
+                target=self._complete_for_reader,
+                args=(attachment_id,),
+                daemon=True,
+                name="ontap-complete",
+            )
+            with contextlib.suppress(RuntimeError):  # too many threads
+                thread.start()
+                stack.callback(thread.join)
+                return lambda: None
+        return lambda: self._volumes.complete(attachment_id)
+
+    def _complete_for_reader(self, attachment_id: str) -> None:
+        try:
+            with outage.operation(self._volumes.waits.state_transition_s):
+                self._volumes.complete(attachment_id)
+        except errors.StoreError as error:
+            # The reader has the device. Other processes wait longer: Cinder permits
+            # them neither an attachment nor a clone.
+            LOG.warning("Attachment %s is not complete: %s", attachment_id, error)
+
+    def _opened(
+        self,
+        stack: contextlib.ExitStack,
+        info: Mapping[str, Any],
+        mode: str,
+        holding: Holding | None,
+    ) -> OpenVolume:
+        with recording.step("mount"):
+            return stack.enter_context(self._transport.opened(info, mode, holding))
 
     def _acquired(
         self,
         stack: contextlib.ExitStack,
         volume_id: str,
         acquire: Callable[[Callable[[str], object]], T],
-    ) -> T:
+    ) -> tuple[T, Holding]:
         """What *acquire* returns; the attachment is deleted when *stack* ends.
 
         *acquire* tells the attachment's id to its argument. If this process dies
-        meanwhile, or Cinder does not do it, recovery does it by the journal.
+        meanwhile, or Cinder does not do it, recovery does it by the journal; so too if
+        the host cannot be disconnected: then the attachment stays until it is.
         """
         handle = self._volumes.journal.attaching(volume_id)
-        known: list[str] = []
-
-        def told(attachment_id: str) -> None:
-            known.append(attachment_id)
-            handle.complete(attachment_id)
-
+        holding = Holding(self._volumes, volume_id, handle)
         try:
-            found = acquire(told)
+            with recording.step("attach"):
+                found = acquire(holding.told)
         except BaseException as error:
+            if isinstance(error, errors.NotConnected):
+                self._host.forget()
             if isinstance(error, errors.StoreError) and not error.may_leave:
                 handle.done()
             else:
                 handle.leave()
             raise
 
+        process = os.getpid()
+
         def detach() -> None:
+            if process != os.getpid():
+                return  # After a fork, the attachment is the parent's.
             try:
-                self._volumes.detach(known[-1])
+                with recording.step("detach"):
+                    holding.detach()
             except BaseException:
                 handle.leave()
                 raise
             handle.done()
 
         undo.always(stack, f"detach volume {volume_id}", detach)
-        return found
+        return found, holding
 
 
 def _holds_qcow2(opened: OpenVolume) -> bool:

@@ -13,12 +13,25 @@ from oslo_config import cfg
 from glance_ontap_store import errors
 from glance_ontap_store.attach import privilege
 
+# The parts of a connector by which an array knows a host: of iSCSI, FC and NVMe.
+_NAMES = ("initiator", "wwpns", "nqn")
+
 
 class Brick:
-    """This host, as Cinder knows it. It is asked once, since it does not change."""
+    """This host, as Cinder knows it. It is asked once, since it does not change.
 
-    def __init__(self, rootwrap_config: str) -> None:
+    *use_multipath* and *enforce_multipath* as of the options of these names.
+    """
+
+    def __init__(
+        self,
+        rootwrap_config: str,
+        use_multipath: bool = False,
+        enforce_multipath: bool = False,
+    ) -> None:
         self._rootwrap_config = rootwrap_config
+        self._use_multipath = use_multipath
+        self._enforce_multipath = enforce_multipath
         # Upstream's cinder store may call this too; a second call changes nothing.
         os_brick.setup(cfg.CONF)
         privilege.init(rootwrap_config)
@@ -33,14 +46,35 @@ class Brick:
         root_helper = privilege.root_helper(self._rootwrap_config)
         try:
             found: Mapping[str, Any] = connector.get_connector_properties(
-                root_helper, _address_of(host), False, False, host=host
+                root_helper,
+                _address_of(host),
+                self._use_multipath,
+                self._enforce_multipath,
+                host=host,
             )
         except Exception as error:  # os-brick and privsep raise errors of any class
             raise errors.Broken(
                 f"os-brick cannot tell what this host can connect to: {error}. Check"
                 f" {self._rootwrap_config}, its filters and sudo for Glance's user."
+                f"{self._hint}"
             ) from error
         return found
+
+    @property
+    def _hint(self) -> str:
+        if not self._enforce_multipath:
+            return ""
+        return " With ontap_enforce_multipath, multipathd must run."
+
+    def forget(self) -> None:
+        """Ask anew at the next use, if an array could not know this host by a name.
+
+        The name of the initiator may have been given after Glance was started.
+        """
+        found = self.__dict__.get("connector")
+        if found is not None and not any(found.get(name) for name in _NAMES):
+            # Where functools.cached_property keeps it.
+            self.__dict__.pop("connector", None)
 
 
 def _address_of(host: str) -> str:

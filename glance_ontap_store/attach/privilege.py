@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three things that need root: mount, unmount, and open a file as its owner.
+"""The four things that need root: mount, unmount, and open a file or a LUN.
 
 They run in an oslo.privsep daemon, which
 ``etc/glance/rootwrap.d/glance_ontap_store.filters`` lets Glance's user start. The
@@ -15,6 +15,7 @@ the process that calls it:
   no others.
 * Only a regular file on such a mount is opened, with the rights of its owner and no
   others, and never with those of root.
+* Only a block device of NetApp is opened, as the kernel tells its maker.
 
 This limits mistakes. It does not contain a hostile glance-api: between the check
 and mount(8) such a process can replace the directory with a link, and os-brick's
@@ -37,6 +38,7 @@ from oslo_privsep import priv_context
 
 from glance_ontap_store import errors
 from glance_ontap_store import opts
+from glance_ontap_store.attach import devices
 from glance_ontap_store.attach import handover
 from glance_ontap_store.attach import ownership
 from glance_ontap_store.attach.nfs import mountinfo
@@ -158,6 +160,34 @@ def open_as_owner(
             handover.send(file, address, receiver)
         finally:
             os.close(file)
+
+
+@context.entrypoint
+def open_device(
+    path: str, writable: bool, shared: bool, address: str, receiver: int
+) -> None:
+    """Open a block device of NetApp; nobody else may have it, unless *shared*.
+
+    The descriptor goes to the inbox at *address* of user *receiver* (`handover`),
+    which must exist. Owner and mode of the device stay as they are.
+
+    :raises errors.Broken: it is not a block device of NetApp, or the inbox is not there
+    :raises OSError: open(2) failed; EBUSY if somebody else has it
+    """
+    flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
+    real = os.path.realpath(path)
+    if not devices.is_netapp(real):
+        raise errors.Broken(
+            f"The helper that runs as root opens devices of NetApp only, and the kernel"
+            f" does not say that of {real}."
+        )
+    device = os.open(real, flags if shared else flags | os.O_EXCL)
+    try:
+        if not stat.S_ISBLK(os.fstat(device).st_mode):
+            raise errors.Broken(f"{real} is not a block device.")
+        handover.send(device, address, receiver)
+    finally:
+        os.close(device)
 
 
 @contextlib.contextmanager

@@ -39,16 +39,68 @@ class OpenVolume(Device, Protocol):
         """
 
 
+class Attached(Protocol):
+    """The attachment of a volume that a transport opens.
+
+    While the host is connected to the volume, Cinder must not delete the attachment:
+    the array would give the volume's number on the target to another volume, and what
+    is written to the host's old device would land there. So a transport that connects
+    the host says so before and after.
+    """
+
+    @property
+    def volume_id(self) -> str:
+        """The id of the volume."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the host may be connected by this attachment."""
+
+    def length(self) -> int:
+        """Return the volume's length in bytes, as Cinder has it now."""
+
+    def extend(self, size_gib: int) -> None:
+        """Extend the attached volume in Cinder; return when that is done.
+
+        :raises errors.NoSpace: no pool or quota has room
+        """
+
+    def connecting(self, protocol: str) -> None:
+        """Write down that the host is about to connect to the volume.
+
+        :raises errors.Misconfigured: it cannot be written down: do not connect
+        """
+
+    def connected(self, device: str) -> None:
+        """Write down the identity of the device that the host has for it.
+
+        :raises errors.Misconfigured: it cannot be written down
+        """
+
+    def others(self, device: str) -> list[str]:
+        """Return the ids of volumes for which this host holds the same device.
+
+        They are those of other attachments. That of this volume itself is among them
+        only if the process that attached it may live.
+
+        :raises errors.Misconfigured: the journals of this host cannot be read
+        """
+
+    def disconnected(self) -> None:
+        """The host is not connected to the volume any more, or not by this."""
+
+
 class Transport(Protocol):
     """Opens volumes that Cinder offers over one protocol, such as NFS."""
 
     def opened(
-        self, info: Mapping[str, Any], mode: str
+        self, info: Mapping[str, Any], mode: str, attached: Attached | None = None
     ) -> contextlib.AbstractContextManager[OpenVolume]:
         """Open the volume that *info* describes, until the block ends.
 
         *info* is the ``connection_info`` of an attachment, *mode* is ``ro`` or
-        ``rw``.
+        ``rw``. *attached* is the attachment; None: the volume is not attached, which
+        is possible only in a place that `beside` has told.
 
         :raises errors.Misconfigured: the store does not support the protocol, or
             this host is not set up for it
@@ -69,6 +121,14 @@ class Transport(Protocol):
         :raises errors.Misconfigured: the store does not support the protocol
         """
 
+    def disconnect(self, info: Mapping[str, Any]) -> None:
+        """Disconnect the host from the volume, which nobody has open on it any more.
+
+        Nothing happens where the host is not connected.
+
+        :raises errors.StillConnected: it may be connected yet
+        """
+
 
 class Transports:
     """A `Transport` for several protocols, by Cinder's ``driver_volume_type``."""
@@ -77,16 +137,20 @@ class Transports:
         self._by_protocol = by_protocol
 
     def opened(
-        self, info: Mapping[str, Any], mode: str
+        self, info: Mapping[str, Any], mode: str, attached: Attached | None = None
     ) -> contextlib.AbstractContextManager[OpenVolume]:
         """Open the volume, as `Transport.opened` does."""
-        return self._chosen(info).opened(info, mode)
+        return self._chosen(info).opened(info, mode, attached)
 
     def beside(
         self, info: Mapping[str, Any], volume_id: str, other_id: str
     ) -> Mapping[str, Any] | None:
         """Return the other volume's ``connection_info``, as `Transport.beside`."""
         return self._chosen(info).beside(info, volume_id, other_id)
+
+    def disconnect(self, info: Mapping[str, Any]) -> None:
+        """Disconnect the host, as `Transport.disconnect`."""
+        self._chosen(info).disconnect(info)
 
     def _chosen(self, info: Mapping[str, Any]) -> Transport:
         if not isinstance(info, Mapping):
@@ -101,6 +165,6 @@ class Transports:
             raise errors.Misconfigured(
                 f"Cinder offers the image-volume over {protocol!r}; this release of"
                 f" the store supports {supported}. Set ontap_volume_type to a type of"
-                " a NetApp NFS back end."
+                " a NetApp back end with one of these."
             )
         return self._by_protocol[protocol]

@@ -16,6 +16,7 @@ from glance_ontap_store import units
 from glance_ontap_store.attach.nfs.connection import NfsConnection
 from glance_ontap_store.attach.nfs.mount import Mount
 from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.attach.positional import Positional
 from glance_ontap_store.attach.transport import Access
 from glance_ontap_store.units import Extent
 
@@ -30,7 +31,7 @@ _QCOW2_MAGIC = b"QFI\xfb"
 _CANNOT_TELL = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM)
 
 
-class FileDevice:
+class FileDevice(Positional):
     """The backing file of a volume on a mounted FlexVol.
 
     It implements `transport.OpenVolume`. Reads and writes are positional, so that
@@ -38,19 +39,8 @@ class FileDevice:
     """
 
     def __init__(self, fd: int, name: str, through_helper: bool = False) -> None:
-        self._fd = fd
-        self.name = name
+        super().__init__(fd, name)
         self._through_helper = through_helper
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Return *length* bytes, or fewer at the end of the file."""
-        data = os.pread(self._fd, length, offset)
-        while data and len(data) < length:
-            more = os.pread(self._fd, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
-        return data
 
     def extent(self, offset: int) -> Extent:
         """Return where the hole or the data at *offset* ends, as lseek(2) says.
@@ -72,14 +62,6 @@ class FileDevice:
             if error.errno in _CANNOT_TELL:
                 return Extent(is_hole=False, end=sys.maxsize)
             raise
-
-    def write_at(self, offset: int, data: bytes | memoryview) -> None:
-        """Write all of *data*, and extend the file if it ends before that."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            offset += written
-            view = view[written:]
 
     def length(self) -> int:
         """Return the file's length in bytes."""
@@ -124,11 +106,6 @@ class FileDevice:
         """
         os.fdatasync(self._fd)
 
-    def forget(self, offset: int, length: int) -> None:
-        """Start to write dirty pages and drop clean ones (Linux, mm/fadvise.c)."""
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
-
     def access(self) -> Access:
         """Return by which rights the file was opened."""
         status = os.fstat(self._fd)
@@ -162,7 +139,7 @@ def opened(nfs: NfsConnection, mounts: Mounts, mode: str) -> Iterator[FileDevice
         try:
             fd, through_helper = _open(mount, nfs.name, flags)
         except FileNotFoundError as error:
-            raise errors.Broken(
+            raise errors.FileMissing(
                 f"{nfs.export} has no file {nfs.name!r}, although Cinder says that the"
                 " volume is there. Was it moved on the array?"
             ) from error

@@ -143,6 +143,15 @@ class UsersFile:
         # The path, for messages.
         self.name = name
         self._is_open = True
+        self._process = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Return whether the lock is the parent's, which this process came from.
+
+        Both have the same lock: to change it or to unlock would do so for the parent.
+        """
+        return self._process != os.getpid()
 
     def is_exclusive(self) -> bool:
         """Try to take the lock exclusively; return whether this succeeded.
@@ -217,7 +226,8 @@ class UsersFile:
             self._is_open = False
             with contextlib.ExitStack() as stack:
                 undo.always(stack, f"close {self.name}", lambda: os.close(self._fd))
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                if not self.is_inherited:
+                    fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 def _encoded(text: str) -> bytes:

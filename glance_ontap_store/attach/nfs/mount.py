@@ -10,7 +10,7 @@ from typing import Protocol
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
-from glance_ontap_store.attach.nfs.answering import Answering
+from glance_ontap_store.attach.answering import Answering
 
 
 class Mounter(Protocol):

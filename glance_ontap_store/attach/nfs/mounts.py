@@ -20,14 +20,22 @@ from oslo_log import log as logging
 
 from glance_ontap_store import errors
 from glance_ontap_store import undo
+from glance_ontap_store.attach.answering import Answering
 from glance_ontap_store.attach.nfs import lockfiles
-from glance_ontap_store.attach.nfs.answering import Answering
 from glance_ontap_store.attach.nfs.lockfiles import LockFiles
 from glance_ontap_store.attach.nfs.lockfiles import UsersFile
 from glance_ontap_store.attach.nfs.mount import Mount
 from glance_ontap_store.attach.nfs.mount import Mounter
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
+
+_REMEDY = (
+    "Is the NFS server of the FlexVol reachable from this host? See the log of this"
+    " host's kernel (dmesg). If the server does not come back: umount -f -l on the"
+    " mount point."
+)
 
 
 class Mounts:
@@ -45,7 +53,7 @@ class Mounts:
         patience_s: float = lockfiles.PATIENCE_S,
     ) -> None:
         self._files = LockFiles(base, patience_s)
-        self._answering = Answering(patience_s)
+        self._answering = Answering(_REMEDY, patience_s)
         self._mounter = mounter
         # The process that has looked for mounts of dead workers. A forked process
         # has another id, and looks for itself.
@@ -74,6 +82,7 @@ class Mounts:
             device = self._device(export)
             users.share()
             stack.pop_all()
+        recording.record(catalogue.MOUNT_USERS)
         path = self._mounter.mount_point(export)
         return Mount(
             export,
@@ -96,7 +105,14 @@ class Mounts:
             )
 
     def _let_go(self, export: str, users: UsersFile) -> None:
-        """Stop being a user, and unmount the export if there is no other user."""
+        """Stop being a user, and unmount the export if there is no other user.
+
+        In a process that was forked meanwhile the parent remains the user.
+        """
+        if users.is_inherited:
+            users.close()
+            return
+        recording.record(catalogue.MOUNT_USERS, value=-1)
         with contextlib.ExitStack() as stack:
             # In any case: otherwise the export would seem to be used for ever.
             undo.always(stack, f"release the lock of {export}", users.close)
@@ -136,7 +152,8 @@ class Mounts:
         point = self._mounter.mount_point(export)
         LOG.info("Mounting %s on %s", export, point)
         users.record(lockfiles.MOUNTING)
-        self._mounter.mount(export, options)
+        with recording.outcome(catalogue.MOUNTS):
+            self._mounter.mount(export, options)
         now = self._mounter.filesystem(export)
         if now is None:
             raise errors.Broken(
@@ -220,6 +237,7 @@ class Mounts:
             try:
                 if self._unmount_if_unused(export):
                     LOG.info("%s was left mounted; it is unmounted now", export)
+                    recording.record(catalogue.RECOVERED, "mount")
             except errors.StoreError as error:
                 LOG.warning("%s may stay mounted: %s", export, error)
 
@@ -246,7 +264,8 @@ class Mounts:
             return False
         if now is not None:
             try:
-                self._mounter.unmount(export)
+                with recording.step("unmount"), recording.outcome(catalogue.UNMOUNTS):
+                    self._mounter.unmount(export)
             except errors.Broken as error:
                 LOG.warning("%s; it stays mounted for now.", error)
                 return False

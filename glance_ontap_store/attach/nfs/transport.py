@@ -10,6 +10,7 @@ from glance_ontap_store.attach.nfs import connection
 from glance_ontap_store.attach.nfs import file
 from glance_ontap_store.attach.nfs.file import FileDevice
 from glance_ontap_store.attach.nfs.mounts import Mounts
+from glance_ontap_store.attach.transport import Attached
 
 
 class NfsTransport:
@@ -23,7 +24,9 @@ class NfsTransport:
         self._mount_options = mount_options
 
     @contextlib.contextmanager
-    def opened(self, info: Mapping[str, Any], mode: str) -> Iterator[FileDevice]:
+    def opened(
+        self, info: Mapping[str, Any], mode: str, attached: Attached | None = None
+    ) -> Iterator[FileDevice]:
         """Mount the export and open the volume's file until the block ends.
 
         :raises errors.Misconfigured: the directory of the mounts cannot be used
@@ -46,3 +49,6 @@ class NfsTransport:
         if volume_id not in name:
             return None
         return {**info, "name": name.replace(volume_id, other_id)}
+
+    def disconnect(self, info: Mapping[str, Any]) -> None:
+        """Do nothing: the kernel forgets the open files of a process that ends."""

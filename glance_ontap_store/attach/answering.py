@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the system that a server of NFS may never answer, each with an end.
+"""Calls that a server or an array may never answer, each with an end.
 
-With the option ``hard``, the default, the kernel waits for a server without end. The
-call is made by a thread of its own: that one waits, and the transfer fails.
+With the option ``hard`` of NFS, and with ``queue_if_no_path`` of multipath, the kernel
+waits without end. The call is made by a thread of its own: that one waits, and the
+transfer fails.
 """
 
 from collections.abc import Callable
@@ -16,17 +17,21 @@ from glance_ontap_store import errors
 
 LOG = logging.getLogger(__name__)
 
-# Seconds. A takeover between the nodes of an ONTAP cluster takes less.
-PATIENCE_S = 60.0
-
 T = TypeVar("T")
 
 
 class Answering:
-    """Asks servers, and knows which of the questions are still without an answer."""
+    """Asks, and knows which of the questions are still without an answer.
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+    An answer is waited for *patience_s* seconds. *remedy* is for messages, in whole
+    sentences. While as many as *most* questions have no answer, no other one is asked:
+    for a service that answers one at a time.
+    """
+
+    def __init__(self, remedy: str, patience_s: float, most: int | None = None) -> None:
+        self._remedy = remedy
         self._patience_s = patience_s
+        self._most = most
         # Guards the set. Reach: this process.
         self._lock = threading.Lock()
         self._unanswered: set[str] = set()
@@ -36,26 +41,29 @@ class Answering:
         subject: str,
         question: Callable[[], T],
         too_late: Callable[[T], object] = lambda _answer: None,
+        silence: type[errors.Broken] = errors.Broken,
     ) -> T:
         """Return what *question* returns, or raise what it raises.
 
-        *subject* is a path, for messages. After an unanswered question about it, no
-        other one is asked until an answer came: each would leave a thread. An answer
-        that comes too late is passed to *too_late*.
+        *subject* is a path or a place, for messages. After an unanswered question about
+        it, no other one is asked until an answer came: each would leave a thread. An
+        answer that comes too late is passed to *too_late*.
 
-        :raises errors.Broken: no answer came in time
+        :raises errors.Broken: no answer came in time; of the class *silence*
         """
         with self._lock:
             if subject in self._unanswered:
-                raise self._silence(subject)
+                raise silence(self._unanswered_text(subject))
+            if self._most is not None and len(self._unanswered) >= self._most:
+                raise silence(self._too_many_text(subject))
         call = _Call(question)
-        thread = threading.Thread(target=call.run, daemon=True, name="ontap-ask-mount")
+        thread = threading.Thread(target=call.run, daemon=True, name="ontap-ask-host")
         thread.start()
         if not call.over.wait(self._patience_s):
             with self._lock:
                 self._unanswered.add(subject)
             call.give_up(lambda: self._answered(subject), too_late)
-            error = self._silence(subject)
+            error = silence(self._unanswered_text(subject))
             LOG.warning("%s", error)
             raise error
         return call.result()
@@ -65,12 +73,13 @@ class Answering:
             self._unanswered.discard(subject)
         LOG.warning("%s answers again", subject)
 
-    def _silence(self, subject: str) -> errors.Broken:
-        return errors.Broken(
-            f"{subject} has not answered for {self._patience_s:g} s. Is the NFS server"
-            " of the FlexVol reachable from this host? See the log of this host's"
-            " kernel (dmesg). If the server does not come back: umount -f -l on the"
-            " mount point."
+    def _unanswered_text(self, subject: str) -> str:
+        return f"{subject} has not answered for {self._patience_s:g} s. {self._remedy}"
+
+    def _too_many_text(self, subject: str) -> str:
+        return (
+            f"{subject} is not asked, because {self._most} others have not answered for"
+            f" {self._patience_s:g} s. {self._remedy}"
         )
 
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The open block device of a volume: bytes at positions, and zeros that are proved."""
+
+from collections.abc import Callable
+import ctypes
+import errno
+import os
+import sys
+
+from oslo_log import log as logging
+
+from glance_ontap_store import units
+from glance_ontap_store.attach.positional import Positional
+from glance_ontap_store.attach.transport import Access
+from glance_ontap_store.units import Extent
+
+LOG = logging.getLogger(__name__)
+
+# From <linux/falloc.h>.
+_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
+# Zeros are written in pieces of this size, and looked at in samples of it.
+_PIECE = 1024 * 1024
+# Dirty pages of zeros are sent to the array after so many bytes.
+_SYNC_AFTER = 128 * 1024 * 1024
+# fallocate(2) for a device that cannot zero a range by itself.
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int64,
+    ctypes.c_int64,
+]
+
+
+def punch(fd: int, offset: int, length: int) -> None:
+    """Make a range of a device or a file read as zeros, without taking space.
+
+    A block device does so itself, or this fails (fallocate(2), FALLOC_FL_PUNCH_HOLE:
+    the kernel does not fall back to writing).
+
+    :raises OSError: EOPNOTSUPP and others if the device cannot do it
+    """
+    if _libc.fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+class BlockDevice(Positional):
+    """The device of a LUN or a namespace, open on this host.
+
+    It implements `transport.OpenVolume`. *grow* extends the volume, and the host's
+    device with it, to so many GiB. *is_thin*: the device takes no space for a range
+    that it is told to zero, so that it is worth being told.
+    """
+
+    def __init__(
+        self, fd: int, name: str, grow: Callable[[int], object], is_thin: bool
+    ) -> None:
+        super().__init__(fd, name)
+        self._grow = grow
+        self._is_thin = is_thin
+        # The bytes up to here were zeroed by the device itself.
+        self._is_blank = False
+
+    def extent(self, offset: int) -> Extent:
+        """Return that there are no holes: nothing tells of those of a device."""
+        return Extent(is_hole=False, end=sys.maxsize)
+
+    def length(self) -> int:
+        """Return the device's length in bytes."""
+        return os.lseek(self._fd, 0, os.SEEK_END)
+
+    def ensure(self, size: int) -> None:
+        """Extend the volume if *size* bytes do not fit, to the GiB that they need.
+
+        It never becomes larger than the image needs: a smaller volume could not be a
+        clone of it. New bytes read as zeros if the device was blank.
+
+        :raises errors.NoSpace: no pool or quota has room
+        :raises errors.Broken: the volume or the device did not grow
+        """
+        before = self.length()
+        gib = units.gib_for(size)
+        if before >= gib * units.GIB:
+            return
+        self._grow(gib)
+        if self._is_blank and not self._zeroed(before, self.length() - before):
+            self._write_zeros(before, self.length())
+
+    def clear_from(self, offset: int) -> None:
+        """Make every byte from *offset* on read as zero."""
+        end = self.length()
+        if offset < end:
+            self._write_zeros(offset, end)
+
+    def is_blank(self) -> bool:
+        """Let the device zero itself; return whether it is certain that it did.
+
+        A new volume of NetApp reads as zeros, but nothing proves it of the device
+        that this host has. False if zeros would have to be sent, or would take space.
+        """
+        self._is_blank = self._zeroed(0, self.length())
+        return self._is_blank
+
+    def _zeroed(self, offset: int, length: int) -> bool:
+        """Let the device zero a range; return whether that is proved.
+
+        The kernel says that it is done, and both ends of the range are looked at.
+        """
+        if not self._is_thin:
+            return False
+        try:
+            punch(self._fd, offset, length)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+            LOG.info("%s does not zero a range itself: %s", self.name, error.strerror)
+            return False
+        last = max(offset, offset + length - _PIECE)
+        if any(self.read_at(offset, min(_PIECE, length))) or any(
+            self.read_at(last, offset + length - last)
+        ):
+            LOG.warning(
+                "%s said that it zeroed a range, and does not read as zeros there:"
+                " every byte is written",
+                self.name,
+            )
+            return False
+        return True
+
+    def _write_zeros(self, offset: int, end: int) -> None:
+        zeros = memoryview(bytes(_PIECE))
+        synced = offset
+        while offset < end:
+            piece = zeros[: end - offset]
+            self.write_at(offset, piece)
+            offset += len(piece)
+            if offset - synced >= _SYNC_AFTER:
+                self.sync()
+                self.forget(synced, offset - synced)
+                synced = offset
+
+    def sync(self) -> None:
+        """Return when all written data is on the array, or raise what it reported."""
+        os.fsync(self._fd)
+
+    def access(self) -> Access | None:
+        """Return None: the volume is not a file."""
+        return None
+
+    def holds_qcow2(self) -> bool:
+        """Return False: a LUN is always raw, whatever its bytes begin with."""
+        return False
