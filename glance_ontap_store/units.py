@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes in bytes and GiB, and parts of an image."""
+"""Sizes in bytes and GiB, durations, and parts of an image."""
 
+import re
 from typing import NamedTuple
 
 from glance_ontap_store import errors
 
+MIB = 1024**2
 GIB = 1024**3
+
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9})\s?(s|m|min|h|d)")
+
+
+def seconds(text: str) -> float | None:
+    """Return the seconds of a duration such as ``12h`` or ``7d``; None if it is none.
+
+    The units are s, m or min, h and d.
+    """
+    found = _DURATION.fullmatch(text.strip().lower())
+    return float(found[1]) * _SECONDS[found[2]] if found else None
 
 
 def gib_for(size_bytes: int) -> int:

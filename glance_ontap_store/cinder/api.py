@@ -35,6 +35,10 @@ _PASSING = frozenset(
     }
 )
 
+# Statuses of a migration that has ended. Source: cinder/volume/api.py,
+# AVAILABLE_MIGRATION_STATUS. All others are taken to be at work.
+_AT_REST = ("", "deleting", "error", "success")
+
 
 @dataclasses.dataclass(frozen=True)
 class Connected:
@@ -57,11 +61,15 @@ class Connected:
 class Volume:
     """A Cinder volume as an answer shows it.
 
-    *pool* (``host@backend#pool``), *project_id* and *name_id* are shown to
-    administrators, and are None for others. *created_at* and *updated_at* are
+    *pool*, *host*, *project_id*, *name_id* and *migration* are shown to administrators,
+    and are None for others. *pool* is the pool's name in `Pool`, and *host* the
+    cinder-volume that made the volume, ``host@backend#pool``: they differ where
+    cinder-volume runs as a cluster. *name_id* is set once a host has copied the
+    volume to another pool. *migration* is the status of its last migration, with "" for
+    a volume that was never migrated. *created_at* and *updated_at* are
     Cinder's text, in UTC without a zone (``2026-01-31T12:00:00.000000``).
     *attachments* are those that are complete; `VolumeService.attachments` has the
-    others too.
+    others too. *image_id* is the image that Cinder made it from, if it did.
     """
 
     id: str
@@ -72,12 +80,15 @@ class Volume:
     encrypted: bool = False
     name: str | None = None
     pool: str | None = None
+    host: str | None = None
     project_id: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
     name_id: str | None = None
+    migration: str | None = None
     availability_zone: str | None = None
     attachments: tuple[Connected, ...] = ()
+    image_id: str | None = None
 
     @property
     def is_leaving(self) -> bool:
@@ -88,6 +99,11 @@ class Volume:
     def is_broken(self) -> bool:
         """Return whether Cinder gave up on it."""
         return self.status.startswith("error")
+
+    @property
+    def is_migrating(self) -> bool:
+        """Return whether Cinder moves it, or moves another volume into it."""
+        return (self.migration or "") not in _AT_REST
 
     @property
     def is_passing(self) -> bool:
@@ -112,7 +128,7 @@ class NewVolume:
     size_gib: int
     volume_type: str | None
     metadata: Mapping[str, str]
-    # The volume that it is a clone of; its type is then the source's.
+    # The volume that it is a clone of; without a type of its own it has the source's.
     source_id: str | None = None
     # None: that of the type (``RESKEY:availability_zones``), or Cinder's default.
     availability_zone: str | None = None
@@ -177,9 +193,19 @@ class VolumeType:
 
     def allows(self, pool: "Pool") -> bool:
         """Return whether back end and pool are those that the type asks for, if any."""
-        backend = self.extra_specs.get("volume_backend_name")
-        pin = self.extra_specs.get("pool_name")
-        return backend in (None, pool.backend_name) and pin in (None, pool.pool_name)
+        return _matches(
+            self.extra_specs.get("volume_backend_name"), pool.backend_name
+        ) and _matches(self.extra_specs.get("pool_name"), pool.pool_name)
+
+
+def _matches(spec: str | None, value: str | None) -> bool:
+    """Return whether a pool's *value* is what an extra spec asks for.
+
+    A spec is a value, or several: ``<or> A <or> B``.
+    """
+    if spec is None or not spec.lstrip().startswith("<or>"):
+        return spec in (None, value)
+    return value in [word.strip() for word in spec.split("<or>")[1:]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,9 +225,11 @@ class Room:
 class Pool:
     """One pool of Cinder's scheduler: with ONTAP over NFS, one FlexVol or FlexGroup.
 
-    *name* is ``host@backend#pool_name``. *shared_blocks_percent* is the part that is
+    *name* is ``host@backend#pool_name``, with the cluster's name for the host's where
+    cinder-volume runs as a cluster. *shared_blocks_percent* is the part that is
     used of the blocks that files of the FlexVol may share; the driver knows it with
-    cluster credentials only.
+    cluster credentials only. *total_gib* and *free_gib* are None where the back end
+    tells no number.
     """
 
     name: str
@@ -214,11 +242,29 @@ class Pool:
     shared_blocks_percent: float = 0.0
     # The driver clones volumes of other pools too (``clone_across_pools``).
     clones_across_pools: bool = False
+    # LUNs take their full size of a FlexVol that takes its own of the aggregate.
+    is_thick: bool = False
+    total_gib: float | None = None
+    free_gib: float | None = None
 
     @property
     def is_ontap_nfs(self) -> bool:
         """Return whether NetApp's driver reports it, over NFS."""
-        return (self.vendor or "").lower() == "netapp" and self.protocol == "nfs"
+        return self._is_ontap and self.protocol == "nfs"
+
+    @property
+    def has_luns(self) -> bool:
+        """Return whether NetApp's driver reports it, over iSCSI or FC."""
+        return self._is_ontap and self.protocol in ("iscsi", "fc")
+
+    @property
+    def is_ontap_block(self) -> bool:
+        """Return whether NetApp's driver reports it, with LUNs or namespaces."""
+        return self.has_luns or (self._is_ontap and self.protocol == "nvme")
+
+    @property
+    def _is_ontap(self) -> bool:
+        return (self.vendor or "").lower() == "netapp"
 
     @property
     def section(self) -> str:
@@ -242,7 +288,7 @@ class Service:
 
 # The requests that must not simply be sent again: they make something, which a lost
 # answer leaves without a known id, or need a state that they end themselves.
-ONCE = frozenset({"connect", "create", "extend", "reserve"})
+ONCE = frozenset({"connect", "create", "extend", "migrate", "reserve"})
 
 
 class Creator(Protocol):
@@ -250,6 +296,51 @@ class Creator(Protocol):
 
     def create(self, new: NewVolume) -> Volume:
         """See `VolumeService.create`."""
+
+
+class Operator(Protocol):
+    """The requests that Cinder permits to administrators only, unless told otherwise.
+
+    Their errors are those of `VolumeService`.
+    """
+
+    def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
+        """The volumes that match Cinder's filters, on however many pages.
+
+        ``all_tenants`` 1 is all projects.
+        """
+
+    def migrate(self, volume_id: str, pool: str) -> None:
+        """Begin to move the volume to *pool* (``host@backend#pool``).
+
+        Its back end moves it if it can. Otherwise, or if the volume is attached, a host
+        copies it. `Volume.migration` tells how it goes.
+
+        :raises errors.ImageVolumeInUse: its state, or that of the pool's cinder-volume,
+            does not permit it now
+        """
+
+    def last_fault(self, volume_id: str) -> Fault | None:
+        """The message that Cinder kept about the volume's last failure, if any."""
+
+
+class HostSide(Protocol):
+    """The devices that this host has of attached volumes; see `attach`."""
+
+    def release(self, volume_id: str, attachment_id: str) -> None:
+        """Disconnect this host, if it is connected, before the attachment is deleted.
+
+        :raises errors.StillConnected: the host, or another one, may be connected: the
+            attachment must stay
+        :raises errors.StoreError: Cinder does not tell how the volume is connected
+        """
+
+
+class NoDevices:
+    """`HostSide` of a host without devices: files of NFS do no harm."""
+
+    def release(self, volume_id: str, attachment_id: str) -> None:
+        """Do nothing."""
 
 
 class VolumeService(Protocol):
@@ -271,7 +362,7 @@ class VolumeService(Protocol):
 
         :raises errors.NoSpace: the project's quota is full
         :raises errors.Misconfigured: the volume type or availability zone does not
-            exist
+            exist, or the type is none for a clone of the source
         :raises errors.ImageVolumeInUse: the source's status does not permit a clone
         """
 
@@ -305,7 +396,9 @@ class VolumeService(Protocol):
         """
 
     def extend(self, volume_id: str, size_gib: int) -> None:
-        """Begin to extend an available volume; its status is ``extending``.
+        """Begin to extend a volume; its status is ``extending``.
+
+        It is available, or attached to a back end with a block protocol.
 
         :raises errors.NoSpace: the project's quota is full
         """

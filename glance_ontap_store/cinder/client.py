@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder as the stores and the survey ask it: the only user of python-cinderclient."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import datetime
 from typing import Any
 
 from cinderclient import client as cinderclient
@@ -29,10 +31,11 @@ from glance_ontap_store.cinder.translate import Translator
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.settings import expand
+from glance_ontap_store.telemetry import recording
 
-# 3.54: the attach mode is an argument of the attachment (older Cinder: none
-# since Train). Nothing newer is needed.
-MICROVERSION = "3.54"
+# Since 3.54 the attach mode is an argument of the attachment, since 3.60 volumes are
+# found by their age, and since 3.61 (Victoria) administrators see a volume's cluster.
+MICROVERSION = "3.61"
 # The default volume types of projects.
 _DEFAULT_TYPES = "3.62"
 # The most that Cinder shows at once by default (osapi_max_limit).
@@ -121,7 +124,7 @@ class CinderClient:
         """Begin to create a volume; see `VolumeService.create`.
 
         :raises errors.Misconfigured: the volume type or availability zone does not
-            exist
+            exist, or the type is none for a clone of the source
         """
         name = "create volume"
         self._log_in(name, repr(new.name))
@@ -139,14 +142,23 @@ class CinderClient:
                         availability_zone=new.availability_zone,
                     )
                 )
+        except errors.ImageVolumeInUse as error:
+            if _says(error.__cause__, _OTHER_BACKEND):
+                raise errors.Misconfigured(
+                    f"Cinder makes no clone of volume {new.source_id} with volume type"
+                    f" {new.volume_type!r}: {error.__cause__}. Give it the"
+                    " volume_backend_name of the source's type, or change"
+                    " ontap_replica_volume_type."
+                ) from error.__cause__
+            raise
         except errors.ImageVolumeGone as error:
-            if new.source_id is not None:
+            if new.source_id is not None and not _says(error.__cause__, "Volume type"):
                 raise
-            # The only thing that a create can miss is its volume type.
+            # Besides its source, a create can only miss its volume type.
             raise errors.Misconfigured(
                 f"Volume type {new.volume_type!r} does not exist, or is private to"
                 f" other projects than {self._translator.quota_owner}."
-                " Create it or change ontap_volume_type."
+                " Create it, or change ontap_volume_type or ontap_replica_volume_type."
             ) from error
         except errors.Broken as error:
             if _is_about_zone(error.__cause__):
@@ -328,6 +340,15 @@ class CinderClient:
                 for kind in self._cinder.volume_types.list()
             )
 
+    def migrate(self, volume_id: str, pool: str) -> None:
+        """Begin to move the volume to the pool; see `Operator.migrate`."""
+        name, subject = "migrate volume", f"{volume_id} to {pool}"
+        self._log_in(name, subject)
+        with self._request(name, subject, on_state=True):
+            self._cinder.volumes.migrate_volume(
+                volume_id, pool, force_host_copy=False, lock_volume=False
+            )
+
     def default_types(self) -> dict[str, str]:
         """The ids of the types that projects have by default. For administrators.
 
@@ -377,12 +398,49 @@ class CinderClient:
                 for shown in self._cinder.services.list(binary="cinder-volume")
             )
 
-    def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
-        """All volumes that match, however many pages Cinder makes of them."""
+    def list_volumes(
+        self,
+        search: Mapping[str, Any],
+        on_page: Callable[[int], object] = lambda _count: None,
+    ) -> list[Volume]:
+        """All volumes that match, however many pages Cinder makes of them.
+
+        *on_page* is called after each page that another one follows, with the number
+        of volumes so far.
+        """
+        found: list[Volume] = []
         with self._request("list volumes", f"that match {dict(search)}"):
-            # cinderclient asks for the next page by marker until there is none.
-            found = self._cinder.volumes.list(search_opts=dict(search) or None)
-            return [_volume(shown) for shown in found]
+            page = self._page_of_volumes(search, None)
+            found += page
+            # A page that is not full is the last one: where Cinder itself shows fewer
+            # at once, cinderclient asks until this one is full.
+            while len(page) == _PAGE:
+                on_page(len(found))
+                page = self._page_of_volumes(search, page[-1].id)
+                found += page
+        return found
+
+    def _page_of_volumes(
+        self, search: Mapping[str, Any], marker: str | None
+    ) -> list[Volume]:
+        # cinderclient's objects take several times the memory of a Volume: no more
+        # than a page of them exists at a time.
+        shown = self._cinder.volumes.list(
+            search_opts=dict(search) or None, marker=marker, limit=_PAGE
+        )
+        return [_volume(each) for each in shown]
+
+    def volumes_since(
+        self,
+        moment: datetime.datetime,
+        on_page: Callable[[int], object] = lambda _count: None,
+    ) -> list[Volume]:
+        """All volumes of all projects that were made since. For administrators.
+
+        *moment* has a zone. *on_page*: see `list_volumes`.
+        """
+        text = f"gte:{moment.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%S}"
+        return self.list_volumes({"all_tenants": 1, "created_at": text}, on_page)
 
     def list_attachments(self, search: Mapping[str, Any]) -> list[AttachmentState]:
         """All attachments that match; an administrator may ask for all tenants'."""
@@ -414,7 +472,7 @@ class CinderClient:
     def _log_in(self, name: str, subject: str) -> None:
         """Have tokens, so that a failure of Keystone cannot be taken for Cinder's."""
         try:
-            with self._request(name, subject):
+            with self._translated(name, subject):
                 self._session.get_auth_headers(self._auth)
         except errors.StoreError as error:
             if error.transient is not None:
@@ -432,17 +490,34 @@ class CinderClient:
         *name* is a verb phrase, one of few, fit for a metric's label; *subject* is
         whatever has ids in it. *on_state*: see `Translator.error`.
         """
+        with recording.request(name), self._translated(name, subject, on_state):
+            yield
+
+    @contextlib.contextmanager
+    def _translated(
+        self, name: str, subject: str, on_state: bool = False
+    ) -> Iterator[None]:
         try:
             yield
         except _ERRORS as error:
             what = f"{name} {subject}".rstrip()
-            raise self._translator.error(what, error, on_state) from error
+            made = self._translator.error(what, error, on_state)
+            made.request = name
+            raise made from error
 
 
 def _endpoint(settings: Settings, requester: Requester) -> str:
     if settings.endpoint_template:
         return expand(settings.endpoint_template, requester.project_id)
     return identity.endpoint_of(requester, settings.catalog, settings.region_name)
+
+
+# Cinder's answers have no codes for their reasons: see cinder/volume/api.py.
+_OTHER_BACKEND = "requested type is not compatible"
+
+
+def _says(error: BaseException | None, text: str) -> bool:
+    return isinstance(error, cinder_errors.ClientException) and text in str(error)
 
 
 def _is_about_zone(error: BaseException | None) -> bool:
@@ -457,6 +532,7 @@ def _is_about_zone(error: BaseException | None) -> bool:
 def _volume(volume: Any) -> Volume:
     """The value of what cinderclient makes of a volume in an answer."""
     shown: Mapping[str, Any] = volume.to_dict()
+    host = shown.get("os-vol-host-attr:host")
     return Volume(
         id=volume.id,
         status=volume.status,
@@ -465,14 +541,23 @@ def _volume(volume: Any) -> Volume:
         volume_type=volume.volume_type,
         encrypted=bool(volume.encrypted),
         name=shown.get("name"),
-        pool=shown.get("os-vol-host-attr:host"),
+        # The scheduler names its pools by the cluster, if there is one.
+        pool=shown.get("cluster_name") or host,
+        host=host,
         project_id=shown.get("os-vol-tenant-attr:tenant_id"),
         created_at=shown.get("created_at"),
         updated_at=shown.get("updated_at"),
         name_id=shown.get("os-vol-mig-status-attr:name_id"),
+        migration=_migration(shown),
         availability_zone=shown.get("availability_zone"),
         attachments=tuple(map(_connected, shown.get("attachments") or ())),
+        image_id=(shown.get("volume_image_metadata") or {}).get("image_id"),
     )
+
+
+def _migration(shown: Mapping[str, Any]) -> str | None:
+    key = "os-vol-mig-status-attr:migstat"
+    return str(shown[key] or "") if key in shown else None
 
 
 def _connected(shown: Mapping[str, Any]) -> Connected:
@@ -502,4 +587,12 @@ def _pool(shown: Any) -> Pool:
         is_replicated=bool(getattr(shown, "replication_enabled", False)),
         shared_blocks_percent=getattr(shown, "netapp_dedupe_used_percent", None) or 0.0,
         clones_across_pools=bool(getattr(shown, "clone_across_pools", False)),
+        is_thick=bool(getattr(shown, "thick_provisioning_support", False)),
+        total_gib=_gib(getattr(shown, "total_capacity_gb", None)),
+        free_gib=_gib(getattr(shown, "free_capacity_gb", None)),
     )
+
+
+def _gib(shown: Any) -> float | None:
+    """Return a capacity; None for ``unknown`` and ``infinite``, and for no capacity."""
+    return None if shown is None or isinstance(shown, str) else float(shown)

@@ -3,6 +3,8 @@
 
 from glance_ontap_store import errors
 from glance_ontap_store.cinder import waiting
+from glance_ontap_store.cinder.api import HostSide
+from glance_ontap_store.cinder.api import NoDevices
 from glance_ontap_store.cinder.api import VolumeService
 
 
@@ -12,9 +14,12 @@ class Discarding:
     *failure* is the first failure of the last try, if any.
     """
 
-    def __init__(self, service: VolumeService, volume_id: str) -> None:
+    def __init__(
+        self, service: VolumeService, volume_id: str, host: HostSide | None = None
+    ) -> None:
         self._service = service
         self._id = volume_id
+        self._host = host or NoDevices()
         self.failure: errors.StoreError | None = None
 
     def try_it(self) -> bool:
@@ -23,6 +28,8 @@ class Discarding:
         A step that fails does not keep the others from being tried.
 
         :raises errors.ImageVolumeStuck, errors.Refused: no other try would help
+        :raises errors.StillConnected: a host has the volume's device: its attachment
+            stays, and the volume with it
         """
         self.failure = None
         refusal: errors.Refused | None = None
@@ -32,7 +39,7 @@ class Discarding:
                     return True
             except errors.ImageVolumeGone:
                 return True
-            except errors.ImageVolumeStuck:
+            except (errors.ImageVolumeStuck, errors.StillConnected):
                 raise
             except errors.StoreError as error:
                 self.failure = self.failure or error
@@ -83,7 +90,10 @@ class Discarding:
         # An attachment whose answer was lost is known to Cinder only.
         for attachment_id in self._service.attachments(self._id):
             try:
+                self._host.release(self._id, attachment_id)
                 self._service.detach(attachment_id)
+            except errors.StillConnected:
+                raise
             except errors.StoreError as error:
                 self.failure = self.failure or error
         return False

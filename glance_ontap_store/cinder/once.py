@@ -122,8 +122,8 @@ class Once:
         found = _of_write(self._steadfast.find(new.name), new)
         return made + [volume for volume in found if volume.id not in known]
 
-    def extend(self, volume_id: str, size_gib: int) -> None:
-        """Begin to extend the volume, as `VolumeService.extend`."""
+    def extend(self, volume_id: str, size_gib: int, status: str = "available") -> None:
+        """Begin to extend the volume in *status*, as `VolumeService.extend`."""
         doubts: list[Doubt] = []
 
         def attempt() -> None:
@@ -131,21 +131,21 @@ class Once:
                 self._raw.extend(volume_id, size_gib)
             except errors.ImageVolumeInUse:
                 # Refused for what an earlier request began.
-                if not doubts or not self._is_extended(volume_id, size_gib):
+                if not doubts or not self._is_extended(volume_id, size_gib, status):
                     raise
             except errors.StoreError as error:
                 if error.transient is None or _doubt(error) is Doubt.UNSENT:
                     raise
                 doubts.append(_doubt(error))
-                if not self._is_extended(volume_id, size_gib):
+                if not self._is_extended(volume_id, size_gib, status):
                     raise
 
         patience.repeat(self._clock, self._long, attempt)
 
-    def _is_extended(self, volume_id: str, size_gib: int) -> bool:
+    def _is_extended(self, volume_id: str, size_gib: int, status: str) -> bool:
         """Return whether the extension has at least begun."""
         volume = self._steadfast.get(volume_id)
-        return volume.status != "available" or volume.size_gib >= size_gib
+        return volume.status != status or volume.size_gib >= size_gib
 
     # Attachments.
 

@@ -7,6 +7,9 @@ import contextvars
 import math
 from typing import Protocol
 
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
+
 
 class _Clock(Protocol):
     def monotonic(self) -> float:
@@ -42,11 +45,16 @@ class Budget:
             yield self._begun + self._left_s
             return
         self._begun, self.has_failed = clock.monotonic(), False
+        end = "failed"
         try:
             yield self._begun + self._left_s
+            end = "survived"
         finally:
             if self.has_failed:
-                self._left_s -= clock.monotonic() - self._begun
+                took_s = clock.monotonic() - self._begun
+                self._left_s -= took_s
+                recording.record(catalogue.OUTAGES, end)
+                recording.record(catalogue.OUTAGE_SECONDS, value=took_s)
             if self._left_s <= 0:
                 self.give_up()
             self._begun = None

@@ -18,6 +18,8 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder import api
 from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.waiting import Clock
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,7 +88,7 @@ def _repeat(
         wait=pause_s,
         stop=is_over,
         sleep=clock.sleep,
-        before_sleep=_log,
+        before_sleep=_tell,
         reraise=True,
     )
     try:
@@ -114,10 +116,11 @@ def _retry_after_s(state: tenacity.RetryCallState) -> float:
     return found.retry_after_s if found else 0
 
 
-def _log(state: tenacity.RetryCallState) -> None:
-    LOG.warning(
-        "%s It is tried again (number %d).", _failure(state), state.attempt_number + 1
-    )
+def _tell(state: tenacity.RetryCallState) -> None:
+    error = _failure(state)
+    LOG.warning("%s It is tried again (number %d).", error, state.attempt_number + 1)
+    name = getattr(error, "request", None) or catalogue.OTHER
+    recording.record(catalogue.RETRIES, name)
 
 
 class _Patient:

@@ -18,7 +18,9 @@ from glance_ontap_store.cinder import patience
 from glance_ontap_store.cinder import waiting
 from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Creator
+from glance_ontap_store.cinder.api import HostSide
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import NoDevices
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
 from glance_ontap_store.cinder.discarding import Discarding
@@ -28,6 +30,7 @@ from glance_ontap_store.cinder.patience import Patience
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.cinder.waiting import WaitPolicy
 from glance_ontap_store.liveness.journal import Journal
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,11 +49,17 @@ class Volumes:
     * `steadfast` as long as ``ontap_state_transition_timeout``, for all that comes
       later: an upload is not thrown away because Cinder is restarted meanwhile.
 
-    *journal* has what this process holds.
+    *journal* has what this process holds, and *host* the devices that this host has
+    of attached volumes.
     """
 
     def __init__(
-        self, service: VolumeService, clock: Clock, waits: WaitPolicy, journal: Journal
+        self,
+        service: VolumeService,
+        clock: Clock,
+        waits: WaitPolicy,
+        journal: Journal,
+        host: HostSide | None = None,
     ) -> None:
         self._raw = service
         self.service = patience.patient(
@@ -62,6 +71,7 @@ class Volumes:
         self.clock = clock
         self.waits = waits
         self.journal = journal
+        self._host = host or NoDevices()
         self._once = Once(service, self.steadfast, clock, waits, self.discard)
 
     def create(self, new: NewVolume, creator: Creator | None = None) -> Volume:
@@ -77,7 +87,8 @@ class Volumes:
         :raises errors.Misconfigured: the volume type does not exist
         :raises errors.ImageVolumeInUse: the source's status does not permit a clone
         """
-        volume, *others = self._once.create(new, creator)
+        with recording.step("create"):
+            volume, *others = self._once.create(new, creator)
         with contextlib.ExitStack() as stack:
             undo.on_failure(stack, lambda error: self.discard(volume.id, error))
             for other in others:
@@ -90,7 +101,8 @@ class Volumes:
                 new.size_gib,
                 new.volume_type,
             )
-            return self._settled(volume, waiting.CREATE_S)
+            with recording.step("wait"):
+                return self._settled(volume, waiting.CREATE_S)
         # For mypy, which thinks that an exit stack may swallow errors.
         raise AssertionError("no exit callback hides an error")
 
@@ -104,9 +116,33 @@ class Volumes:
 
         :raises errors.NoSpace: no pool or quota has room
         """
-        self._once.extend(volume.id, size_gib)
-        begun = dataclasses.replace(volume, status="extending")
-        return self._settled(begun, waiting.EXTEND_S)
+        with recording.step("extend"):
+            self._once.extend(volume.id, size_gib)
+            begun = dataclasses.replace(volume, status="extending")
+            return self._settled(begun, waiting.EXTEND_S)
+
+    def extend_attached(self, volume_id: str, size_gib: int) -> Volume:
+        """Extend the attached volume to *size_gib* and return it.
+
+        :raises errors.NoSpace: no pool or quota has room
+        """
+        with recording.step("extend"):
+            self._once.extend(volume_id, size_gib, "in-use")
+            begun = Volume(volume_id, "extending", size_gib)
+            grown = waiting.settled(
+                self._raw,
+                self.clock,
+                begun,
+                waiting.EXTEND_S,
+                self.waits.state_transition_s,
+                "in-use",
+            )
+        if grown.size_gib != size_gib:
+            raise errors.Broken(
+                f"Volume {volume_id} has {grown.size_gib} GiB and not {size_gib} after"
+                " Cinder has extended it. See the log of cinder-volume."
+            )
+        return grown
 
     def attach(
         self,
@@ -169,6 +205,14 @@ class Volumes:
         """
         self.steadfast.detach(attachment_id)
 
+    def release(self, volume_id: str, attachment_id: str) -> None:
+        """Delete an attachment of a process that ended; disconnect its host before.
+
+        :raises errors.StillConnected: a host may be connected: the attachment stays
+        """
+        self._host.release(volume_id, attachment_id)
+        self.service.detach(attachment_id)
+
     def delete(self, volume_id: str, wait_s: float | None = None) -> None:
         """Begin to delete the volume; wait *wait_s* seconds for readers.
 
@@ -180,7 +224,8 @@ class Volumes:
         """
         wait_s = self.waits.delete_s if wait_s is None else wait_s
         try:
-            waiting.while_busy(self.clock, wait_s, lambda: self._delete(volume_id))
+            with recording.step("delete"):
+                waiting.while_busy(self.clock, wait_s, lambda: self._delete(volume_id))
         except errors.ImageVolumeInUse as error:
             raise errors.ImageVolumeInUse(
                 f"Image-volume {volume_id} is still in use after {wait_s:g} s"
@@ -216,13 +261,12 @@ class Volumes:
         caller must hear of. If the volume stays, it gets a note, and its *may_leave* is
         set.
         """
-        discarding = Discarding(self._raw, volume_id)
+        discarding = Discarding(self._raw, volume_id, self._host)
         failure: errors.StoreError | None = None
         try:
-            if self._is_discarded(discarding):
-                return True
-            if discarding.forgotten():
-                return True
+            with recording.step("delete"):
+                if self._is_discarded(discarding) or discarding.forgotten():
+                    return True
             failure = discarding.failure
         except errors.StoreError as error:
             failure = error

@@ -14,6 +14,8 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder import outage
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -129,8 +131,9 @@ def settled(
     begun: Volume,
     least_s: float,
     timeout_s: float,
+    status: str = "available",
 ) -> Volume:
-    """The volume once it has left the status of *begun* for ``available``.
+    """The volume once it has left the status of *begun* for *status*.
 
     *begun* is what Cinder last said of it. Cinder is asked again after *least_s*,
     and then at growing intervals: each question is a request. One that gets no answer
@@ -155,8 +158,9 @@ def settled(
                 raise
             wished_s, failure = error.transient.retry_after_s, error
             LOG.warning("%s It is asked again.", error)
+            recording.record(catalogue.RETRIES, error.request or catalogue.OTHER)
             continue
-        if volume.status == "available":
+        if volume.status == status:
             return volume
         if volume.status != passing:
             raise _failure(volumes, volume, passing)

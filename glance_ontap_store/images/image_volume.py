@@ -69,6 +69,11 @@ def _check_state(volume: Volume, record: Record) -> None:
                 f" {record.writer} did not finish. Delete the image and upload it"
                 " again."
             )
+        case State.REPLICATING:
+            raise errors.Broken(
+                f"Volume {volume.id} is a replica that host {record.writer} did not"
+                " finish. Run: glance-ontap replicate POLICY.yaml --apply"
+            )
         case State.READING:
             raise errors.Broken(
                 f"Volume {volume.id} is a reader's temporary clone, and not an image."

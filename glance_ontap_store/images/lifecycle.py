@@ -21,10 +21,12 @@ from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.images import access
 from glance_ontap_store.images import image_volume
 from glance_ontap_store.images import making
+from glance_ontap_store.images import sealing
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.filling import Filler
 from glance_ontap_store.images.filling import Upload
 from glance_ontap_store.images.image_volume import ImageVolume
+from glance_ontap_store.images.reading import OpenImage
 from glance_ontap_store.images.reading import Reading
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
@@ -34,8 +36,8 @@ from glance_ontap_store.requester import Requester
 from glance_ontap_store.stopping import hook
 from glance_ontap_store.stopping import transfers
 from glance_ontap_store.stopping.transfers import Transfers
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.transfer import stream
-from glance_ontap_store.transfer.device import Device
 from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.pipeline import Written
 from glance_ontap_store.transfer.source import PeekedReader
@@ -66,7 +68,9 @@ class Lifecycle:
     default. *filler* is the way in which an upload is stored
     unless its caller has another. *running* are the transfers of the process, which
     end together when it stops. *free* releases a volume from dead processes of this
-    host, and returns whether there was anything to release.
+    host, and returns whether there was anything to release. *linger_s*: seconds that an
+    image-volume stays attached after its last reader. *in_background*: a reader does
+    not wait for the detachment.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Lifecycle:
         availability_zone: str | None = None,
         running: Transfers | None = None,
         free: Callable[[str], bool] = lambda _volume_id: False,
+        linger_s: float = 0,
+        in_background: bool = False,
     ) -> None:
         self._store_id = store_id
         self._volume_type = volume_type
@@ -88,7 +94,12 @@ class Lifecycle:
         self._availability_zone = availability_zone
         self._running = running or Transfers()
         self._free = free
-        self._leases = Leases[Device]()
+        self._leases = Leases[OpenImage](
+            linger_s,
+            lambda opened: opened.is_attached,
+            self._running,
+            in_background,
+        )
 
     def store(
         self,
@@ -144,7 +155,8 @@ class Lifecycle:
         with making.made(self._volumes, new, str(filling.write_id), creator) as volume:
             _check_not_encrypted(volume)
             written = (filler or self._filler).fill(volume, upload, digests)
-            self._seal(volume.id, filling, upload.hash_algo, written)
+            with recording.step("seal"):
+                self._seal(volume.id, filling, upload.hash_algo, written)
         LOG.info(
             "Image %s is sealed in image-volume %s: %d bytes, content %s",
             upload.image_id,
@@ -166,8 +178,6 @@ class Lifecycle:
     def _seal(
         self, volume_id: str, filling: Record, hash_algo: str, written: Written
     ) -> None:
-        # Read-only first, so that nothing can write to a volume that says sealed.
-        self._volumes.steadfast.set_readonly(volume_id)
         sealed = dataclasses.replace(
             filling,
             state=State.SEALED,
@@ -176,7 +186,7 @@ class Lifecycle:
             hash_value=written.multihash,
             content=written.content,
         )
-        self._volumes.steadfast.set_metadata(volume_id, sealed.to_metadata())
+        sealing.seal(self._volumes.steadfast, volume_id, sealed)
 
     def describe(self, volume_id: str) -> ImageVolume:
         """The image-volume, with the image's exact size.
@@ -230,14 +240,26 @@ class Lifecycle:
             image = self.describe(volume_id)
             wanted = ByteRange.clipped(offset, length, image.size)
             transfer = stack.enter_context(self._running.begun())
-            opened = stack.enter_context(
-                self._leases.share(image.id, lambda: self._reading.opened(image))
-            )
+            opened = stack.enter_context(self._shared(image))
             release = stack.pop_all().close
-        made = ImageStream(opened, wanted, release)
+        part = "image" if wanted.length == image.size else "range"
+        spoil = functools.partial(self._leases.spoil, volume_id)
+        made = ImageStream(opened.device, wanted, release, part=part, on_error=spoil)
         # Only the reader keeps the stream: it is released when the reader drops it.
         transfer.on_stop(functools.partial(_end, weakref.ref(made)))
         return made, wanted.length
+
+    def _shared(
+        self, image: ImageVolume
+    ) -> contextlib.AbstractContextManager[OpenImage]:
+        return self._leases.share(
+            image.id,
+            lambda: self._reading.opened(image),
+            # The volume was fetched just now: this needs no request.
+            lambda opened: opened.is_still_attached(
+                image.volume, self._volumes.journal.own()
+            ),
+        )
 
     def record_to_delete(self, volume_id: str) -> Record:
         """The record of an image-volume that is to be deleted.

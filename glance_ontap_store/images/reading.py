@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 from typing import Protocol
 
 from oslo_log import log as logging
@@ -17,13 +18,13 @@ from glance_ontap_store.images import making
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.image_volume import ImageVolume
 from glance_ontap_store.images.record import State
+from glance_ontap_store.liveness.marks import Mark
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.transfer.device import Device
 
 LOG = logging.getLogger(__name__)
 
-# Within this time another reader has usually finished to attach or detach the volume;
-# after it a clone is faster.
-_BRIEF_WAIT_S = 2.0
 # A reader that attaches or detaches the volume needs less; after this time its process
 # is taken to be dead, or not to come on.
 _BLOCKED_AFTER_S = 10.0
@@ -31,6 +32,28 @@ _BLOCKED_AFTER_S = 10.0
 _BLOCKED = ("reserved", "attaching", "detaching")
 
 Opened = contextlib.AbstractContextManager[Device]
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImage:
+    """An image-volume that is open for readers.
+
+    *backing_id* is that of the file which was opened. *is_attached*: it is the
+    image-volume itself that is attached, so that it may stay so for later readers.
+    """
+
+    device: Device
+    backing_id: str
+    is_attached: bool
+
+    def is_still_attached(self, now: Volume, mark: Mark) -> bool:
+        """Return whether *now* shows the attachment of the process *mark*."""
+        return now.backing_id == self.backing_id and any(
+            Mark.of_device(attachment.device) == mark for attachment in now.attachments
+        )
+
+
+_Way = contextlib.AbstractContextManager[OpenImage]
 
 
 class ReadableVolumes(Protocol):
@@ -50,7 +73,8 @@ class Reading:
     """Opens image-volumes of one store for the readers of this process.
 
     *free* releases a volume from dead processes of this host, and returns whether
-    there was anything to release.
+    there was anything to release. *volume_type* leads to where the store's replicas
+    lie: their own type is not pinned.
     """
 
     def __init__(
@@ -58,13 +82,15 @@ class Reading:
         volumes: Volumes,
         attacher: ReadableVolumes,
         free: Callable[[str], bool] = lambda _volume_id: False,
+        volume_type: str | None = None,
     ) -> None:
         self._volumes = volumes
         self._attacher = attacher
         self._free = free
+        self._volume_type = volume_type
 
     @contextlib.contextmanager
-    def opened(self, image: ImageVolume) -> Iterator[Device]:
+    def opened(self, image: ImageVolume) -> Iterator[OpenImage]:
         """The image-volume, or a temporary clone while another process has it.
 
         Only what this store sealed is cloned: something may be writing to other
@@ -76,20 +102,21 @@ class Reading:
         """
         with contextlib.ExitStack() as stack:
             try:
-                device = self._opened_by_cinder(stack, image)
+                opened = self._opened_by_cinder(stack, image)
             except errors.NotConnected as refusal:
                 device = stack.enter_context(
                     self._beside_a_new_volume(image, image.volume, refusal)
                 )
-            yield device
+                _count("neighbour")
+                opened = _not_kept(image, device)
+            yield opened
 
     def _opened_by_cinder(
         self, stack: contextlib.ExitStack, image: ImageVolume
-    ) -> Device:
+    ) -> OpenImage:
         """The image-volume or its clone, as Cinder connects them."""
-        wait_s = self._volumes.waits.attach_s
-        if image.is_sealed:
-            wait_s = min(_BRIEF_WAIT_S, wait_s)
+        # What is sealed can be cloned, which is faster than to wait for a reader.
+        wait_s = 0 if image.is_sealed else self._volumes.waits.attach_s
         try:
             return stack.enter_context(self._attached(image, wait_s))
         except errors.ImageVolumeInUse as busy:
@@ -100,15 +127,18 @@ class Reading:
                 raise
             return self._cloned_or_attached(stack, image, busy)
 
-    def _attached(self, image: ImageVolume, wait_s: float) -> Opened:
-        return self._attacher.readable(image.id, image.is_sealed, wait_s)
+    @contextlib.contextmanager
+    def _attached(self, image: ImageVolume, wait_s: float) -> Iterator[OpenImage]:
+        with self._attacher.readable(image.id, image.is_sealed, wait_s) as device:
+            _count("attached")
+            yield OpenImage(device, image.volume.backing_id, is_attached=True)
 
     def _cloned_or_attached(
         self,
         stack: contextlib.ExitStack,
         image: ImageVolume,
         busy: errors.ImageVolumeInUse,
-    ) -> Device:
+    ) -> OpenImage:
         """A clone, or the image-volume itself if that comes free first.
 
         Cinder clones no volume that is just being attached or detached, so a clone
@@ -119,7 +149,7 @@ class Reading:
         clock = self._volumes.clock
         blocked_from = clock.monotonic() + _BLOCKED_AFTER_S
 
-        def unattached() -> Opened:
+        def unattached() -> _Way:
             if clock.monotonic() < blocked_from:
                 raise busy
             now = self._same(image)
@@ -127,13 +157,13 @@ class Reading:
                 raise busy
             return self._unattached(image, now.status)
 
-        ways: list[Callable[[], Opened]] = [
+        ways: list[Callable[[], _Way]] = [
             lambda: self._cloned(image),
             unattached,
             lambda: self._attached(image, 0),
         ]
 
-        def ask() -> Device | None:
+        def ask() -> OpenImage | None:
             for way in tuple(ways):
                 try:
                     return stack.enter_context(way())
@@ -152,13 +182,13 @@ class Reading:
                     ways.remove(way)
             return None
 
-        device = waiting.first(clock, self._volumes.waits.attach_s, ask)
-        if device is None:
+        opened = waiting.first(clock, self._volumes.waits.attach_s, ask)
+        if opened is None:
             raise busy
-        return device
+        return opened
 
     @contextlib.contextmanager
-    def _unattached(self, image: ImageVolume, status: str) -> Iterator[Device]:
+    def _unattached(self, image: ImageVolume, status: str) -> Iterator[OpenImage]:
         """The image-volume, which stays in *status*, without an attachment.
 
         The attachment of others tells the place of the volume if it was connected.
@@ -174,7 +204,8 @@ class Reading:
                 image.id,
                 status,
             )
-            yield device
+            _count("unattached")
+            yield _not_kept(image, device)
 
     def _found_unattached(
         self, stack: contextlib.ExitStack, image: ImageVolume
@@ -202,12 +233,14 @@ class Reading:
         return now
 
     @contextlib.contextmanager
-    def _cloned(self, image: ImageVolume) -> Iterator[Device]:
+    def _cloned(self, image: ImageVolume) -> Iterator[OpenImage]:
         """A clone of the image-volume, which is deleted afterwards."""
         with self._temporary(image, size_gib=image.volume.size_gib, clone=True) as made:
             LOG.info("Image-volume %s is busy: read from clone %s", image.id, made.id)
             with contextlib.ExitStack() as stack:
-                yield self._clone_opened(stack, image, made)
+                device = self._clone_opened(stack, image, made)
+                _count("clone")
+                yield _not_kept(image, device)
 
     def _clone_opened(
         self, stack: contextlib.ExitStack, image: ImageVolume, clone: Volume
@@ -249,6 +282,11 @@ class Reading:
                 raise refusal from error
             yield device
 
+    def _type_beside(self, image: ImageVolume) -> str | None:
+        """The volume type of a new volume that is to lie beside the image-volume."""
+        own = image.volume.volume_type
+        return (self._volume_type or own) if image.record.replica_of else own
+
     @contextlib.contextmanager
     def _temporary(
         self, image: ImageVolume, size_gib: int, clone: bool
@@ -264,7 +302,7 @@ class Reading:
         new = NewVolume(
             name=f"reading-{image.id}",
             size_gib=size_gib,
-            volume_type=None if clone else image.volume.volume_type,
+            volume_type=None if clone else self._type_beside(image),
             metadata=record.to_metadata(),
             source_id=image.id if clone else None,
             # Cinder clones into no other zone, and the option may have changed.
@@ -274,3 +312,11 @@ class Reading:
             self._volumes, new, str(record.write_id), is_temporary=True
         ) as made:
             yield made
+
+
+def _not_kept(image: ImageVolume, device: Device) -> OpenImage:
+    return OpenImage(device, image.volume.backing_id, is_attached=False)
+
+
+def _count(way: str) -> None:
+    recording.current().record(catalogue.READS, way)

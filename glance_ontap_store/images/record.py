@@ -19,6 +19,9 @@ class State(str, enum.Enum):
     FILLING = "filling"
     # Whole, read-only, durable on the array.
     SEALED = "sealed"
+    # A copy of a sealed image-volume, on its way to another FlexVol or not compared
+    # yet: nothing but ``glance-ontap replicate`` may take it for the image.
+    REPLICATING = "replicating"
     # A temporary clone for a reader, which is not an image-volume.
     READING = "reading"
     # A word, or a format, that this release does not know.
@@ -44,6 +47,8 @@ _LOCK = "ontap_lock"
 _HASH_ALGO = "ontap_hash_algo"
 _HASH_VALUE = "ontap_hash_value"
 _CONTENT = "ontap_content"
+_REPLICA_OF = "ontap_replica_of"
+_VERIFIED = "ontap_verified"
 
 # str.isdecimal and int accept digits of other scripts; the metadata must be ASCII.
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -75,6 +80,11 @@ class Record:
     ``content``
         The format that the image begins with, see `transfer.content`. None where an
         older release wrote it, or nothing looked at the bytes.
+    ``replica_of``
+        The id of the image-volume that it is a copy of, see `replication`. None for
+        one that was uploaded, copied by Glance or taken over.
+    ``verified``
+        How a replica was compared before it was sealed, and when.
 
     *bad_size* is ``image_size`` where it is not a number; *size* is None then.
     *state_text* is the word of a state that is `State.UNKNOWN`.
@@ -93,6 +103,8 @@ class Record:
     hash_algo: str | None = None
     hash_value: str | None = None
     content: str | None = None
+    replica_of: str | None = None
+    verified: str | None = None
     bad_size: str | None = None
     state_text: str | None = None
 
@@ -116,6 +128,8 @@ class Record:
             hash_algo=metadata.get(_HASH_ALGO),
             hash_value=metadata.get(_HASH_VALUE),
             content=metadata.get(_CONTENT),
+            replica_of=metadata.get(_REPLICA_OF),
+            verified=metadata.get(_VERIFIED),
             bad_size=None if is_number else size,
             state_text=_state_text(metadata) if state is State.UNKNOWN else None,
         )
@@ -137,6 +151,8 @@ class Record:
             _HASH_ALGO: self.hash_algo,
             _HASH_VALUE: self.hash_value,
             _CONTENT: self.content,
+            _REPLICA_OF: self.replica_of,
+            _VERIFIED: self.verified,
         }
         return {key: value for key, value in values.items() if value is not None}
 

@@ -48,6 +48,7 @@ _ORDER = (
     Kind.ATTACHMENT,
     Kind.FILLING,
     Kind.READING,
+    Kind.REPLICATING,
     Kind.ORPHAN,
     Kind.MOUNT,
     Kind.PROCESS,
@@ -106,6 +107,8 @@ def volume(
             return _unfinished(facts, limits, store, held, Kind.FILLING)
         case State.READING:
             return _unfinished(facts, limits, store, held, Kind.READING)
+        case State.REPLICATING:
+            return _replica(facts, limits, store, held)
         case State.SEALED:
             return _orphan(facts, limits, store, held)
     return None
@@ -134,6 +137,27 @@ def _unfinished(
         return dataclasses.replace(made, verdict=Verdict.DEAD, why=why)
     who = f"Host {record.writer or '(unknown)'} made it"
     return _by_age(facts, limits, made, who)
+
+
+def _replica(
+    facts: Remains, limits: Limits, store: StoreRemains, held: Held
+) -> Leftover | None:
+    """A replica that is half made; ``glance-ontap replicate`` would go on with it."""
+    made = _unfinished(facts, limits, store, held, Kind.REPLICATING)
+    if made is None:
+        return None
+    volume, keep = held.volume, None
+    if volume.migration is None:
+        keep = "an administrator has to tell whether Cinder moves it (--os-cloud)"
+    elif volume.is_migrating:
+        keep = "Cinder moves it"
+    elif volume.status == "maintenance":
+        keep = "it is in maintenance: end that in Cinder"
+    if keep is not None and made.keep is None:
+        made = dataclasses.replace(made, verdict=Verdict.KEPT, keep=keep)
+    return dataclasses.replace(
+        made, why=f"{made.why} glance-ontap replicate goes on with it."
+    )
 
 
 def _by_age(facts: Remains, limits: Limits, made: Leftover, who: str) -> Leftover:

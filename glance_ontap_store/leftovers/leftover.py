@@ -11,6 +11,7 @@ class Kind(str, enum.Enum):
 
     FILLING = "unfinished upload"
     READING = "temporary volume"
+    REPLICATING = "unfinished replica"
     ORPHAN = "image-volume without image"
     ATTACHMENT = "attachment"
     MOUNT = "mount"
@@ -33,6 +34,7 @@ class Verdict(enum.Enum):
 _ACTIONS = {
     Kind.FILLING: "delete the volume with its attachments",
     Kind.READING: "delete the volume with its attachments",
+    Kind.REPLICATING: "delete the volume with its attachments",
     Kind.ORPHAN: "delete the volume",
     Kind.ATTACHMENT: "delete the attachment",
     Kind.MOUNT: "unmount it",

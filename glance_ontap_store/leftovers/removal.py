@@ -102,6 +102,7 @@ class Remover:
         ways: dict[Kind, Callable[[Leftover], None]] = {
             Kind.FILLING: self._unfinished,
             Kind.READING: self._unfinished,
+            Kind.REPLICATING: self._unfinished,
             Kind.ORPHAN: self._orphan,
             Kind.ATTACHMENT: self._attachment,
             Kind.MOUNT: self._mount,
@@ -155,7 +156,7 @@ class Remover:
             each.id: each for each in judging.holds(facts, self._limits, store, held)
         }
         self._check(leftover, again.get(leftover.id))
-        self._volumes_of(leftover).service.detach(leftover.id)
+        self._volumes_of(leftover).release(leftover.volume_id or "", leftover.id)
 
     def _mount(self, leftover: Leftover) -> None:
         # Imported late: the command must work, and report it, if os-brick is missing.
@@ -198,6 +199,10 @@ class Remover:
             return None
         if volume.is_leaving:
             return None
+        if leftover.kind is Kind.REPLICATING:
+            # Only an administrator sees whether Cinder moves it.
+            seen = store.cinder.volume(volume.id)
+            volume = volume if isinstance(seen, Unknown) else seen
         states = store.cinder.attachments_of(volume.id, store.is_complete)
         if isinstance(states, Unknown):
             raise errors.Broken(f"Cinder does not list its attachments: {states.text}")
@@ -228,6 +233,8 @@ class Remover:
             # Imported late, because os-brick may be missing.
             from glance_ontap_store import backend
 
+            # os-brick disconnects this host from LUNs, with the locks of glance-api.
+            process_setup.prepare(self._config)
             settings = self._stores[store_id].settings
             self._volumes[store_id] = backend.build(settings).volumes
         return self._volumes[store_id]

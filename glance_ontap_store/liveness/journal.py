@@ -8,6 +8,7 @@ of JSON in the directory of its process.
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import json
 import threading
@@ -28,11 +29,18 @@ _SUFFIX = ".json"
 
 @dataclasses.dataclass(frozen=True)
 class Attaching:
-    """An attachment; *attachment_id* is None until Cinder has told it."""
+    """An attachment; *attachment_id* is None until Cinder has told it.
+
+    *protocol* is set while the host may be connected to the volume by a block
+    protocol, in Cinder's word for it. *device* is the identity of the device, its WWN
+    for instance, as far as it is known.
+    """
 
     store: str | None
     volume_id: str
     attachment_id: str | None = None
+    protocol: str | None = None
+    device: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +104,19 @@ class Handle:
         except errors.StoreError as error:
             LOG.warning("%s is not written down: %s", self._thing, error)
 
+    def connect(self, protocol: str | None, device: str | None = None) -> None:
+        """Write down by which protocol the host connects to an attached volume.
+
+        With a *device* it has connected, and with neither it is disconnected.
+
+        :raises errors.Misconfigured: it cannot be written
+        """
+        thing = self._thing
+        if not isinstance(thing, Attaching):
+            raise TypeError(f"{thing} connects no host")
+        self._thing = dataclasses.replace(thing, protocol=protocol, device=device)
+        self._journal.write(self._token, self._name, self._thing)
+
     def _has_id(self) -> bool:
         if isinstance(self._thing, Creating):
             return self._thing.volume_id is not None
@@ -155,9 +176,13 @@ class Journal:
 
         :raises errors.Misconfigured: it cannot be written
         """
-        text = json.dumps(
-            {"kind": type(thing).__name__, **dataclasses.asdict(thing)}, indent=1
-        )
+        values = {
+            key: value
+            for key, value in dataclasses.asdict(thing).items()
+            # Releases before block protocols do not know these.
+            if value is not None or key not in ("protocol", "device")
+        }
+        text = json.dumps({"kind": type(thing).__name__, **values}, indent=1)
         with (
             files.using(self.processes.base),
             self.processes.opened(token) as directory,
@@ -182,6 +207,11 @@ class Journal:
             self._left.add((token, name))
         self.on_left()
 
+    def is_left(self, entry: Entry) -> bool:
+        """Return whether this process could not release it."""
+        with self._lock:
+            return (entry.token, entry.name) in self._left
+
     def left(self) -> list[Entry]:
         """What this process could not release, as far as it is written down.
 
@@ -205,6 +235,20 @@ class Journal:
         return [
             entry for entry in self.all_of(token) if entry.thing.store == self.store_id
         ]
+
+    def attachings(self) -> list[Entry]:
+        """The attachments in the journals of all processes of the base.
+
+        Journals that this user may not read, of a command that root ran for instance,
+        are left out.
+
+        :raises errors.Misconfigured: the base cannot be used
+        """
+        found: list[Entry] = []
+        for token in self.processes.tokens():
+            with contextlib.suppress(errors.Misconfigured):
+                found += self.all_of(token)
+        return [entry for entry in found if isinstance(entry.thing, Attaching)]
 
     def all_of(self, token: str) -> list[Entry]:
         """The entries of all stores in the journal of the process *token*.

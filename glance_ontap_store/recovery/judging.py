@@ -13,6 +13,9 @@ from glance_ontap_store.liveness.marks import Mark
 
 # The states of volumes that nobody but their maker needs.
 UNFINISHED = (State.FILLING, State.READING)
+# The states of volumes that outlive their maker: only attachments are released. A
+# replica that is half made is completed by the next ``glance-ontap replicate``.
+KEPT = (State.SEALED, State.REPLICATING)
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0

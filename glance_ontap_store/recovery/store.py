@@ -21,6 +21,8 @@ from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.liveness.marks import Mark
 from glance_ontap_store.liveness.processes import Fate
 from glance_ontap_store.recovery import judging
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class StoreRecovery:
             is_done = True
         except errors.StoreError as error:
             LOG.warning("%s is not released yet: %s", entry.thing, error)
+            recording.record(catalogue.RECOVERY_FAILURES)
             return False
         if is_done:
             self._journal.remove(entry.token, entry.name)
@@ -89,6 +92,7 @@ class StoreRecovery:
                 continue
             except errors.StoreError as error:
                 LOG.warning("Volume %s is not released yet: %s", volume.id, error)
+                recording.record(catalogue.RECOVERY_FAILURES)
                 waiting |= dead
         return waiting
 
@@ -98,7 +102,9 @@ class StoreRecovery:
         found: list[Volume] = []
         for state in judging.UNFINISHED:
             found += service.search(metadata={"ontap_state": state.value})
-        return found + service.search("in-use", {"ontap_state": "sealed"})
+        for state in judging.KEPT:
+            found += service.search("in-use", {"ontap_state": state.value})
+        return found
 
     def _release_marked(self, volume: Volume) -> set[str]:
         """Release what has the mark of a dead process; the tokens that are not done."""
@@ -106,7 +112,7 @@ class StoreRecovery:
             volume = self._volumes.service.get(volume.id)
             if judging.is_abandoned(volume, self._journal.store_id, self._is_dead):
                 LOG.info("Volume %s of a dead process is deleted", volume.id)
-                if not self._volumes.discard(volume.id):
+                if not self._discarded(volume.id):
                     return {_token(volume.metadata.get("ontap_lock"))}
             return set()
         self._detach_dead(volume)
@@ -121,8 +127,20 @@ class StoreRecovery:
                 attachment.id,
                 volume.id,
             )
-            self._volumes.service.detach(attachment.id)
+            self._detach(volume.id, attachment.id)
         return bool(found)
+
+    def _detach(self, volume_id: str, attachment_id: str) -> None:
+        self._volumes.release(volume_id, attachment_id)
+        recording.record(catalogue.RECOVERED, "attachment")
+
+    def _discarded(self, volume_id: str) -> bool:
+        is_done = self._volumes.discard(volume_id)
+        if is_done:
+            recording.record(catalogue.RECOVERED, "volume")
+        else:
+            recording.record(catalogue.RECOVERY_FAILURES)
+        return is_done
 
     def _is_dead(self, mark: Mark) -> bool:
         return self._journal.processes.fate(mark) is Fate.DEAD
@@ -158,7 +176,7 @@ class StoreRecovery:
             return self._tried_volume(entry, thing)
         if thing.attachment_id is not None:
             LOG.info("%s is released", thing)
-            self._volumes.service.detach(thing.attachment_id)
+            self._detach(thing.volume_id, thing.attachment_id)
             return True
         return self._tried_reservation(entry, thing)
 
@@ -173,7 +191,7 @@ class StoreRecovery:
         ]
         for volume in unfinished:
             LOG.info("Volume %s, which was never finished, is deleted", volume.id)
-            if not self._volumes.discard(volume.id):
+            if not self._discarded(volume.id):
                 return False
         return bool(unfinished) or self._cannot_come(entry, thing.volume_id)
 
@@ -192,7 +210,7 @@ class StoreRecovery:
                 attachment_id,
                 thing.volume_id,
             )
-            service.detach(attachment_id)
+            self._detach(thing.volume_id, attachment_id)
         return bool(lost) or self._cannot_come(entry, None)
 
     def _known(self) -> set[str]:

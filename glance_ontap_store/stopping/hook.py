@@ -44,6 +44,12 @@ def install(transfers: Transfers) -> None:
         _intercept(transfers)
 
 
+def threads_run() -> bool:
+    """Return whether threads of this process run while it serves no request."""
+    uwsgi = _uwsgi()
+    return uwsgi is None or _has_threads(uwsgi)
+
+
 def connection_of_request() -> int | None:
     """The descriptor of the client's connection to the request of this thread.
 

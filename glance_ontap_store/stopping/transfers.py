@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The uploads and downloads that run in this process, and their common end."""
+"""The uploads and downloads that run in this process, and their common end.
+
+So does what is kept for the next download: an attachment that no transfer uses now.
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -12,6 +15,8 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from glance_ontap_store import errors
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 
 LOG = logging.getLogger(__name__)
 
@@ -54,6 +59,8 @@ class Transfers:
         # thread that stops it comes back here, hence reentrant.
         self._lock = threading.RLock()
         self._running: set[Transfer] = set()
+        # Each is set when what it stands for is to be released.
+        self._kept: set[threading.Event] = set()
         # The process that has called *first_use*. A forked one has another id.
         self._process: int | None = None
         self.are_stopped = False
@@ -69,11 +76,29 @@ class Transfers:
             self.check()
             transfer = Transfer(self)
             self._running.add(transfer)
+        operation = recording.current()
+        operation.record(catalogue.RUNNING)
         try:
             yield transfer
         finally:
+            operation.record(catalogue.RUNNING, value=-1)
             with self._lock:
                 self._running.discard(transfer)
+
+    def keep(self, release: threading.Event) -> None:
+        """Wait at the stop of the process until `let_go` is called with *release*.
+
+        *release* is set when the process stops, or at once if it does already.
+        """
+        with self._lock:
+            self._kept.add(release)
+            if self.are_stopped:
+                release.set()
+
+    def let_go(self, release: threading.Event) -> None:
+        """Nothing is kept under *release* any more. Safe to repeat."""
+        with self._lock:
+            self._kept.discard(release)
 
     def set_interrupt(self, transfer: Transfer, interrupt: Callable[[], None]) -> None:
         """As `Transfer.on_stop`."""
@@ -86,6 +111,7 @@ class Transfers:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._running = set()
+            self._kept = set()
             self._first_use(self)
 
     def check(self) -> None:
@@ -110,8 +136,8 @@ class Transfers:
     def stop(self, patience_s: float) -> int:
         """End all transfers, and wait until they have released what they held.
 
-        Those that take longer than *patience_s* seconds are left to recovery. Safe to
-        repeat; only the first call ends anything.
+        What is kept is released too. What takes longer than *patience_s* seconds is
+        left to recovery. Safe to repeat; only the first call ends anything.
 
         :returns: the number of transfers that ran
         """
@@ -123,15 +149,19 @@ class Transfers:
             ended = list(self._running)
             for transfer in ended:
                 transfer.interrupt()
+            for release in self._kept:
+                release.set()
         if ended:
             LOG.info("glance-api stops: %d transfers are ended", len(ended))
-        while self._running and time.monotonic() < deadline:
+        # A transfer that ends may leave something that is kept.
+        while (self._running or self._kept) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        left = len(self._running)
+        left = len(self._running) + len(self._kept)
         if left:
             LOG.warning(
-                "%d transfers have not ended in %g s: what they hold in Cinder, and"
-                " mounts, stay until another glance-api on this host recovers them.",
+                "%d transfers or attachments have not ended in %g s: what they hold in"
+                " Cinder, and mounts, stay until another glance-api on this host"
+                " recovers them.",
                 left,
                 patience_s,
             )

@@ -4,8 +4,10 @@
 from collections.abc import Callable
 
 BLOCK = 4 * 1024 * 1024
-# 32 MiB for an upload. A verifier's copy of a block adds 4 MiB.
+# 32 MiB for an upload, or 8 MiB if there is no more room: one block is read while
+# another is written. A verifier's copy of a block adds 4 MiB.
 COUNT = 8
+LEAST = 2
 
 
 class Buffer:

@@ -8,6 +8,7 @@ import threading
 
 from glance_ontap_store import errors
 from glance_ontap_store.transfer.buffers import Buffer
+from glance_ontap_store.transfer.memory import Room
 
 Consumer = Callable[[memoryview], None]
 
@@ -26,14 +27,12 @@ class Fanout:
     a thread behind (test_interrupts_do_not_end_the_wait_for_the_threads).
     """
 
-    def __init__(self, consumers: Sequence[Consumer], room: Sequence[Buffer]) -> None:
-        # The queues stay short: *room* bounds the first two kinds, the number of
-        # threads bounds the third. SimpleQueue and Lock are used instead of
-        # Condition, because their calls are atomic even if a signal handler raises
-        # in the calling thread. So a lock cannot stay locked.
-        self._free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
-        for buffer in room:
-            self._free.put(buffer)
+    def __init__(self, consumers: Sequence[Consumer], room: Room) -> None:
+        # The queues stay short: *room* bounds the first kind, the number of threads
+        # bounds the second. SimpleQueue and Lock are used instead of Condition, because
+        # their calls are atomic even if a signal handler raises in the calling thread.
+        # So a lock cannot stay locked.
+        self._room = room
         self._queues: list[queue.SimpleQueue[Buffer | None]] = [
             queue.SimpleQueue() for _ in consumers
         ]
@@ -81,7 +80,7 @@ class Fanout:
 
     def _next(self) -> Buffer | None:
         """Wait for a free buffer and return it; return None after a failure."""
-        buffer = self._free.get()
+        buffer = self._room.take()
         return None if self._stop else buffer
 
     def _hand_out(self, buffer: Buffer) -> None:
@@ -115,8 +114,11 @@ class Fanout:
         with self._lock:
             self._users[buffer] -= 1
             is_free = not self._users[buffer]
+            if is_free:
+                # Its memory may be given to another upload.
+                del self._users[buffer]
         if is_free:
-            self._free.put(buffer)
+            self._room.put_back(buffer)
 
     def _fail(self, error: BaseException) -> None:
         self._failures.append(error)

@@ -3,12 +3,14 @@
 
 import dataclasses
 
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.transfer import buffers
 from glance_ontap_store.transfer import content
 from glance_ontap_store.transfer import threads
-from glance_ontap_store.transfer.buffers import Buffer
 from glance_ontap_store.transfer.digests import Digests
 from glance_ontap_store.transfer.fanout import Fanout
+from glance_ontap_store.transfer.memory import PROCESS
+from glance_ontap_store.transfer.memory import Memory
 from glance_ontap_store.transfer.sink import Sink
 from glance_ontap_store.transfer.source import BoundedReader
 from glance_ontap_store.transfer.source import Reader
@@ -37,8 +39,9 @@ def run(
     """Write the whole stream to *sink*; return when the device has it durably.
 
     *announced* is the image's size in bytes, 0 if Glance does not know it.
-    *digests* have to be new. Where threads are green this runs in the calling
-    thread alone, with the same bytes and digests.
+    *digests* have to be new. It begins when there is room in the memory of all
+    transfers (`memory.PROCESS`), which it may have to wait for. Where threads are green
+    this runs in the calling thread alone, with the same bytes and digests.
 
     :raises errors.WrongLength: fewer or more bytes came than announced
     :raises errors.NoSpace, errors.WriteDenied, errors.Broken: the device failed
@@ -53,13 +56,15 @@ def fill(
     digests: Digests,
     sink: Sink,
     block_size: int = buffers.BLOCK,
+    memory: Memory = PROCESS,
 ) -> Written:
     """Do the same as `run`, one step after the other in the calling thread."""
     stream = BoundedReader(reader, announced)
-    buffer = Buffer(block_size)
-    while buffer.fill(stream.read):
-        digests.update(buffer.block)
-        sink.write(buffer.block)
+    with memory.room(block_size, 1, 1) as room, recording.step("transfer"):
+        buffer = room.take()
+        while buffer.fill(stream.read):
+            digests.update(buffer.block)
+            sink.write(buffer.block)
     return _finish(stream, digests, sink)
 
 
@@ -69,6 +74,7 @@ def fill_threaded(
     digests: Digests,
     sink: Sink,
     block_size: int = buffers.BLOCK,
+    memory: Memory = PROCESS,
 ) -> Written:
     """Do the same as `run`, with a thread for each digest and one that writes.
 
@@ -77,13 +83,18 @@ def fill_threaded(
     device fails, the upload fails when the reader returns from its current read.
     """
     stream = BoundedReader(reader, announced)
-    room = [Buffer(block_size) for _ in range(buffers.COUNT)]
-    Fanout([*digests.consumers, sink.write], room).run(stream.read)
+    least = min(buffers.LEAST, buffers.COUNT)
+    with (
+        memory.room(block_size, least, buffers.COUNT) as room,
+        recording.step("transfer"),
+    ):
+        Fanout([*digests.consumers, sink.write], room).run(stream.read)
     return _finish(stream, digests, sink)
 
 
 def _finish(stream: BoundedReader, digests: Digests, sink: Sink) -> Written:
-    sink.finish()
+    with recording.step("sync"):
+        sink.finish()
     return Written(
         size=stream.count,
         checksum=digests.checksum(),

@@ -9,8 +9,12 @@ import contextlib
 import functools
 
 from glance_ontap_store import errors
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.transfer import threads
 from glance_ontap_store.transfer.device import Device
+from glance_ontap_store.transfer.memory import PROCESS
+from glance_ontap_store.transfer.memory import Memory
 from glance_ontap_store.units import ByteRange
 from glance_ontap_store.units import Extent
 
@@ -29,19 +33,30 @@ class Readahead:
 
     This object has its own threads, which read at most `AHEAD` pieces beyond the
     one returned last. So a slow reader needs no more memory than that, and does
-    not delay other readers. Where threads are green, each piece is read when it is
-    asked for. Pieces end at multiples of *piece* bytes. A piece that the file
-    system reports as a hole is not read.
+    not delay other readers. Where threads are green, or the memory of all transfers
+    has no room, each piece is read when it is asked for. Pieces end at multiples of
+    *piece* bytes. A piece that the file system reports as a hole is not read.
     """
 
-    def __init__(self, device: Device, wanted: ByteRange, piece: int = PIECE) -> None:
+    def __init__(
+        self,
+        device: Device,
+        wanted: ByteRange,
+        piece: int = PIECE,
+        memory: Memory = PROCESS,
+    ) -> None:
         self._device = device
         self._end = wanted.offset + wanted.length
         self._parts = parts(wanted, piece)
         self._known = Extent(is_hole=False, end=wanted.offset)
         self._coming: collections.deque[Callable[[], bytes]] = collections.deque()
+        self._operation = recording.current()
         self._pool: futures.ThreadPoolExecutor | None = None
-        if threads.are_real() and wanted.length > piece:
+        # The pieces ahead, and the one that the reader works on.
+        needs = (AHEAD + 1) * piece
+        self._memory, self._lent = memory, 0
+        if threads.are_real() and wanted.length > piece and memory.lend(needs):
+            self._lent = needs
             self._pool = futures.ThreadPoolExecutor(_THREADS, "ontap-download")
 
     def next_piece(self) -> bytes:
@@ -62,9 +77,13 @@ class Readahead:
         self._coming.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        lent, self._lent = self._lent, 0
+        if lent:
+            self._memory.give_back(lent)
 
     def _begin(self, part: ByteRange) -> Callable[[], bytes]:
         if self._is_hole(part):
+            self._operation.record(catalogue.HOLE_BYTES, value=part.length)
             return functools.partial(_zeros, part.length)
         if self._pool is None:
             return functools.partial(self._read, part)

@@ -4,6 +4,8 @@
 from collections.abc import Iterator
 
 from glance_ontap_store import errors
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.transfer.device import Device
 
 # Zeros are left out in units of this size: a block of WAFL, and a page of the host.
@@ -44,6 +46,8 @@ class Sink:
         # bytes written after them.
         self._sent = self._synced = 0
         self._unsent = self._unsynced = 0
+        # Another thread may write.
+        self._operation = recording.current()
 
     def write(self, data: bytes | memoryview) -> None:
         """Write the image's next bytes; *data* is not kept."""
@@ -51,12 +55,16 @@ class Sink:
         runs = data_runs(view) if self._thin else iter([(0, len(view))])
         with errors.writing(self._device.name):
             self._make_room(self._position + len(view))
+            zeros = len(view)
             for start, end in runs:
                 self._device.write_at(self._position + start, view[start:end])
                 self._unsent += end - start
                 self._unsynced += end - start
+                zeros -= end - start
             self._position += len(view)
             self._write_behind()
+        self._operation.record(catalogue.RECEIVED_BYTES, value=len(view))
+        self._operation.record(catalogue.ZERO_BYTES, value=zeros)
 
     def _make_room(self, size: int) -> None:
         """Let the device grow before it is written past its end.
