@@ -12,18 +12,19 @@ import threading
 
 from glance_ontap_store import errors
 from glance_ontap_store.adoption import plan
-from glance_ontap_store.adoption.copying import Copier
-from glance_ontap_store.adoption.copying import known
-from glance_ontap_store.adoption.glance import Glance
 from glance_ontap_store.adoption.in_place import Adopter
-from glance_ontap_store.adoption.interruption import Interrupted
-from glance_ontap_store.adoption.interruption import Stop
-from glance_ontap_store.adoption.plan import Image
 from glance_ontap_store.adoption.plan import Step
 from glance_ontap_store.adoption.plan import Way
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.waiting import Clock
+from glance_ontap_store.glance import copying
+from glance_ontap_store.glance.client import Glance
+from glance_ontap_store.glance.copying import Copier
+from glance_ontap_store.glance.copying import known
+from glance_ontap_store.glance.image import Image
 from glance_ontap_store.images.record import Record
+from glance_ontap_store.stopping.interruption import Interrupted
+from glance_ontap_store.stopping.interruption import Stop
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
 
@@ -191,7 +192,7 @@ class Carrier:
 
     def _compare(self, image: Image, store_id: str) -> None:
         volume = self._image_volume(image, store_id)
-        reason = plan.unverified(image, Record.parse(volume.metadata))
+        reason = copying.unverified(image, Record.parse(volume.metadata))
         is_comparable = image.hash_value or self._orders.removes_old
         if reason and is_comparable:
             raise errors.Broken(f"{reason}; the old copy stays")

@@ -11,13 +11,13 @@ from keystoneauth1.session import Session
 
 from glance_ontap_store import errors
 from glance_ontap_store.adoption import plan
-from glance_ontap_store.adoption.glance import Glance
-from glance_ontap_store.adoption.plan import Image
 from glance_ontap_store.adoption.plan import Step
 from glance_ontap_store.adoption.plan import Target
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
+from glance_ontap_store.glance.client import Glance
+from glance_ontap_store.glance.image import Image
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone

@@ -8,20 +8,19 @@ import dataclasses
 from glance_ontap_store import errors
 from glance_ontap_store import undo
 from glance_ontap_store.adoption import plan
-from glance_ontap_store.adoption.interruption import Stop
-from glance_ontap_store.adoption.plan import Image
 from glance_ontap_store.attach.attacher import Attacher
 from glance_ontap_store.attach.transport import OpenVolume
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.volumes import Volumes
+from glance_ontap_store.glance.image import Image
 from glance_ontap_store.images import writer
 from glance_ontap_store.images.record import State
 from glance_ontap_store.recovery.store import StoreRecovery
+from glance_ontap_store.stopping.interruption import Stop
 from glance_ontap_store.transfer import content
+from glance_ontap_store.transfer import digesting
 from glance_ontap_store.transfer.digests import Digests
-from glance_ontap_store.transfer.readahead import Readahead
 from glance_ontap_store.units import GIB
-from glance_ontap_store.units import ByteRange
 
 # The algorithm for images of which Glance has no multihash: Glance's default.
 _ALGORITHM = "sha512"
@@ -130,18 +129,16 @@ class Adopter:
 
     def _digests(self, opened: OpenVolume, image: Image, size: int) -> Digests:
         algorithm = image.hash_algo if image.hash_value else None
-        digests = Digests(algorithm or _ALGORITHM)
-        ahead = Readahead(opened, ByteRange.clipped(0, None, size))
-        done = 0
-        with contextlib.ExitStack() as stack:
-            stack.callback(ahead.stop)
-            while piece := ahead.next_piece():
-                self._stop.check()
-                digests.update(piece)
-                if (done + len(piece)) // _PROGRESS > done // _PROGRESS:
-                    self._say(f"{image.id}: {100 * (done + len(piece)) // size} % read")
-                done += len(piece)
-        return digests
+        before = 0
+
+        def told(done: int) -> None:
+            nonlocal before
+            self._stop.check()
+            if done // _PROGRESS > before // _PROGRESS:
+                self._say(f"{image.id}: {100 * done // size} % read")
+            before = done
+
+        return digesting.of_device(opened, size, algorithm or _ALGORITHM, told)
 
     def _make_whole(self, volume: Volume) -> None:
         """Give the file whole GiB: the clones that Cinder makes keep its length."""

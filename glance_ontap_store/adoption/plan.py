@@ -12,52 +12,15 @@ from glance_ontap_store import errors
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.glance.image import Place
 from glance_ontap_store.images import access
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
-from glance_ontap_store.location import Location
 from glance_ontap_store.survey import facts
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.units import GIB
-
-
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """An image as Glance shows it to an administrator. *size* is in bytes.
-
-    *stores* are the ids of the stores that have it, *coming* of those that it is being
-    copied to. *is_importing*: a task of Glance is at work on it.
-    """
-
-    id: str
-    status: str = "active"
-    name: str | None = None
-    size: int | None = None
-    owner: str | None = None
-    disk_format: str | None = None
-    checksum: str | None = None
-    hash_algo: str | None = None
-    hash_value: str | None = None
-    stores: tuple[str, ...] = ()
-    coming: tuple[str, ...] = ()
-    is_importing: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """One location of an image; *store* is None if the location names none."""
-
-    url: str
-    store: str | None = None
-
-    @property
-    def volume_id(self) -> str | None:
-        """The image-volume that it names; None if it names none."""
-        try:
-            return Location.parse(self.url).volume_id
-        except errors.BadLocation:
-            return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,19 +245,3 @@ def _refused_copy(step: Step, image: Image, found: Target, is_named: bool) -> St
     if image.is_importing and found.id not in image.coming:
         return _refused(step, "Glance is importing it elsewhere: run this again later")
     return dataclasses.replace(step, why_not=_not_accepted(found, image))
-
-
-def unverified(image: Image, record: Record) -> str | None:
-    """Return why a record does not prove that a copy is the image; None if it does.
-
-    The multihash in it is that of the bytes that the store wrote.
-    """
-    if record.state is not State.SEALED or record.image_id != image.id:
-        return "the new image-volume is not sealed for this image"
-    if record.size != image.size:
-        return f"the new image-volume has {record.size} bytes, Glance says {image.size}"
-    if not image.hash_value:
-        return "Glance has no multihash of it to compare"
-    if (record.hash_algo, record.hash_value) != (image.hash_algo, image.hash_value):
-        return "the multihash of the new image-volume is not the one that Glance has"
-    return None

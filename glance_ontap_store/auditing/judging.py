@@ -35,35 +35,55 @@ class Located:
     held: Held
 
 
-def images_in(store: StoreRemains, images: Iterable[Image]) -> Iterator[Image]:
-    """Yield the images that, as Glance says, have their bytes in the store."""
-    for each in images:
-        if store.store_id in each.stores and each.status in _STORED and each.size:
-            yield each
+def stored(facts: Remains) -> Iterator[tuple[StoreRemains, Image]]:
+    """Yield the stores with the images that, as Glance says, have their bytes there."""
+    if isinstance(facts.images, Unknown):
+        return
+    found: dict[str, list[Image]] = {}
+    for each in facts.images.values():
+        if each.status in _STORED and each.size:
+            for store_id in each.stores:
+                found.setdefault(store_id, []).append(each)
+    for store in facts.stores:
+        for each in found.get(store.store_id, ()):
+            yield store, each
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """A store's volumes by their id, and its image-volumes by their image.
+    """All volumes by their id, and the image-volumes by their store and image.
 
-    The image is the one that the volume's metadata names.
+    Store and image are those that the volume's metadata names; the store is None if it
+    names none.
     """
 
     by_id: Mapping[str, Held]
-    by_image: Mapping[str, Sequence[Held]]
+    by_image: Mapping[tuple[str | None, str], Sequence[Held]]
 
     @classmethod
-    def of(cls, store: StoreRemains) -> "Index":
-        """Return that of *store*."""
-        by_image: dict[str, list[Held]] = {}
-        for held in store.volumes:
+    def of(cls, stores: Iterable[StoreRemains]) -> "Index":
+        """Return that of the volumes of *stores*."""
+        by_id: dict[str, Held] = {}
+        for store in stores:
+            for held in store.volumes:
+                # A store may have been given volumes of others, too.
+                if held.record.store == store.store_id:
+                    by_id[held.volume.id] = held
+                else:
+                    by_id.setdefault(held.volume.id, held)
+        by_image: dict[tuple[str | None, str], list[Held]] = {}
+        for held in by_id.values():
             record = held.record
-            is_other = record.store not in (None, store.store_id)
-            if is_other or record.state is State.READING or held.volume.is_leaving:
-                continue
-            if record.image_id:
-                by_image.setdefault(record.image_id, []).append(held)
-        return cls({held.volume.id: held for held in store.volumes}, by_image)
+            is_no_image = record.state in (State.READING, State.REPLICATING)
+            if record.image_id and not is_no_image and not held.volume.is_leaving:
+                key = (record.store, record.image_id)
+                by_image.setdefault(key, []).append(held)
+        return cls(by_id, by_image)
+
+    def of_image(self, store_id: str, image_id: str) -> Iterator[Held]:
+        """Yield the volumes that may have the bytes of an image in a store."""
+        for named in (store_id, None):
+            yield from self.by_image.get((named, image_id), ())
 
 
 def located(
@@ -78,7 +98,7 @@ def located(
         named = sorted(image.volumes_in(urls))
         found = [index.by_id[each] for each in named if each in index.by_id]
     else:
-        found = list(index.by_image.get(wanted.id, ()))
+        found = list(index.of_image(store.store_id, wanted.id))
     # A copy that was interrupted may have left another one.
     found = sorted(found, key=lambda each: each.record.state is not State.SEALED)
     return Located(store.store_id, wanted, found[0]) if found else None
@@ -89,27 +109,17 @@ def not_found(facts: Remains) -> Iterator[tuple[StoreRemains, Image]]:
 
     Cinder's own image-volumes, for example, may lack the image's id.
     """
-    if isinstance(facts.images, Unknown):
-        return
-    for store in facts.stores:
-        index = Index.of(store)
-        for each in images_in(store, facts.images.values()):
-            if located(facts, store, each, index) is None:
-                yield store, each
+    index = Index.of(facts.stores)
+    for store, each in stored(facts):
+        if located(facts, store, each, index) is None:
+            yield store, each
 
 
 def all_located(facts: Remains) -> list[Located]:
     """Return all images in the stores whose volumes are known."""
-    if isinstance(facts.images, Unknown):
-        return []
-    found = []
-    for store in facts.stores:
-        index = Index.of(store)
-        for each in images_in(store, facts.images.values()):
-            one = located(facts, store, each, index)
-            if one is not None:
-                found.append(one)
-    return found
+    index = Index.of(facts.stores)
+    found = (located(facts, store, each, index) for store, each in stored(facts))
+    return [each for each in found if each is not None]
 
 
 def judge(
@@ -273,6 +283,15 @@ def _unregistered(facts: Remains, store: StoreRemains) -> Iterator[Defect]:
 
 
 def _not_registered(one: Located) -> Defect:
+    if one.held.record.replica_of is not None:
+        return _defect(
+            one,
+            Code.UNREGISTERED,
+            "The image-volume is a replica that was interrupted at its end: none of"
+            " the image's locations names it.",
+            "Run: glance-ontap replicate POLICY.yaml --apply. It adds the location, or"
+            " deletes the volume.",
+        )
     # Every volume that this store writes gets such an id.
     if one.held.record.write_id is None:
         return _defect(

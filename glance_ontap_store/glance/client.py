@@ -11,9 +11,9 @@ from typing import Any
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
-from glance_ontap_store.adoption.plan import Image
-from glance_ontap_store.adoption.plan import Place
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.glance.image import Place
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey.answer import Answer
@@ -22,6 +22,7 @@ from glance_ontap_store.survey.answer import Unknown
 
 # The most that Glance shows at once by default (limit of glance-api.conf).
 _PAGE = 1000
+_PATCH = "application/openstack-images-v2.1-json-patch"
 _LOCATIONS = (
     "by its policy fetch_image_location (see the page on locations), and neither"
     " show_multiple_locations nor show_image_direct_url is on"
@@ -69,7 +70,7 @@ class Glance:
         Glance writes the store of a location anew here, if the store that it names is
         not enabled and another one says that the image-volume is its own.
         """
-        return self._asked(lambda: image(self._get(f"/v2/images/{image_id}")))
+        return self._asked(lambda: image(self._get(f"/v2/images/{image_id}")), image_id)
 
     def places(self, image_id: str) -> Answer[tuple[Place, ...]]:
         """Return the image's locations, in Glance's order.
@@ -82,10 +83,10 @@ class Glance:
             path = f"/v2/images/{image_id}/locations"
             return _places(self._get(path, {"X-Service-Token": token}))
 
-        found = self._asked(ask)
+        found = self._asked(ask, image_id)
         if not isinstance(found, Unknown):
             return found
-        shown = self._asked(lambda: self._get(f"/v2/images/{image_id}"))
+        shown = self._asked(lambda: self._get(f"/v2/images/{image_id}"), image_id)
         if isinstance(shown, Unknown):
             return shown
         if isinstance(shown.get("locations"), list):
@@ -102,13 +103,32 @@ class Glance:
             "all_stores_must_succeed": True,
         }
         return self._asked(
-            lambda: self._send("POST", f"/v2/images/{image_id}/import", body)
+            lambda: self._send("POST", f"/v2/images/{image_id}/import", body), image_id
+        )
+
+    def add_location(self, image_id: str, url: str, store_id: str) -> Answer[None]:
+        """Add a location to an image that is active.
+
+        The glance-api has to show locations (``show_multiple_locations``), and asks
+        the store for the size. `Unknown` may leave it added: its answer may be lost.
+        """
+        value = {"url": url, "metadata": {"store": store_id}}
+        body = [{"op": "add", "path": "/locations/-", "value": value}]
+        return self._asked(
+            lambda: self._send(
+                "PATCH", f"/v2/images/{image_id}", body, {"Content-Type": _PATCH}
+            ),
+            image_id,
         )
 
     def remove(self, image_id: str, store_id: str) -> Answer[None]:
-        """Remove the image from one of several stores that have it."""
+        """Remove the image from one of several stores that have it.
+
+        Glance deletes the image-volume that the location names. `Reason.CONFLICT`:
+        somebody reads it.
+        """
         path = f"/v2/stores/{store_id}/{image_id}"
-        return self._asked(lambda: self._send("DELETE", path))
+        return self._asked(lambda: self._send("DELETE", path), image_id)
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Any:
         return self._session.get(
@@ -116,8 +136,16 @@ class Glance:
             headers={"Accept": "application/json", **(headers or {})},
         ).json()
 
-    def _send(self, method: str, path: str, body: Any = None) -> None:
-        self._session.request(f"{self._base()}{path}", method, json=body)
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._session.request(
+            f"{self._base()}{path}", method, json=body, headers=dict(headers or {})
+        )
 
     def _base(self) -> str:
         endpoint = self._endpoint or self._session.get_endpoint(
@@ -129,12 +157,22 @@ class Glance:
         return re.sub(r"(/v2)?/*$", "", endpoint or "")
 
     @staticmethod
-    def _asked(question: Callable[[], T]) -> Answer[T]:
+    def _asked(question: Callable[[], T], image_id: str = "") -> Answer[T]:
+        """Return the answer; a 404 counts only if it names the image *image_id*.
+
+        That of a proxy means nothing, and one of Glance names it.
+        """
+
         def ask() -> Answer[T]:
             try:
                 return question()
-            except exceptions.NotFound as error:
-                return Unknown(Reason.MISSING, str(error))
+            except (exceptions.NotFound, exceptions.Gone) as error:
+                said = error.response.text if error.response is not None else ""
+                is_glances = bool(image_id) and image_id in said
+                reason = Reason.MISSING if is_glances else Reason.BROKEN
+                return Unknown(reason, str(error))
+            except exceptions.Conflict as error:
+                return Unknown(Reason.CONFLICT, str(error))
 
         try:
             return keystone.asked(ask)

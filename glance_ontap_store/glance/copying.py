@@ -2,10 +2,13 @@
 """Have Glance copy an image to a store, and wait until it has."""
 
 from glance_ontap_store import errors
-from glance_ontap_store.adoption.glance import Glance
-from glance_ontap_store.adoption.interruption import Stop
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.glance.client import Glance
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.images.record import Record
+from glance_ontap_store.images.record import State
+from glance_ontap_store.stopping.interruption import Stop
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import T
 from glance_ontap_store.survey.answer import Unknown
@@ -62,3 +65,19 @@ def known(answer: Answer[T]) -> T:
     if isinstance(answer, Unknown):
         raise errors.Broken(f"{answer.reason.value}: {answer.text}")
     return answer
+
+
+def unverified(image: Image, record: Record) -> str | None:
+    """Return why a record does not prove that a copy is the image; None if it does.
+
+    The multihash in it is that of the bytes that the store wrote.
+    """
+    if record.state is not State.SEALED or record.image_id != image.id:
+        return "the image-volume is not sealed for this image"
+    if record.size != image.size:
+        return f"the image-volume has {record.size} bytes, Glance says {image.size}"
+    if not image.hash_value:
+        return "Glance has no multihash of it to compare"
+    if (record.hash_algo, record.hash_value) != (image.hash_algo, image.hash_value):
+        return "the multihash of the image-volume is not the one that Glance has"
+    return None
