@@ -11,10 +11,17 @@ from oslo_log import log as logging
 
 from glance_ontap_store import identity
 from glance_ontap_store.attach.attacher import Attacher
+from glance_ontap_store.attach.block.bounded import BoundedConnector
+from glance_ontap_store.attach.block.brick import BrickConnector
+from glance_ontap_store.attach.block.connection import PROTOCOLS
+from glance_ontap_store.attach.block.sysfs import Sysfs
+from glance_ontap_store.attach.block.transport import BlockTransport
 from glance_ontap_store.attach.brick import Brick
+from glance_ontap_store.attach.host_connections import HostConnections
 from glance_ontap_store.attach.nfs.mounter import NfsMounter
 from glance_ontap_store.attach.nfs.mounts import Mounts
 from glance_ontap_store.attach.nfs.transport import NfsTransport
+from glance_ontap_store.attach.transport import Transport
 from glance_ontap_store.attach.transport import Transports
 from glance_ontap_store.cinder.api import Creator
 from glance_ontap_store.cinder.api import VolumeService
@@ -36,6 +43,7 @@ from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
 from glance_ontap_store.stopping import hook
 from glance_ontap_store.stopping.transfers import Transfers
+from glance_ontap_store.transfer import memory
 
 LOG = logging.getLogger(__name__)
 
@@ -57,19 +65,36 @@ class Backend:
     member: Member | None = None
 
 
-def build(settings: Settings) -> Backend:
+def build(settings: Settings, in_background: bool = True) -> Backend:
     """The store's parts, over the real Cinder and this host.
 
     No service is asked, and no thread, process, connection or mount is made:
     Glance starts without them, and a server may fork afterwards.
+
+    *in_background*: readers do not wait for what Cinder need not do before they read,
+    nor for what it does when they have read.
     """
     session = identity.session_for(settings)
-    return assemble(settings, session, CinderClient(settings, session))
+    service = CinderClient(settings, session)
+    return assemble(settings, session, service, in_background)
 
 
-def assemble(settings: Settings, session: Session, service: VolumeService) -> Backend:
+def build_for_command(settings: Settings) -> Backend:
+    """The same for a command, which has let a volume go when it has read it.
+
+    Its next step may need the volume, or be the end of the process.
+    """
+    return build(dataclasses.replace(settings, linger_s=0), in_background=False)
+
+
+def assemble(
+    settings: Settings,
+    session: Session,
+    service: VolumeService,
+    in_background: bool = True,
+) -> Backend:
     """The store's parts, over *service* as its Cinder and this host."""
-    volumes, attacher = parts(settings, service)
+    volumes, attacher = parts(settings, service, in_background)
     recovery = StoreRecovery(volumes)
 
     def creator_for(requester: Requester) -> Creator:
@@ -85,7 +110,7 @@ def assemble(settings: Settings, session: Session, service: VolumeService) -> Ba
 
     return Backend(
         settings,
-        lifecycle(settings, volumes, attacher, recovery.free),
+        lifecycle(settings, volumes, attacher, recovery.free, in_background),
         Owners(settings, session),
         volumes,
         creator_for,
@@ -93,13 +118,32 @@ def assemble(settings: Settings, session: Session, service: VolumeService) -> Ba
     )
 
 
-def parts(settings: Settings, service: VolumeService) -> tuple[Volumes, Attacher]:
+def parts(
+    settings: Settings, service: VolumeService, in_background: bool = False
+) -> tuple[Volumes, Attacher]:
     """The volumes of *service*, and their attacher on this host."""
     journal = Journal(processes.of(settings.mount_point_base), settings.store_id)
-    volumes = Volumes(service, SystemClock(), wait_policy(settings), journal)
-    nfs = NfsTransport(_mounts(settings), settings.nfs_mount_options)
-    transports = Transports({"nfs": nfs})
-    return volumes, Attacher(volumes, Brick(settings.rootwrap_config), transports)
+    host = Brick(
+        settings.rootwrap_config, settings.use_multipath, settings.enforce_multipath
+    )
+    connector = BoundedConnector(
+        BrickConnector(settings.rootwrap_config, settings.use_multipath)
+    )
+    sysfs = Sysfs()
+    transports = transports_over(
+        NfsTransport(_mounts(settings), settings.nfs_mount_options),
+        BlockTransport(connector, sysfs),
+    )
+    connections = HostConnections(journal, service, transports, sysfs)
+    volumes = Volumes(
+        service, SystemClock(), wait_policy(settings), journal, connections
+    )
+    return volumes, Attacher(volumes, host, transports, in_background)
+
+
+def transports_over(nfs: Transport, block: Transport) -> Transports:
+    """The transports of all protocols that the store supports."""
+    return Transports({"nfs": nfs, **dict.fromkeys(PROTOCOLS, block)})
 
 
 def _mounts(settings: Settings) -> Mounts:
@@ -122,17 +166,20 @@ def lifecycle(
     volumes: Volumes,
     attacher: Attacher,
     free: Callable[[str], bool],
+    in_background: bool = False,
 ) -> Lifecycle:
     """The store's image-volumes, by its settings; *free* as of `StoreRecovery.free`."""
     return Lifecycle(
         settings.store_id,
         settings.volume_type,
         volumes,
-        Reading(volumes, attacher, free),
+        Reading(volumes, attacher, free, settings.volume_type),
         StreamFiller(attacher, settings.thin_upload),
         settings.availability_zone,
         TRANSFERS,
         free=free,
+        linger_s=settings.linger_s,
+        in_background=in_background,
     )
 
 
@@ -155,6 +202,8 @@ class Stores:
         """Make the store known, in place of one of the same id."""
         with self._lock:
             self._table[backend.settings.store_id] = backend
+            settings = [each.settings for each in self._table.values()]
+            memory.PROCESS.limit_to(min(each.transfer_memory for each in settings))
         if backend.member is not None:
             backend.member.recovery.journal.on_left = self.rounds.wake
 

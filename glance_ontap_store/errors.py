@@ -19,6 +19,8 @@
      +-- Broken                 a service or a device failed
           +-- CinderUnreachable no answer from Cinder or Keystone
           +-- NotConnected      Cinder's driver does not connect the volume
+          +-- FileMissing       the volume's file is not on its export
+          +-- StillConnected    this host has a device of the volume yet
           +-- ShortRead         the device ended before the image did
           +-- Stopping          this process is told to stop
 
@@ -51,6 +53,7 @@ class Reason(enum.Enum):
     UNAUTHORIZED = "the credentials were refused"
     FORBIDDEN = "the credentials do not permit it"
     MISSING = "it does not exist"
+    CONFLICT = "something else has to end first"
     NO_ENDPOINT = "the catalog has no such endpoint"
     CERTIFICATE = "a certificate was refused"
     BROKEN = "the answer could not be understood"
@@ -83,12 +86,13 @@ class Transient:
 class StoreError(Exception):
     """Base of every error that this package raises on purpose.
 
-    *reason* is set if a service was asked and gave no answer, and *transient* if that
-    may be over soon. *is_last_of_many* tells that the request was sent before, and may
-    have been done then.
+    *reason* is set if a service was asked and gave no answer, *request* names what it
+    was asked for, and *transient* is set if that may be over soon. *is_last_of_many*
+    tells that the request was sent before, and may have been done then.
     """
 
     reason: Reason | None = None
+    request: str | None = None
     transient: Transient | None = None
     is_last_of_many = False
     may_leave = False
@@ -152,6 +156,14 @@ class CinderUnreachable(Broken):
 
 class NotConnected(Broken):
     """Cinder's driver does not connect the volume to this host."""
+
+
+class FileMissing(Broken):
+    """The volume's file is not on the export that Cinder names."""
+
+
+class StillConnected(Broken):
+    """The host has a device of the volume yet, so that its attachment must stay."""
 
 
 class ShortRead(Broken):

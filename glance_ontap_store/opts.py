@@ -32,6 +32,18 @@ OPTIONS: list[cfg.Opt] = [
         ),
     ),
     cfg.StrOpt(
+        "ontap_replica_volume_type",
+        help=(
+            "Volume type of the replicas that ``glance-ontap replicate`` makes for this"
+            " store: one with the same ``volume_backend_name`` as ``ontap_volume_type``"
+            " and without ``pool_name``, or with the FlexVols of both ends (``<or> A"
+            " <or> B``). A replica begins as a clone beside its source, and the array"
+            " then copies it to this store's FlexVol: Cinder lets neither happen with a"
+            " type that is pinned to one FlexVol. If unset, no replicas are made in"
+            " this store."
+        ),
+    ),
+    cfg.StrOpt(
         "ontap_availability_zone",
         help=(
             "Availability zone of the image-volumes, as Cinder names it (openstack"
@@ -217,6 +229,22 @@ OPTIONS: list[cfg.Opt] = [
         ),
     ),
     cfg.IntOpt(
+        "ontap_linger",
+        default=0,
+        min=0,
+        help=(
+            "Seconds that an image-volume stays attached after its last reader, so that"
+            " the next reader in the same process opens it at once. With 0 it is"
+            " detached after its last reader. For readers in other processes and on"
+            " other hosts the volume is in use meanwhile: they read a temporary clone,"
+            " which took half as long again as an attachment in the lab, while the next"
+            " reader in the same process had its first byte in a twelfth of the time."
+            " So set it only where no more than two processes, of all hosts, serve the"
+            " readers of an image. It must be smaller than ``ontap_delete_wait``: the"
+            " deletion of an image by another process waits until it is detached."
+        ),
+    ),
+    cfg.IntOpt(
         "ontap_recovery_interval",
         default=600,
         min=0,
@@ -237,6 +265,21 @@ OPTIONS: list[cfg.Opt] = [
             " take neither time nor space on the FlexVol. The store skips them only"
             " in files that the file system reports as empty, because other files"
             " may contain old data. Set it to false to write every byte."
+        ),
+    ),
+    cfg.IntOpt(
+        "ontap_transfer_memory",
+        default=512,
+        min=16,
+        help=(
+            "Memory in MiB for the data of all uploads and downloads of a process. An"
+            " upload takes 32 MiB, and works with 8 if there is no more; then the next"
+            " one waits until another has ended. A download takes 5 MiB to read ahead,"
+            " and reads nothing ahead if there is no room. With too small a value,"
+            " transfers are slow, and uploads wait for those of slow clients."
+            " A verifier of signatures adds 4 MiB to an upload. The stores of a process"
+            " share the memory: set it in ``[backend_defaults]``. If stores have"
+            " different values, the smallest counts."
         ),
     ),
     cfg.StrOpt(
@@ -263,6 +306,26 @@ OPTIONS: list[cfg.Opt] = [
             " share one mount. ``nosuid,nodev,noexec`` are always added."
         ),
     ),
+    cfg.BoolOpt(
+        "ontap_use_multipath",
+        default=False,
+        help=(
+            "Connect this host to LUNs by all paths that the array offers (iSCSI, FC),"
+            " or to namespaces by all portals (NVMe/TCP). multipathd must run, or the"
+            " kernel's own multipath of NVMe be on. With false, one path is used, and"
+            " transfers fail when it is lost. Cinder's driver tells all paths in any"
+            " case. It changes nothing for NFS."
+        ),
+    ),
+    cfg.BoolOpt(
+        "ontap_enforce_multipath",
+        default=False,
+        help=(
+            "With ``ontap_use_multipath``, refuse to connect where multipathd does not"
+            " run. With false, the host then connects by one path without a word, and"
+            " transfers fail when that is lost."
+        ),
+    ),
     cfg.StrOpt(
         "ontap_rootwrap_config",
         default="/etc/glance/rootwrap.conf",
@@ -270,6 +333,20 @@ OPTIONS: list[cfg.Opt] = [
             "Configuration file of ``glance-rootwrap``, as an absolute path."
             " ``glance-rootwrap`` starts the helper that mounts as root. The filters"
             " that the file names must include ``glance_ontap_store.filters``."
+        ),
+    ),
+    cfg.StrOpt(
+        "ontap_metrics_directory",
+        help=(
+            "Directory in which the processes of this host record metrics, as an"
+            " absolute path, for example ``/run/glance/ontap-metrics``;"
+            " ``glance-ontap metrics`` writes them for Prometheus. If unset, nothing is"
+            " recorded. Set it in ``[backend_defaults]``: the stores of a process share"
+            " the directory. Glance's user must be able to write there, and no other"
+            " host may use it. Take a directory that is empty after a reboot (tmpfs),"
+            " with 1 MiB for each process. It needs the extra ``metrics`` of this"
+            " package. Whatever is wrong with it causes a warning in the log and no"
+            " metrics; images are stored all the same."
         ),
     ),
 ]

@@ -10,6 +10,7 @@ from urllib import parse
 
 from glance_ontap_store import errors
 from glance_ontap_store import nfs_options
+from glance_ontap_store import units
 
 _PREFIX = "ontap_"
 
@@ -51,6 +52,8 @@ class Settings:
 
     store_id: str | None
     volume_type: str | None
+    # None: no replicas are made in the store.
+    replica_volume_type: str | None
     # None: that of the volume type, or Cinder's default.
     availability_zone: str | None
     auth_url: str
@@ -69,13 +72,22 @@ class Settings:
     transition_timeout_s: int
     attach_wait_s: int
     delete_wait_s: int
+    # 0: an image-volume is detached after its last reader.
+    linger_s: int
     # 0: there are no rounds of recovery.
     recovery_interval_s: int
     thin_upload: bool
+    # Bytes, for all transfers of the process.
+    transfer_memory: int
     mount_point_base: str
     # Separated by commas; "" means those that Cinder gives.
     nfs_mount_options: str
+    # All paths to a LUN are used; and it is refused where that is not possible.
+    use_multipath: bool
+    enforce_multipath: bool
     rootwrap_config: str
+    # None: nothing is measured.
+    metrics_directory: str | None
 
     @classmethod
     def from_options(
@@ -94,6 +106,7 @@ class Settings:
         return cls(
             store_id=store_id,
             volume_type=values["ontap_volume_type"] or None,
+            replica_volume_type=values["ontap_replica_volume_type"] or None,
             availability_zone=values["ontap_availability_zone"] or None,
             auth_url=values["ontap_store_auth_address"],
             credential=_credential(values),
@@ -108,11 +121,16 @@ class Settings:
             transition_timeout_s=values["ontap_state_transition_timeout"],
             attach_wait_s=values["ontap_attach_wait"],
             delete_wait_s=values["ontap_delete_wait"],
+            linger_s=values["ontap_linger"],
             recovery_interval_s=values["ontap_recovery_interval"],
             thin_upload=values["ontap_store_thin_upload"],
+            transfer_memory=values["ontap_transfer_memory"] * units.MIB,
             mount_point_base=os.path.normpath(values["ontap_mount_point_base"]),
             nfs_mount_options=values["ontap_nfs_mount_options"] or "",
+            use_multipath=values["ontap_use_multipath"],
+            enforce_multipath=values["ontap_enforce_multipath"],
             rootwrap_config=values["ontap_rootwrap_config"],
+            metrics_directory=values["ontap_metrics_directory"] or None,
         )
 
     @property
@@ -156,9 +174,23 @@ def _mistakes(values: Mapping[str, Any]) -> Iterator[str]:
             f"ontap_nfs_mount_options contains {option!r}, which is not an option of"
             " NFS that is safe to use here: remove it"
         )
+    linger_s, wait_s = values["ontap_linger"], values["ontap_delete_wait"]
+    if linger_s and linger_s >= wait_s:
+        yield (
+            f"ontap_linger = {linger_s} must be smaller than ontap_delete_wait ="
+            f" {wait_s}: otherwise other processes cannot delete an image that was read"
+        )
     for name in ("ontap_mount_point_base", "ontap_rootwrap_config"):
         if not os.path.isabs(values[name] or ""):
             yield f"{name} = {values[name]!r} must be an absolute path"
+    if values["ontap_enforce_multipath"] and not values["ontap_use_multipath"]:
+        yield (
+            "ontap_enforce_multipath is true, and ontap_use_multipath is not: set"
+            " both, or remove the first"
+        )
+    directory = values["ontap_metrics_directory"]
+    if directory and not os.path.isabs(directory):
+        yield f"ontap_metrics_directory = {directory!r} must be an absolute path"
 
 
 def _url_mistakes(url: str | None) -> Iterator[str]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Glance store driver ``ontap``: translates between Glance and the store."""
 
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
@@ -24,6 +25,8 @@ from glance_ontap_store.location import Location
 from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.requester import Requester
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.telemetry import recording
+from glance_ontap_store.telemetry import starting
 from glance_ontap_store.transfer.stream import ImageStream
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ class Store(glance_store.driver.Store):
     OPTIONS = opts.OPTIONS
     EXAMPLE_URL = "cinder://<STORE_ID>/<VOLUME_ID>"
     # Tests build a store over fakes.
-    build = staticmethod(build)
+    build: Callable[[Settings], Backend] = staticmethod(build)
     # All configured stores of type ``ontap`` of this process.
     stores = Stores()
 
@@ -82,6 +85,7 @@ class Store(glance_store.driver.Store):
             self._mistakes = str(error)
             LOG.error("%s", error)
             raise
+        starting.start(settings.metrics_directory)
         self.stores.add(self._backend)
         self._warn_of_shared_type(settings)
 
@@ -140,7 +144,7 @@ class Store(glance_store.driver.Store):
             multihash for a caller that names no *hashing_algo*
         """
         requester = Requester.from_context(context)
-        with self._answering("store image %s", image_id):
+        with self._answering("upload", "store image %s", image_id):
             backend = self._configured
             owner = backend.owners.owner_of(image_id, requester)
             access.check_accepts(
@@ -177,7 +181,7 @@ class Store(glance_store.driver.Store):
         an error of this call makes Glance try the image's next location.
         """
         volume_id = self._volume_id(location)
-        with self._answering("read image-volume %s", volume_id):
+        with self._answering("download", "read image-volume %s", volume_id):
             return self._images.read(volume_id, offset or 0, chunk_size)
 
     def get_size(self, location: Any, context: Any = None) -> int:
@@ -187,7 +191,7 @@ class Store(glance_store.driver.Store):
         the requester's image-volume is not found.
         """
         volume_id = self._volume_id(location)
-        with self._answering("tell the size of image-volume %s", volume_id):
+        with self._answering("describe", "tell the size of image-volume %s", volume_id):
             requester = Requester.from_context(context)
             return self._images.size_for(volume_id, requester)
 
@@ -200,7 +204,7 @@ class Store(glance_store.driver.Store):
         volume_id = self._volume_id(location)
         if volume_id == EMPTY:
             return
-        with self._answering("delete image-volume %s", volume_id):
+        with self._answering("delete", "delete image-volume %s", volume_id):
             backend = self._configured
             requester = Requester.from_context(context)
             record = backend.images.record_to_delete(volume_id)
@@ -221,10 +225,13 @@ class Store(glance_store.driver.Store):
         return parsed.volume_id
 
     @contextlib.contextmanager
-    def _answering(self, what: str, subject: str) -> Iterator[None]:
+    def _answering(self, operation: str, what: str, subject: str) -> Iterator[None]:
         """Log a failure, once, and tell Glance in its own exceptions."""
         try:
-            with errors.as_glance_store():
+            with (
+                errors.as_glance_store(),
+                recording.operation(self.backend_group, operation),
+            ):
                 yield
         except Exception as error:
             log = LOG.info if _is_expected(error) else LOG.error
