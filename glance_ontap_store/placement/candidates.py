@@ -57,16 +57,6 @@ class Situation:
             return True
         return None if self.cloud.release is None else self.cloud.release >= SORTS
 
-    def place(self, volume: Volume) -> str | None:
-        """Return the pool of a volume as the scheduler calls it; None without one."""
-        if volume.pool is None or isinstance(self.cloud.services, Unknown):
-            return volume.pool
-        service, hash_, pool = volume.pool.partition("#")
-        clusters = (
-            each.cluster for each in self.cloud.services if each.host == service
-        )
-        return f"{next(filter(None, clusters), service)}{hash_}{pool}"
-
 
 def obstacles(situation: Situation, ids: frozenset[str]) -> Iterator[Obstacle]:
     """Yield what keeps Cinder from cloning one of the volumes *ids*, in its order."""
@@ -76,10 +66,7 @@ def obstacles(situation: Situation, ids: frozenset[str]) -> Iterator[Obstacle]:
         each
         for each in answers.values()
         if isinstance(each, Volume)
-        and (
-            situation.clones_across_pools
-            or situation.place(each) == situation.pool.name
-        )
+        and (situation.clones_across_pools or each.pool == situation.pool.name)
     ]
     for key in unknown:
         yield Obstacle(
@@ -132,8 +119,31 @@ def _none_here(situation: Situation) -> Obstacle:
             *("image", "import", image.id),
             *("--method", "copy-image", "--store", store),
         )
+        if _has_replicas(situation.cloud, store):
+            remedy = _by_array(situation, store) + remedy
     why = f"No image-volume of the image is in {name}."
     return Obstacle(Code.NO_IMAGE_VOLUME, True, why, remedy)
+
+
+def _by_array(situation: Situation, store_id: str) -> str:
+    """Return what a store with a type for replicas has before a copy by Glance."""
+    if situation.pool.is_ontap_block:
+        return "The array makes replicas over NFS only, so let Glance copy the image. "
+    return (
+        "Have the array make a replica: glance-ontap replicate POLICY --image"
+        f" {situation.image.id} --store {store_id} --apply, with a policy that wants"
+        " it. Otherwise let Glance copy it. "
+    )
+
+
+def _has_replicas(cloud: CloudFacts, store_id: str) -> bool:
+    """Return whether ``glance-ontap replicate`` may make replicas in the store."""
+    return any(
+        each.id == store_id
+        and each.settings is not None
+        and each.settings.replica_volume_type is not None
+        for each in cloud.glance.stores
+    )
 
 
 def _not_owned(situation: Situation, volume: Volume) -> Obstacle:
@@ -160,16 +170,16 @@ def _nodes(situation: Situation, volumes: Sequence[Volume]) -> Iterator[Obstacle
         return
     service = situation.pool.service
     nodes = {each.host for each in services if each.cluster == service}
-    having = {(each.pool or "").partition("#")[0] for each in volumes}
+    having = {(each.host or "").partition("#")[0] for each in volumes}
     if not nodes - having:
         return
-    names = ", ".join(sorted(having & nodes))
-    doubt = verdict.unless(f"{names} of the cluster makes the volume")
+    able = ", ".join(sorted(having & nodes))
+    doubt = verdict.unless(f"{able} of the cluster makes the volume") if able else ""
     yield Obstacle(
         Code.OTHER_NODE,
-        None,
+        None if able or release is None else True,
         "Before 2026.1 a node of a cluster clones only the image-volumes that it made"
-        f" itself; this image has those of {names}.",
+        f" itself; this image has those of {', '.join(sorted(having))}.",
         "Upgrade Cinder to 2026.1 or later, or run one node for each back end.",
         doubt=RELEASE if release is None else doubt,
         is_assumed=release is not None,
@@ -207,13 +217,7 @@ def _limits(situation: Situation, volumes: Sequence[Volume]) -> Iterator[Obstacl
 def _limits_of(situation: Situation, volume: Volume) -> Iterator[Obstacle]:
     pool = situation.pool
     if situation.size_gib < volume.size_gib:
-        yield Obstacle(
-            Code.SHRINK,
-            True,
-            f"Image-volume {volume.id} has {volume.size_gib} GiB: no volume of"
-            f" {situation.size_gib} GiB can be a clone of it.",
-            f"Make a volume of {volume.size_gib} GiB or more.",
-        )
+        yield _larger(situation, volume)
     if pool.is_flexgroup:
         yield flexgroup(situation)
     if pool.shared_blocks_percent >= _FULL_PERCENT:
@@ -229,7 +233,34 @@ def _limits_of(situation: Situation, volume: Volume) -> Iterator[Obstacle]:
     yield from _file(situation, volume)
 
 
+def _larger(situation: Situation, volume: Volume) -> Obstacle:
+    """Return the obstacle that the clone would have to shrink.
+
+    REST refuses that, and the driver deletes the clone. For a LUN, ZAPI is asked to do
+    it by force, and the image ends before that.
+    """
+    cuts = _uses_zapi(situation) is not False if situation.pool.has_luns else False
+    return Obstacle(
+        Code.SHRINK,
+        None if cuts else True,
+        f"Image-volume {volume.id} has {volume.size_gib} GiB: no volume of"
+        f" {situation.size_gib} GiB can be a clone of it.",
+        f"Make a volume of {volume.size_gib} GiB or more.",
+        doubt=verdict.unless("the driver uses ZAPI, which may cut the clone"),
+        is_assumed=True,
+    )
+
+
 def _file(situation: Situation, volume: Volume) -> Iterator[Obstacle]:
+    if situation.pool.is_ontap_block and (volume.is_broken or volume.is_leaving):
+        yield Obstacle(
+            Code.FILE_GONE,
+            None,
+            f"Image-volume {volume.id} (status {volume.status}) may have no LUN.",
+            doubt=verdict.unless(
+                f"the LUN of image-volume {volume.id} is gone (status {volume.status})"
+            ),
+        )
     if not situation.pool.is_ontap_nfs:
         return
     name = f"volume-{volume.backing_id}"
@@ -253,13 +284,7 @@ def _file(situation: Situation, volume: Volume) -> Iterator[Obstacle]:
 
 def flexgroup(situation: Situation) -> Obstacle:
     """Return the obstacle that the driver may not clone files of a FlexGroup."""
-    uses_zapi: bool | None = None
-    if not isinstance(situation.cloud.cinder, Unknown):
-        uses_zapi = any(
-            each.uses_zapi
-            for each in situation.cloud.cinder.backends
-            if each.section == situation.pool.section
-        )
+    uses_zapi = _uses_zapi(situation)
     # Cinder takes older releases of ONTAP for able to before 27.
     release = situation.cloud.release
     since = "9.9" if release is not None and release < ASKS_FOR_LOCATIONS else "9.14"
@@ -273,4 +298,15 @@ def flexgroup(situation: Situation) -> Obstacle:
         f" files with REST and ONTAP {since} or later only.",
         "Use a FlexVol for images, or set netapp_use_legacy_client = false.",
         doubt=verdict.unless(doubt),
+    )
+
+
+def _uses_zapi(situation: Situation) -> bool | None:
+    """Return whether the pool's driver uses ZAPI; None if that is not known."""
+    if isinstance(situation.cloud.cinder, Unknown):
+        return None
+    return any(
+        each.uses_zapi
+        for each in situation.cloud.cinder.backends
+        if each.section == situation.pool.section
     )

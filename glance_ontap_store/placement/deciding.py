@@ -89,6 +89,12 @@ def _notes(situation: Situation, path: Path) -> Iterator[str]:
     content = paths.content_of(situation)
     if content is not None and situation.image.disk_format == "raw":
         yield f"The image is called raw, but its bytes are {content}: so is the volume."
+    backend = paths.backend(situation)
+    if situation.pool.has_luns and backend is not None and backend.reserves_space:
+        yield (
+            "The clone shares its blocks, and takes its full size of the FlexVol all"
+            " the same (netapp_lun_space_reservation)."
+        )
 
 
 def _is_allowed(cloud: CloudFacts, request: Request, pool: Pool) -> bool:

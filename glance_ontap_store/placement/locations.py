@@ -155,12 +155,12 @@ def ids(facts: ImageFacts, found: Seen) -> tuple[frozenset[str], tuple[str, ...]
 
     Cinder takes the last part of each ``cinder://`` URL if it is a UUID.
     """
+    if found.sight is Sight.ONE and facts.image.direct_url is not None:
+        return volumes_in([facts.image.direct_url]), ()
     if isinstance(facts.locations, Unknown):
         # The gathering found volumes of the image by other means.
         return frozenset(facts.volumes), (_LOCATIONS,)
     known = volumes_in(each.url for each in facts.locations)
     if found.sight is not Sight.ONE or len(facts.locations) < 2:
         return known, ()
-    if facts.image.direct_url is not None:
-        return volumes_in([facts.image.direct_url]), ()
     return known, (verdict.unless("direct_url names another of its locations"),)

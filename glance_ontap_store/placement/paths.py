@@ -89,11 +89,11 @@ def driver_copies(situation: Situation) -> tuple[str, ...]:
         for export, names in situation.cloud.files.items()
         if not isinstance(names, Unknown) and name in names
     ]
-    backend = _backend(situation)
+    config = backend(situation)
     if elsewhere and situation.pool.pool_name not in elsewhere:
-        if backend is None:
+        if config is None:
             doubts.append(CINDER_CONF)
-        elif backend.uses_zapi:
+        elif config.uses_zapi:
             doubts.append(
                 verdict.unless(f"the driver copies {name} of {elsewhere[0]} (ZAPI)")
             )
@@ -130,12 +130,12 @@ def image_volume(situation: Situation, seen: Seen) -> Iterator[Obstacle]:
 
 def cinder_cache(situation: Situation) -> Iterator[Obstacle]:
     """Yield what keeps Cinder from cloning its own cached volume of the image."""
-    backend = _backend(situation)
+    section = backend(situation)
     config = situation.cloud.cinder
     off = "Cinder's image-volume cache is off (image_volume_cache_enabled)."
-    if backend is None:
+    if section is None:
         yield Obstacle(Code.CACHE_OFF, None, off, doubt=CINDER_CONF, is_assumed=True)
-    elif not backend.caches_images:
+    elif not section.caches_images:
         yield Obstacle(Code.CACHE_OFF, True, off)
     yield from _encryption(situation)
     project: str | None = None
@@ -157,8 +157,7 @@ def _entry(situation: Situation, project: str | None) -> Iterator[Obstacle]:
     here = [
         each
         for each in cached
-        if situation.place(each) == situation.pool.name
-        and project in (None, each.project_id)
+        if each.pool == situation.pool.name and project in (None, each.project_id)
     ]
     if not here:
         why = "Cinder's image-volume cache has no volume of the image here."
@@ -235,7 +234,7 @@ def content_of(situation: Situation) -> str | None:
     return None
 
 
-def _backend(situation: Situation) -> CinderBackend | None:
+def backend(situation: Situation) -> CinderBackend | None:
     """Return the pool's back end in cinder.conf; None if it is not known."""
     config = situation.cloud.cinder
     if isinstance(config, Unknown):
