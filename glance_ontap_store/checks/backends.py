@@ -23,8 +23,13 @@ judges = Judges()
 
 def is_ontap(backend: CinderBackend) -> bool:
     """Return whether the back end uses NetApp's driver over NFS."""
+    return is_supported(backend) and backend.protocol == volume_types.PROTOCOL
+
+
+def is_supported(backend: CinderBackend) -> bool:
+    """Return whether the back end uses NetApp's driver and a protocol of the store."""
     is_netapp = ".netapp." in (backend.driver or "")
-    return is_netapp and backend.protocol == volume_types.PROTOCOL
+    return is_netapp and volume_types.is_supported(backend.protocol)
 
 
 @judges.once("cinder")

@@ -19,7 +19,7 @@ from glance_ontap_store.survey.facts import StoreFacts
 # A quota with less room than this is reported before users notice.
 ROOM = {"gigabytes": 100, "volumes": 10}
 _UNITS = {"gigabytes": "GiB", "volumes": "volumes"}
-_OLDEST = (3, 54)
+_OLDEST = (3, 61)
 
 judges = Judges()
 
@@ -59,7 +59,7 @@ def cinder_is_new_enough(
         yield codes.CINDER_TOO_OLD(
             store.id,
             f"Cinder has API version {newest[0]}.{newest[1]}; the store needs"
-            f" {_OLDEST[0]}.{_OLDEST[1]} (Train).",
+            f" {_OLDEST[0]}.{_OLDEST[1]} (Victoria).",
             "Upgrade Cinder.",
         )
 

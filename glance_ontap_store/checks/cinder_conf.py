@@ -172,36 +172,38 @@ def volume_type_leads_to_ontap(
     admin: AdminFacts,
     types: tuple[VolumeType, ...],
 ) -> Iterator[Finding]:
-    """Report a volume type whose back end is not ONTAP over NFS."""
+    """Report a volume type whose back end the store does not support."""
     kind = volume_types.full_type(store, admin, types)
     wanted = kind and kind.extra_specs.get("volume_backend_name")
     if kind is None or wanted is None:
         return
     for backend in config.backends:
-        if backend.backend_name == wanted and not backends.is_ontap(backend):
+        if backend.backend_name == wanted and not backends.is_supported(backend):
             yield codes.VOLUME_TYPE_NOT_ONTAP(
                 store.id,
                 f"Volume type {kind.name!r} leads to [{backend.section}] of"
-                " cinder.conf, which is not ONTAP over NFS (volume_driver ="
-                f" {backend.driver}, netapp_storage_protocol = {backend.protocol}).",
-                "Set volume_backend_name of the type to a NetApp NFS back end.",
+                " cinder.conf, which is not ONTAP over a protocol of the store"
+                f" ({', '.join(volume_types.SUPPORTED)}): volume_driver ="
+                f" {backend.driver}, netapp_storage_protocol = {backend.protocol}.",
+                "Set volume_backend_name of the type to a NetApp back end.",
             )
 
 
 @judges.once("cinder")
 def a_backend_is_ontap(facts: Facts, config: CinderConfig) -> Iterator[Finding]:
-    """Report that no back end is ONTAP over NFS.
+    """Report that the store supports no back end.
 
     If the properties of the volume types are known, `volume_type_leads_to_ontap`
     judges instead, for each store.
     """
     if not isinstance(facts.admin.volume_types, Unknown):
         return
-    if not any(backends.is_ontap(backend) for backend in config.backends):
+    if not any(backends.is_supported(backend) for backend in config.backends):
         yield codes.NO_ONTAP_BACKEND(
             "cinder",
-            "No enabled back end of cinder.conf uses NetApp's driver over NFS"
-            " (volume_driver, netapp_storage_protocol = nfs).",
+            "No enabled back end of cinder.conf uses NetApp's driver over"
+            f" {', '.join(volume_types.SUPPORTED)} (volume_driver,"
+            " netapp_storage_protocol).",
             "Give the cinder.conf of the host that has such a back end, or configure"
             " one.",
         )

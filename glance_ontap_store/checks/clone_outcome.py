@@ -11,21 +11,31 @@ from glance_ontap_store.survey.facts import CinderConfig
 
 
 @dataclasses.dataclass(frozen=True)
+class Place:
+    """The pool of a volume, and the cinder-volume that made it, as `Volume` has them.
+
+    Both are None if the credentials do not show them.
+    """
+
+    pool: str | None = None
+    host: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """A volume that Cinder made from a new image, as read on this host.
 
     *is_same*: the volume begins with the image's bytes. *has_mark*: the volume also
     has the mark that was written to the image-volume behind the image's end. Only a
-    copy of the whole file has it, because Glance never sends it. Pools are None if
-    the credentials do not show them.
+    copy of the whole file has it, because Glance never sends it.
     """
 
     store_id: str
     volume_type: str | None
     is_same: bool
     has_mark: bool
-    image_pool: str | None
-    volume_pool: str | None
+    image_at: Place
+    volume_at: Place
     is_encrypted: bool
 
 
@@ -43,7 +53,7 @@ def judge(outcome: Outcome, cinder: Answer[CinderConfig]) -> Finding:
         return codes.DEEP_CLONE(
             outcome.store_id,
             f"Cinder cloned the image-volume to make a volume of type {kind} (pool"
-            f" {outcome.volume_pool or 'not shown'}): the volume has the mark behind"
+            f" {outcome.volume_at.pool or 'not shown'}): the volume has the mark behind"
             " the image's end, which Glance never sends.",
             "",
         )
@@ -64,14 +74,21 @@ def reason(outcome: Outcome, cinder: Answer[CinderConfig]) -> str:
             return "Set allowed_direct_url_schemes = cinder in cinder.conf."
         if cinder.glance_user is None and cinder.service_user is None:
             return "Let Cinder read locations: see Locations in the documentation."
-    pools = {outcome.image_pool, outcome.volume_pool}
-    if None not in pools and len(pools) == 2:
+    image, volume = outcome.image_at, outcome.volume_at
+    are_shown = image.pool is not None and volume.pool is not None
+    if are_shown and image.pool != volume.pool:
         return (
-            f"The volume is on {outcome.volume_pool}, the image on"
-            f" {outcome.image_pool}: import the image into a store on the volume's"
-            " FlexVol too (copy-image), or use a volume type on the image's FlexVol."
+            f"The volume is on {volume.pool}, the image on {image.pool}: import the"
+            " image into a store on the volume's FlexVol too (copy-image), or use a"
+            " volume type on the image's FlexVol."
         )
-    hint = "" if None not in pools else " The pools are not shown to these credentials."
+    if are_shown and image.host != volume.host:
+        return (
+            f"{volume.host} made the volume, {image.host} the image-volume: before"
+            " 2026.1 each node of a cluster clones only the image-volumes that it made"
+            " itself. Upgrade Cinder, or run one node for each back end."
+        )
+    hint = "" if are_shown else " The pools are not shown to these credentials."
     return (
         "Look for the volume's id in the log of cinder-volume: if ONTAP refused the"
         " clone, the SVM may lack the FlexClone licence, or the node's split load is"

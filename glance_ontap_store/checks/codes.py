@@ -167,7 +167,7 @@ CINDER_ENDPOINT = _error(
 CINDER_UNREACHABLE = _error(
     "cinder-unreachable", "Cinder does not answer at its endpoint."
 )
-CINDER_TOO_OLD = _error("cinder-too-old", "Cinder is older than Train.")
+CINDER_TOO_OLD = _error("cinder-too-old", "Cinder is older than Victoria.")
 VOLUME_TYPE_UNSET = _code(
     "volume-type-unset", (_WARNING,), "``ontap_volume_type`` is not set."
 )
@@ -189,11 +189,11 @@ VOLUME_TYPE_BACKEND = _error(
 )
 VOLUME_TYPE_NOT_ONTAP = _error(
     "volume-type-not-ontap",
-    "The volume type leads to a back end that does not use NetApp's driver over NFS.",
+    "The volume type leads to a back end without NetApp's driver.",
 )
 VOLUME_TYPE_PROTOCOL = _error(
     "volume-type-protocol",
-    "The volume type leads to another protocol than NFS.",
+    "The volume type leads to a protocol that the store does not support.",
 )
 VOLUME_TYPE_POOL = _error(
     "volume-type-pool", "The volume type is pinned to a pool that does not exist."
@@ -219,6 +219,37 @@ SHARED_BLOCKS = _code(
 REPLICATION = _code(
     "replication", (_INFO,), "The back end of the pool is replicated to another array."
 )
+BLOCK_HOST_NAME = _error(
+    "block-host-name",
+    "The host has no initiator name, FC port or NQN for the store's block protocol.",
+)
+MULTIPATHD = _error(
+    "multipathd", "``ontap_use_multipath`` is set, and multipathd does not run."
+)
+NO_PATH_RETRY = _code(
+    "no-path-retry",
+    (_WARNING,),
+    "multipath queues without end when all paths to a LUN are lost"
+    " (``no_path_retry``).",
+)
+BRICK_LOCK_PATH = _code(
+    "brick-lock-path",
+    (_WARNING,),
+    "The store's volumes are LUNs, and ``lock_path`` in ``[os_brick]`` is not set, or"
+    " cinder-volume or nova-compute of this host has another one.",
+)
+LUN_SPACE_RESERVATION = _code(
+    "lun-space-reservation",
+    (_WARNING,),
+    "LUNs take their full size of the FlexVol, and so do their clones"
+    " (``netapp_lun_space_reservation``).",
+)
+LUN_SPACE_ALLOCATION = _code(
+    "lun-space-allocation",
+    (_WARNING,),
+    "LUNs have no space allocation, because the volume type does not turn it on"
+    " (``netapp:space_allocation``): a full FlexVol takes the LUN offline.",
+)
 POOL_GONE = _code(
     "pool-gone",
     (_WARNING,),
@@ -243,6 +274,34 @@ QUOTA = _code(
     (_ERROR, _WARNING),
     "A Cinder quota of the store's project has no room for another volume of 1 GiB."
     " A warning if there is room for fewer than 10 volumes or less than 100 GiB.",
+)
+
+# Replicas
+REPLICA_TYPE_MISSING = _error(
+    "replica-type-missing", "``ontap_replica_volume_type`` does not exist."
+)
+REPLICA_TYPE_PRIVATE = _error(
+    "replica-type-private",
+    "``ontap_replica_volume_type`` is private to other projects.",
+)
+REPLICA_TYPE_ENCRYPTED = _error(
+    "replica-type-encrypted", "``ontap_replica_volume_type`` encrypts on the host."
+)
+REPLICA_TYPE_PINNED = _error(
+    "replica-type-pinned",
+    "``ontap_replica_volume_type`` is pinned, so that Cinder cannot move a replica to"
+    " the store's FlexVol.",
+)
+REPLICA_TYPE_BACKEND = _error(
+    "replica-type-backend",
+    "``ontap_replica_volume_type`` is for another back end than the store's volume"
+    " type.",
+)
+REPLICA_TYPE_PROTOCOL = _code(
+    "replica-type-protocol",
+    (_INFO,),
+    "``ontap_replica_volume_type`` is set for a store of LUNs or namespaces, of which"
+    " the array makes no replicas.",
 )
 
 # cinder.conf
@@ -283,7 +342,8 @@ LOCATIONS_HIDDEN = _error(
     "Cinder is older than 2025.2 and Glance hides locations: Cinder never clones.",
 )
 NO_ONTAP_BACKEND = _error(
-    "no-ontap-backend", "No back end of cinder.conf uses NetApp's driver over NFS."
+    "no-ontap-backend",
+    "No back end of cinder.conf uses NetApp's driver and a protocol of the store.",
 )
 QCOW2_VOLUMES = _error("qcow2-volumes", "``nfs_qcow2_volumes`` is set: uploads fail.")
 THICK_VOLUMES = _code(
@@ -335,6 +395,15 @@ FILE_ACCESS = _code(
 FILE_DENIED = _error(
     "file-denied",
     "This user may not open the files of volumes, and the helper may not either.",
+)
+REPLICA_RIGHTS = _error(
+    "replica-rights",
+    "The cloud's user lacks a right in Cinder that ``glance-ontap replicate`` needs.",
+)
+REPLICA_LOCATIONS = _error(
+    "replica-locations",
+    "The glance-api of ``--image-endpoint`` does not let the cloud's user add"
+    " locations.",
 )
 DEEP_FAILED = _error("deep-failed", "A step of the trial failed.")
 DEEP_WRONG_DATA = _error(

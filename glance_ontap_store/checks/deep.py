@@ -27,9 +27,11 @@ from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.checks import clone_outcome
 from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import deep_replicas
 from glance_ontap_store.checks import file_rights
 from glance_ontap_store.checks import remedies
 from glance_ontap_store.checks.clone_outcome import Outcome
+from glance_ontap_store.checks.clone_outcome import Place
 from glance_ontap_store.checks.deep_cloud import TrialCloud
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.cinder.api import Volume
@@ -37,7 +39,9 @@ from glance_ontap_store.cinder.client import CinderClient
 from glance_ontap_store.cinder.volumes import Volumes
 from glance_ontap_store.images import access
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.stopping import interruption
 from glance_ontap_store.survey import keystone
+from glance_ontap_store.survey import listing
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
@@ -52,7 +56,6 @@ _FAILURES = (
     sdk_errors.SDKException,
     keystone_errors.ClientException,
 )
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def check(
@@ -60,11 +63,13 @@ def check(
     cloud: connection.Connection | None,
     volume_type: str | None,
     say: Callable[[str], None],
+    image_endpoint: str | None = None,
 ) -> list[Finding]:
     """Exercise all stores; return the findings. *say* gets lines about the progress.
 
     In *cloud* an image is stored, and a volume of *volume_type* (None: the type of
-    the store) is made from it.
+    the store) is made from it. *image_endpoint* is the URL of the glance-api that is to
+    let locations be added, None if that is not asked for.
 
     Everything that was made is removed, also after an interruption. Anything that
     could not be removed is a finding.
@@ -73,7 +78,10 @@ def check(
     with _interruptible(say):
         for store in facts.stores:
             if store.settings is not None:
-                found += Trial(store.settings, facts, cloud, volume_type, say).run()
+                trial = Trial(
+                    store.settings, facts, cloud, volume_type, say, image_endpoint
+                )
+                found += trial.run()
     if cloud is None:
         found.append(
             codes.not_asked(
@@ -94,22 +102,13 @@ def _interruptible(say: Callable[[str], None]) -> Iterator[None]:
     """
 
     def stop(number: int, _frame: object) -> None:
-        for other in _SIGNALS:
+        for other in interruption.SIGNALS:
             signal.signal(other, signal.SIG_IGN)
         say("Interrupted: removing what was made ...")
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = {
-        number: signal.signal(number, stop)
-        for number in _SIGNALS
-        # Under nohup(1) SIGHUP is ignored, and must stay so.
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
+    with interruption.handled(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Trial:
@@ -122,7 +121,9 @@ class Trial:
         cloud: connection.Connection | None,
         volume_type: str | None,
         say: Callable[[str], None],
+        image_endpoint: str | None = None,
     ) -> None:
+        self._image_endpoint = image_endpoint
         self._settings = settings
         self._facts = facts
         self._cloud = cloud
@@ -168,7 +169,7 @@ class Trial:
         from glance_ontap_store import backend
         from glance_ontap_store.images.filling import Upload
 
-        images = backend.build(self._settings).images
+        images = backend.build_for_command(self._settings).images
         self._begin("Storing a small image")
         upload = Upload(
             image_id=str(uuid.uuid4()),
@@ -194,6 +195,9 @@ class Trial:
             )
             self._begin("Looking at the rights of the file")
             self._look_at_rights(volume_id)
+            if self._cloud is not None and self._makes_replicas:
+                self._begin("Looking for the rights to make replicas")
+                self._look_for_replicas(self._cloud, volume_id)
 
     def _look_at_rights(self, volume_id: str) -> None:
         _volumes, attacher = self._parts(keystone.session_of(self._settings))
@@ -202,6 +206,25 @@ class Trial:
         if access is not None:
             found = file_rights.opened(self._id, access, os.geteuid())
             self.found.append(found)
+
+    @property
+    def _makes_replicas(self) -> bool:
+        """Return whether the cloud's user is the one that makes replicas there."""
+        settings = self._settings
+        is_asked = self._image_endpoint is not None
+        has_type = bool(settings.replica_volume_type)
+        return is_asked and has_type and not settings.owned_by_project
+
+    def _look_for_replicas(self, cloud: connection.Connection, volume_id: str) -> None:
+        survey = CinderSurvey(self._settings, cloud.session)
+        operator = CinderClient(self._settings, cloud.session)
+        trial = deep_replicas.Trial(
+            self._id,
+            self._settings.replica_volume_type or "",
+            volume_id,
+            listing.is_admin(cloud.session),
+        )
+        self.found += deep_replicas.rights_of(trial, survey, operator)
 
     def _takes_images_of(self, cloud: connection.Connection) -> bool:
         """Return whether the store takes images of the cloud's project.
@@ -237,6 +260,11 @@ class Trial:
             self._begin("Having Glance store an image")
             stack.enter_context(self.removing("image", name, trial.delete_image))
             image_id = trial.create_image(self._id, self._data)
+            if self._image_endpoint is not None and self._makes_replicas:
+                status = trial.try_location(self._image_endpoint, image_id)
+                self.found += deep_replicas.locations(
+                    self._id, self._image_endpoint, status
+                )
             source, session = self._image_volume(cloud, image_id)
             self._begin("Writing a mark behind the image's end")
             mark, offset = os.urandom(MARK_SIZE), _mark_offset(source)
@@ -252,13 +280,16 @@ class Trial:
             ):
                 head = opened.read_at(0, SIZE)
                 tail = opened.read_at(offset, MARK_SIZE)
+            image_at, volume_at = (
+                self._place(cloud, each.id) for each in (source, volume)
+            )
             outcome = Outcome(
                 store_id=self._id,
                 volume_type=self._volume_type,
                 is_same=head == self._data,
                 has_mark=tail == mark,
-                image_pool=self._pool(cloud, source.id),
-                volume_pool=volume.host,
+                image_at=image_at,
+                volume_at=volume_at,
                 is_encrypted=bool(volume.is_encrypted),
             )
             self.found.append(clone_outcome.judge(outcome, self._facts.cinder))
@@ -300,10 +331,10 @@ class Trial:
         service = CinderClient(self._settings, session)
         return backend.parts(self._settings, service)
 
-    def _pool(self, cloud: connection.Connection, volume_id: str) -> str | None:
-        """Return the pool of the image-volume, if the cloud's user may see it."""
+    def _place(self, cloud: connection.Connection, volume_id: str) -> Place:
+        """Return where the volume is, as far as the cloud's user may see it."""
         found = CinderSurvey(self._settings, cloud.session).volume(volume_id)
-        return None if isinstance(found, Unknown) else found.pool
+        return Place() if isinstance(found, Unknown) else Place(found.pool, found.host)
 
     @contextlib.contextmanager
     def removing(

@@ -2,6 +2,7 @@
 """Judge facts with the judges of all areas."""
 
 from glance_ontap_store.checks import backends
+from glance_ontap_store.checks import block
 from glance_ontap_store.checks import cinder
 from glance_ontap_store.checks import cinder_conf
 from glance_ontap_store.checks import finding
@@ -10,6 +11,7 @@ from glance_ontap_store.checks import host
 from glance_ontap_store.checks import images
 from glance_ontap_store.checks import keystone
 from glance_ontap_store.checks import pools
+from glance_ontap_store.checks import replicas
 from glance_ontap_store.checks import volume_types
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.survey.facts import Facts
@@ -22,6 +24,8 @@ _AREAS = (
     cinder.judges,
     volume_types.judges,
     pools.judges,
+    block.judges,
+    replicas.judges,
     images.judges,
     cinder_conf.judges,
     backends.judges,

@@ -65,6 +65,11 @@ def pin(volume_type: str, pool_name: str) -> str:
     )
 
 
+def unpin(volume_type: str) -> str:
+    """Return the command that lets volumes of the type lie in any pool."""
+    return command("volume", "type", "unset", "--property", "pool_name", volume_type)
+
+
 def give_access(volume_type: str, project_id: str) -> str:
     """Return the command that lets the project use a private volume type."""
     return command("volume", "type", "set", "--project", project_id, volume_type)

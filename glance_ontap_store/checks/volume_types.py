@@ -22,6 +22,8 @@ AS_ADMIN = "Give an administrator's credentials: --os-cloud NAME, or OS_*."
 # The pools' vendor, as NetApp's drivers report it, in lower case.
 _VENDOR = "netapp"
 PROTOCOL = "nfs"
+# The protocols that the store supports, in the words of people.
+SUPPORTED = ("NFS", "iSCSI", "FC", "NVMe")
 
 judges = Judges()
 
@@ -210,6 +212,11 @@ def volume_type_leads_to_one_flexvol(
         yield from _reach(store.id, kind, reached, taken)
 
 
+def is_supported(protocol: str | None) -> bool:
+    """Return whether the store supports a protocol, in the words of NetApp's driver."""
+    return (protocol or "").lower() in [name.lower() for name in SUPPORTED]
+
+
 def _foreign(pool: Pool) -> bool:
     return (pool.vendor or "").lower() != _VENDOR
 
@@ -217,14 +224,15 @@ def _foreign(pool: Pool) -> bool:
 def _reach(
     store_id: str, kind: VolumeType, reached: Sequence[Pool], taken: set[str | None]
 ) -> Iterator[Finding]:
-    """Report another protocol than NFS, and more FlexVols than one."""
+    """Report a protocol that the store does not support, and more FlexVols than one."""
     protocols = {pool.protocol for pool in reached if pool.protocol}
-    if protocols - {PROTOCOL}:
+    if not all(is_supported(protocol) for protocol in protocols):
         yield codes.VOLUME_TYPE_PROTOCOL(
             store_id,
-            f"Volume type {kind.name!r} leads to {', '.join(sorted(protocols))}; this"
-            " release of the store needs nfs.",
-            "Set volume_backend_name of the type to a NetApp NFS back end.",
+            f"Volume type {kind.name!r} leads to {', '.join(sorted(protocols))}; the"
+            f" store supports {', '.join(SUPPORTED)}.",
+            "Set volume_backend_name of the type to a NetApp back end with one of"
+            " these.",
         )
     if len(reached) > 1:
         yield codes.VOLUME_TYPE_UNPINNED(

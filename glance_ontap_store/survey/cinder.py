@@ -2,8 +2,10 @@
 """Ask Cinder for a survey: every question has an answer or an `Unknown`."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import datetime
 import itertools
 from typing import Any
 
@@ -31,9 +33,18 @@ from glance_ontap_store.survey.answer import Unknown
 
 
 class CinderSurvey:
-    """Questions to the Cinder of one store, as the user who logs in to *session*."""
+    """Questions to the Cinder of one store, as the user who logs in to *session*.
 
-    def __init__(self, settings: Settings, session: Session) -> None:
+    *say* gets a line after each page of a long list of volumes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        say: Callable[[str], object] = lambda _text: None,
+    ) -> None:
+        self._say = say
         self._client = patience.patient(
             CinderClient(settings, session),
             SystemClock(),
@@ -74,7 +85,14 @@ class CinderSurvey:
 
     def volumes(self, **search: Any) -> Answer[tuple[Volume, ...]]:
         """Return all volumes that match Cinder's filters in *search*."""
-        return asked(lambda: tuple(self._client.list_volumes(search)))
+        return asked(lambda: tuple(self._client.list_volumes(search, self._tell)))
+
+    def volumes_since(self, moment: datetime.datetime) -> Answer[tuple[Volume, ...]]:
+        """Return the volumes of all projects that were made since; as administrator."""
+        return asked(lambda: tuple(self._client.volumes_since(moment, self._tell)))
+
+    def _tell(self, count: int) -> None:
+        self._say(f"Listing volumes: {count} so far ...")
 
     def attachments(self, **search: Any) -> Answer[tuple[AttachmentState, ...]]:
         """Return all attachments that match Cinder's filters in *search*."""
@@ -109,7 +127,7 @@ def asked(question: Callable[[], T]) -> Answer[T]:
         return Unknown(error.reason or Reason.BROKEN, text)
 
 
-def distinct(*lists: tuple[Volume, ...]) -> Iterator[Volume]:
+def distinct(*lists: Iterable[Volume]) -> Iterator[Volume]:
     """Return every volume of several lists, but none of them twice."""
     found: dict[str, Volume] = {}
     for volume in itertools.chain(*lists):

@@ -31,6 +31,8 @@ _GLANCE = [
     cfg.BoolOpt("show_multiple_locations", default=False),
     cfg.BoolOpt("delayed_delete", default=False),
 ]
+# Of os-brick and of the services; without its own, os-brick has that of its service.
+_LOCKS = ("os_brick", "oslo_concurrency")
 _UPSTREAM = [
     cfg.StrOpt("cinder_volume_type"),
     cfg.StrOpt("cinder_mount_point_base", default="/var/lib/glance/mnt"),
@@ -57,6 +59,7 @@ _CINDER_BACKEND = [
     cfg.StrOpt("nas_secure_file_operations"),
     cfg.StrOpt("nas_secure_file_permissions"),
     cfg.BoolOpt("image_volume_cache_enabled", default=False),
+    cfg.StrOpt("netapp_lun_space_reservation", default="enabled"),
 ]
 
 
@@ -113,7 +116,8 @@ def glance_config(
 ) -> GlanceConfig:
     """Return what glance-api.conf says of the stores, without Glance's policies."""
     conf.register_opts(_GLANCE)
-    conf.register_opt(cfg.StrOpt("lock_path"), group="oslo_concurrency")
+    for group in _LOCKS:
+        conf.register_opt(cfg.StrOpt("lock_path"), group=group)
     conf.register_opt(cfg.StrOpt("helper_command"), group=opts.HELPER_GROUP)
     conf.register_opt(cfg.StrOpt("flavor"), group="paste_deploy")
     enabled: Mapping[str, str] = conf.enabled_backends
@@ -130,6 +134,7 @@ def glance_config(
         ),
         kinds=dict(enabled),
         lock_path=conf.oslo_concurrency.lock_path or None,
+        brick_lock_path=conf.os_brick.lock_path or None,
         show_image_direct_url=conf.show_image_direct_url,
         show_multiple_locations=conf.show_multiple_locations,
         delays_deletion=conf.delayed_delete,
@@ -137,6 +142,22 @@ def glance_config(
         # "keystone+caching" and "keystone+cachemanagement", glance/api/middleware.
         has_image_cache="cach" in (conf.paste_deploy.flavor or ""),
     )
+
+
+def brick_lock_path(conf: cfg.ConfigOpts, project: str) -> str | None:
+    """Return the directory of os-brick's locks in a service; None without one.
+
+    :raises errors.Misconfigured: its value cannot be understood
+    """
+    # Often a part of the value.
+    conf.register_opt(cfg.StrOpt("state_path", default=f"/var/lib/{project}"))
+    for group in _LOCKS:
+        conf.register_opt(cfg.StrOpt("lock_path"), group=group)
+    try:
+        paths = [conf[group].lock_path for group in _LOCKS]
+    except (cfg.Error, ValueError) as error:
+        raise errors.Misconfigured(str(error)) from error
+    return next((path for path in paths if path), None)
 
 
 def _store(conf: cfg.ConfigOpts, store_id: str) -> StoreConfig:
@@ -200,6 +221,8 @@ def _backend(conf: cfg.ConfigOpts, section: str) -> CinderBackend:
         secure_operations=_secure(conf, section, "nas_secure_file_operations"),
         secure_permissions=_secure(conf, section, "nas_secure_file_permissions"),
         caches_images=opts.value(conf, section, "image_volume_cache_enabled"),
+        reserves_space=opts.value(conf, section, "netapp_lun_space_reservation")
+        == "enabled",
     )
 
 

@@ -65,6 +65,8 @@ class GlanceConfig:
     cinder_stores: tuple[CinderStoreConfig, ...] = ()
     kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lock_path: str | None = None
+    # That of [os_brick].
+    brick_lock_path: str | None = None
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False
     location_policy: Answer[LocationPolicy] = LocationPolicy()
@@ -92,6 +94,16 @@ class HostFacts:
     rootwrap: Mapping[str, Answer[str | None]]
     sudo: Answer[bool]
     shared: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # The block protocols (iscsi, fc, nvme) for which an array can know this host.
+    block_names: frozenset[str] = frozenset()
+    has_multipathd: bool = False
+    # That of multipath for LUNs of NetApp: ``queue``, ``fail`` or a number.
+    # None if no store uses multipath.
+    no_path_retry: Answer[str] | None = None
+    # Where os-brick has its locks in other services, which are named for people.
+    brick_lock_paths: Mapping[str, Answer[str | None]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,16 +160,19 @@ class StoreFacts:
         return called(self.settings.volume_type, types) if self.settings else None
 
     def quotas(self) -> "Iterator[Quota]":
-        """Return the quotas that an upload needs, as far as they are known."""
+        """Return the quotas that uploads and replicas need, as far as known."""
         login, quota, settings = self.login, self.quota, self.settings
         if isinstance(login, Unknown) or isinstance(quota, Unknown) or not settings:
             return
         project = login.project_id
         if isinstance(settings.credential, Password):
             project = settings.credential.project_name
-        kind = self.volume_type
+        types = () if isinstance(self.volume_types, Unknown) else self.volume_types
+        named = (settings.volume_type, settings.replica_volume_type)
+        kinds = [kind for text in named if (kind := called(text, types))]
+        names = dict.fromkeys([None, *(kind.name for kind in kinds)])
         for name in ("gigabytes", "volumes"):
-            for of_type in (None, kind.name) if kind else (None,):
+            for of_type in names:
                 full_name = f"{name}_{of_type}" if of_type else name
                 if full_name in quota:
                     yield Quota(
@@ -233,6 +248,8 @@ class CinderBackend:
     secure_operations: str = "auto"
     secure_permissions: str = "auto"
     caches_images: bool = False
+    # LUNs take their full size of the FlexVol (netapp_lun_space_reservation).
+    reserves_space: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,7 +157,11 @@ def _admin(session: Session | None, asked: Sequence[StoreFacts]) -> AdminFacts:
         encrypted={
             kind.id: survey.encrypts(kind.id)
             for kind in known
-            if any(kind.is_called(store.volume_type) for store in covered)
+            if any(
+                kind.is_called(name)
+                for store in covered
+                for name in (store.volume_type, store.replica_volume_type)
+            )
         },
         pools=survey.pools(),
         services=survey.services(),

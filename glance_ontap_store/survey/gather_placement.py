@@ -7,6 +7,7 @@ An administrator asks. A question that decides little and gets no answer is an
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
@@ -26,6 +27,7 @@ from glance_ontap_store.errors import Reason
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 from glance_ontap_store.settings import Settings
+from glance_ontap_store.survey import answer
 from glance_ontap_store.survey import facts
 from glance_ontap_store.survey import gather
 from glance_ontap_store.survey import glance
@@ -33,7 +35,6 @@ from glance_ontap_store.survey import keystone
 from glance_ontap_store.survey import listing
 from glance_ontap_store.survey import process_setup
 from glance_ontap_store.survey.answer import Answer
-from glance_ontap_store.survey.answer import T
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.cinder import CinderSurvey
 from glance_ontap_store.survey.facts import GlanceConfig
@@ -45,8 +46,9 @@ from glance_ontap_store.survey.placement_facts import ImageFacts
 from glance_ontap_store.survey.placement_facts import Request
 from glance_ontap_store.survey.remains import CACHE_FILE
 
-# Images that are asked about at the same time.
+# Images that are asked about at the same time, and those whose facts exist at a time.
 _AT_ONCE = 8
+_AHEAD = 200
 # The files that count: the driver's copies of images, and image-volumes.
 _FILES = (CACHE_FILE, "volume-")
 
@@ -59,7 +61,8 @@ class PlacementGatherer:
     """Gathers the facts with the session of an administrator.
 
     *stores* are those of Glance's configuration with valid options; the first one
-    tells the region and the endpoints. *mounted* mounts an export for a while.
+    tells the region and the endpoints. *mounted* mounts an export for a while. *say*
+    gets lines about the progress of long lists.
 
     :raises errors.Misconfigured: no store has valid options, or *admin* is not an
         administrator
@@ -72,6 +75,7 @@ class PlacementGatherer:
         stores: Sequence[StoreConfig],
         admin: Session,
         mounted: Mounted = process_setup.mounted,
+        say: Callable[[str], object] = lambda _text: None,
     ) -> None:
         self._config = config
         self._mounted = mounted
@@ -89,11 +93,10 @@ class PlacementGatherer:
             )
         self._admin = admin
         self._settings = next(iter(self._stores.values()))
-        self._cinder = CinderSurvey(self._settings, admin)
-        self._sessions = [
-            admin,
-            *(keystone.session_of(each) for each in self._near().values()),
-        ]
+        self._say = say
+        self._cinder = CinderSurvey(self._settings, admin, say)
+        sessions = map(keystone.session_of, self._near().values())
+        self._locations = glance.LocationUsers([admin, *sessions], self._settings)
         # Volumes that were listed for all images at once; None: ask for each.
         self._named: Mapping[str, list[Volume]] | None = None
         self._volumes: dict[str, Volume] = {}
@@ -122,7 +125,7 @@ class PlacementGatherer:
 
         :raises errors.Broken: Cinder tells no pools or no types
         """
-        pools = _known(self._cinder.pools(), "its pools")
+        pools = answer.known(self._cinder.pools(), "its pools")
         files: dict[str, Answer[Mapping[str, int]]] = {}
         for export in _exports(pools) if with_files else ():
             files[export] = found = self._files(export)
@@ -163,7 +166,7 @@ class PlacementGatherer:
 
         :raises errors.Broken: Cinder does not tell them
         """
-        return _known(self._cinder.volume_types(), "its volume types")
+        return answer.known(self._cinder.volume_types(), "its volume types")
 
     def request(
         self,
@@ -210,7 +213,7 @@ class PlacementGatherer:
                 " that Cinder does not tell that of others. Give a type: --volume-type"
                 " TYPE."
             )
-        return _known(self._cinder.default_type(), "its default volume type")
+        return answer.known(self._cinder.default_type(), "its default volume type")
 
     # The images.
 
@@ -221,7 +224,7 @@ class PlacementGatherer:
         :raises errors.Broken: Glance does not tell
         """
         found = glance.called(self._admin, self._settings, text)
-        images = _known(found, "the image", "Glance")
+        images = answer.known(found, "the image", "Glance")
         if not images:
             raise errors.Misconfigured(f"Glance has no image {text!r}.")
         if len(images) > 1:
@@ -234,14 +237,18 @@ class PlacementGatherer:
 
         :raises errors.Broken: Glance does not tell them
         """
-        found = _known(glance.images(self._admin, self._settings), "images", "Glance")
+        found = answer.known(
+            glance.images(self._admin, self._settings, say=self._say),
+            "images",
+            "Glance",
+        )
         active = [each for each in found.values() if each.status == "active"]
         return sorted(active, key=lambda each: (each.name or "", each.id))
 
     def facts_of_all(
-        self, images: Iterable[Image], project: str | None
-    ) -> list[ImageFacts]:
-        """Return the facts about many images; without *project*, for their owners."""
+        self, images: Sequence[Image], project: str | None
+    ) -> Iterator[ImageFacts]:
+        """Yield the facts about many images; without *project*, for their owners."""
         listed = self._cinder.volumes(**{"all_tenants": 1, "name~": "image-"})
         if not isinstance(listed, Unknown):
             self._volumes = {each.id: each for each in listed}
@@ -249,22 +256,25 @@ class PlacementGatherer:
             for each in listed:
                 self._named.setdefault(each.name or "", []).append(each)
         with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(
-                pool.map(lambda each: self.facts(each, project or each.owner), images)
-            )
+            for begin in range(0, len(images), _AHEAD):
+                if begin:
+                    self._say(f"Asking for locations: {begin} of {len(images)} ...")
+                yield from pool.map(
+                    lambda each: self.facts(each, project or each.owner),
+                    images[begin : begin + _AHEAD],
+                )
 
     def facts(self, image: Image, project: str | None) -> ImageFacts:
         """Return the facts about one image, for a volume in *project*."""
         places: Answer[tuple[Any, ...]] | None = image.locations
         if places is None:
-            places = glance.first_locations(self._sessions, self._settings, image.id)
+            places = self._locations.locations(image.id)
         named = self._called(f"image-{image.id}")
+        ids = volumes_in([image.direct_url] if image.direct_url else [])
         if not isinstance(places, Unknown):
-            ids = volumes_in(each.url for each in places)
+            ids |= volumes_in(each.url for each in places)
         elif not isinstance(named, Unknown):
-            ids = frozenset(each.id for each in named if _is_sealed(each))
-        else:
-            ids = frozenset()
+            ids |= {each.id for each in named if _is_sealed(each)}
         cached = named
         if not isinstance(named, Unknown):
             cached = tuple(
@@ -325,12 +335,3 @@ def _is_ours(volume: Volume) -> bool:
 
 def _is_sealed(volume: Volume) -> bool:
     return Record.parse(volume.metadata).state is State.SEALED
-
-
-def _known(answer: Answer[T], what: str, service: str = "Cinder") -> T:
-    if isinstance(answer, Unknown):
-        raise errors.Broken(
-            f"{service} does not tell {what}: {answer.reason.value}: {answer.text}."
-            " Try: glance-ontap check."
-        )
-    return answer

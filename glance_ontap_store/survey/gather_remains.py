@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
+from typing import TypeAlias
 
 from keystoneauth1.session import Session
 
@@ -19,6 +20,7 @@ from glance_ontap_store.cinder.api import AttachmentState
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.waiting import Clock
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.images.record import Record
 from glance_ontap_store.liveness.marks import Mark
 from glance_ontap_store.liveness.processes import Fate
 from glance_ontap_store.settings import Settings
@@ -41,6 +43,10 @@ from glance_ontap_store.survey.remains import StoreRemains
 
 # The statuses of attachments that a volume in an answer does not show.
 _UNSHOWN = ("reserved", "attaching", "detaching")
+# Attachments by the id of their volume.
+_States: TypeAlias = Mapping[str, Sequence[AttachmentState]]
+# Requests after which the progress is told.
+_SOME = 100
 # A reader connects within this time after its reservation, or finds it taken back.
 RESERVED_GRACE_S = 5.0
 
@@ -87,7 +93,7 @@ class Gatherer:
         :raises errors.Broken: the volumes of a store could not be listed
         """
         self._say("Listing volumes ...")
-        found = tuple(listing.volumes(stores, self._admin))
+        found = tuple(listing.volumes(stores, self._admin, self._say))
         seen_at = self._clock.monotonic()
         unshown = self._unshown(found)
         caches = self._cache_volumes(found)
@@ -124,14 +130,12 @@ class Gatherer:
         facts = dataclasses.replace(facts, images=self._images(stores))
         return self._with_urls(facts, stores)
 
-    def _unshown(
-        self, stores: Iterable[StoreVolumes]
-    ) -> Mapping[str, tuple[AttachmentState, ...]]:
+    def _unshown(self, stores: Iterable[StoreVolumes]) -> Mapping[str, _States]:
         """Return each store's attachments in a status that no volume shows.
 
         :raises errors.Broken: they cannot be listed
         """
-        lists: dict[object, tuple[AttachmentState, ...]] = {}
+        lists: dict[object, _States] = {}
         found = {}
         for store in stores:
             settings = store.settings
@@ -139,7 +143,7 @@ class Gatherer:
             key: object = (settings.auth_url, settings.region_name, settings.catalog)
             key = key if store.is_complete else store.store.id
             if key not in lists:
-                lists[key] = _unshown(store)
+                lists[key] = _by_volume(_unshown(store))
             found[store.store.id] = lists[key]
         return found
 
@@ -165,7 +169,8 @@ class Gatherer:
             self._clock.sleep(left)
         still = {
             state.id
-            for states in self._unshown(stores).values()
+            for volumes in self._unshown(stores).values()
+            for states in volumes.values()
             for state in states
             if state.status == "reserved"
         }
@@ -174,7 +179,7 @@ class Gatherer:
     def _images(self, stores: Sequence[StoreVolumes]) -> Answer[Mapping[str, Image]]:
         if self._admin is None:
             return _NOT_ADMIN
-        return glance.images(self._admin, stores[0].settings)
+        return glance.images(self._admin, stores[0].settings, say=self._say)
 
     def _stores_of_glance(
         self, stores: Sequence[StoreVolumes]
@@ -185,41 +190,47 @@ class Gatherer:
 
     def _with_urls(self, facts: Remains, stores: Sequence[StoreVolumes]) -> Remains:
         """Add the locations of the images that may use a volume without an image."""
-        urls = {
-            image.id: self.urls(image.id, stores)
-            for image in remains.rivals(facts)
-            if image.urls is None
-        }
-        return dataclasses.replace(facts, urls=urls)
+        asked = [each.id for each in remains.rivals(facts) if each.urls is None]
+        return dataclasses.replace(facts, urls=self._urls(asked, stores))
 
-    def urls(
-        self, image_id: str, stores: Sequence[StoreVolumes]
-    ) -> Answer[tuple[str, ...]]:
-        """Return an image's locations; Glance shows them to services, if to anybody."""
+    def _urls(
+        self, image_ids: Sequence[str], stores: Sequence[StoreVolumes]
+    ) -> dict[str, Answer[tuple[str, ...]]]:
+        """Return images' locations; Glance shows them to services, if to anybody."""
         sessions = [each.session for each in stores]
         sessions = [self._admin, *sessions] if self._admin else sessions
-        found = glance.first_locations(sessions, stores[0].settings, image_id)
-        if isinstance(found, Unknown):
-            return found
-        return tuple(each.url for each in found)
+        users = glance.LocationUsers(sessions, stores[0].settings)
+        urls: dict[str, Answer[tuple[str, ...]]] = {}
+        for number, image_id in enumerate(image_ids, 1):
+            found = users.locations(image_id)
+            urls[image_id] = (
+                found
+                if isinstance(found, Unknown)
+                else tuple(each.url for each in found)
+            )
+            if number % _SOME == 0:
+                self._say(f"Asking for locations: {number} of {len(image_ids)} ...")
+        return urls
 
     def with_unlisted(
         self, gathered: Gathered, wanted: Iterable[tuple[StoreRemains, Image]]
     ) -> Remains:
         """Return the facts with the locations of *wanted*, and the volumes there."""
         facts = gathered.remains
-        urls = dict(facts.urls)
+        wanted = tuple(wanted)
+        urls = {**facts.urls, **{each.id: each.urls for _, each in wanted if each.urls}}
+        asked = dict.fromkeys(each.id for _, each in wanted if not each.urls)
+        urls |= self._urls(tuple(asked), gathered.stores)
         added: dict[str, list[Held]] = {}
-        for store, image in wanted:
-            found = image.urls or self.urls(image.id, gathered.stores)
-            urls[image.id] = found
+        stores_of = {each.store.id: each for each in gathered.stores}
+        for number, (store, image) in enumerate(wanted, 1):
+            if number % _SOME == 0:
+                self._say(f"Asking for volumes: {number} of {len(wanted)} ...")
+            found = urls[image.id]
             if isinstance(found, Unknown):
                 continue
-            (asked,) = (
-                each for each in gathered.stores if each.store.id == store.store_id
-            )
             for volume_id in volumes_in(found):
-                volume = asked.cinder.volume(volume_id)
+                volume = stores_of[store.store_id].cinder.volume(volume_id)
                 if not isinstance(volume, Unknown):
                     added.setdefault(store.store_id, []).append(Held(volume))
         stores = tuple(
@@ -250,7 +261,13 @@ class Gatherer:
     ) -> Answer[tuple[Volume, ...]]:
         if self._admin is None:
             return _NOT_ADMIN
-        return stores[0].cinder.volumes(**{"all_tenants": 1, "name~": "image-"})
+        found = stores[0].cinder.volumes(**{"all_tenants": 1, "name~": "image-"})
+        if isinstance(found, Unknown):
+            return found
+        # Those of our stores have such names too, and are no longer needed.
+        return tuple(
+            each for each in found if not Record.parse(each.metadata).is_by_this_store
+        )
 
     def _with_host(
         self, facts: Remains, stores: Sequence[StoreVolumes], with_files: bool
@@ -290,21 +307,25 @@ def held_now(
 ) -> tuple[Held, Mapping[Mark, Fate]]:
     """Return one volume with its attachments, and what is known of their makers."""
     owners = local_remains.owners([store.settings])
-    (held,) = _held([volume], states, owners)
+    (held,) = _held([volume], _by_volume(states), owners)
     return held, owners.fates(_marks([[held]]))
 
 
 def _held(
-    volumes: Iterable[Volume], states: Iterable[AttachmentState], owners: Owners
+    volumes: Iterable[Volume], unshown: _States, owners: Owners
 ) -> tuple[Held, ...]:
     """Return the volumes with their attachments."""
-    unshown: dict[str, list[AttachmentState]] = {}
-    for state in states:
-        unshown.setdefault(state.volume_id, []).append(state)
     return tuple(
         Held(volume, _holds(volume, unshown.get(volume.id, ()), owners))
         for volume in volumes
     )
+
+
+def _by_volume(states: Iterable[AttachmentState]) -> _States:
+    found: dict[str, list[AttachmentState]] = {}
+    for state in states:
+        found.setdefault(state.volume_id, []).append(state)
+    return found
 
 
 def _holds(

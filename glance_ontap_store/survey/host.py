@@ -18,6 +18,9 @@ import tempfile
 
 from glance_ontap_store.attach.nfs import mountinfo
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.settings import Settings
+from glance_ontap_store.survey import brick_locks
+from glance_ontap_store.survey import multipath
 from glance_ontap_store.survey.answer import Answer
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import GlanceConfig
@@ -60,7 +63,35 @@ def look(glance: GlanceConfig) -> HostFacts:
         rootwrap={path: _rootwrap(path, glance) for path in configs},
         sudo=_sudo(configs),
         shared=shared,
+        block_names=block_names(),
+        has_multipathd=os.path.exists("/run/multipathd.pid"),
+        no_path_retry=_no_path_retry(settings),
+        brick_lock_paths=brick_locks.lock_paths(),
     )
+
+
+def _no_path_retry(settings: Iterable[Settings]) -> Answer[str] | None:
+    if any(usable.use_multipath for usable in settings):
+        return multipath.no_path_retry(_program("multipath"))
+    return None
+
+
+def block_names(root: str = "/") -> frozenset[str]:
+    """Return the block protocols for which the host below *root* has a name.
+
+    The files' contents may be root's to read.
+    """
+    places = {
+        "iscsi": "etc/iscsi/initiatorname.iscsi",
+        "fc": "sys/class/fc_host",
+        "nvme": "etc/nvme/hostnqn",
+    }
+    found = set()
+    for protocol, place in places.items():
+        path = os.path.join(root, place)
+        if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)):
+            found.add(protocol)
+    return frozenset(found)
 
 
 def _shared(bases: Iterable[str]) -> Mapping[str, str]:

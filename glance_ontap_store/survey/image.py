@@ -11,6 +11,18 @@ from glance_ontap_store.images.record import Record
 from glance_ontap_store.location import EMPTY
 from glance_ontap_store.location import Location
 
+# The attributes that every image has (glance/api/v2/images.py). Whatever else Glance
+# shows of an image is a property.
+_ATTRIBUTES = frozenset(
+    {
+        *("checksum", "container_format", "created_at", "direct_url", "disk_format"),
+        *("file", "id", "locations", "min_disk", "min_ram", "name", "os_hash_algo"),
+        *("os_hash_value", "os_hidden", "owner", "protected", "schema", "self"),
+        *("size", "status", "stores", "tags", "updated_at", "virtual_size"),
+        "visibility",
+    }
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageLocation:
@@ -36,7 +48,8 @@ class Image:
 
     *stores* are the ids of the stores that have its data. *locations* is None if
     Glance does not show them in a list. *virtual_size* is in bytes, *min_disk* in GiB.
-    *volume_type* is the type that the image asks for, and *updated_at* Glance's text.
+    *volume_type* is the type that the image asks for; *created_at* and *updated_at* are
+    Glance's text. *properties* are those that users and operators set.
     """
 
     id: str
@@ -57,6 +70,9 @@ class Image:
     updated_at: str | None = None
     volume_type: str | None = None
     is_signed: bool = False
+    created_at: str | None = None
+    tags: frozenset[str] = frozenset()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @classmethod
     def parse(cls, shown: Mapping[str, Any]) -> "Image":
@@ -87,6 +103,13 @@ class Image:
             updated_at=shown.get("updated_at"),
             volume_type=shown.get("cinder_img_volume_type") or None,
             is_signed="img_signature" in shown,
+            created_at=shown.get("created_at"),
+            tags=frozenset(map(str, shown.get("tags") or ())),
+            properties={
+                key: str(value)
+                for key, value in shown.items()
+                if key not in _ATTRIBUTES and value is not None
+            },
         )
 
     @property

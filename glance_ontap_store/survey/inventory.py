@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 
 from glance_ontap_store import units
@@ -26,7 +27,7 @@ class Row:
     *image_size* is None while it is unknown. *state* is a value of `State`, `BY_CINDER`
     or `UNREADABLE`; *status* is Cinder's. *file* is the file's name on the export.
     *content* is the format that the image begins with, see `transfer.content`; None
-    if nobody looked at it.
+    if nobody looked at it. *replica_of* is the image-volume that it is a replica of.
     """
 
     store: str
@@ -40,6 +41,7 @@ class Row:
     status: str
     file: str
     content: str | None = None
+    replica_of: str | None = None
 
     @property
     def is_mistaken_for_raw(self) -> bool:
@@ -95,6 +97,7 @@ def row(volume: Volume, store_id: str, type_name: str | None) -> Row | None:
         status=volume.status,
         file=f"volume-{volume.backing_id}",
         content=record.content,
+        replica_of=record.replica_of,
     )
 
 
@@ -130,7 +133,9 @@ class Wanted:
 class Sum:
     """The sums of the image-volumes of one project, store or pool.
 
-    A sum is None if one of its values is unknown.
+    A sum is None if one of its values is unknown. *replicas* is the number of those
+    among them that are replicas, half made ones too, *replicas_gib* the size of their
+    volumes, and *replicas_allocated* the bytes that they occupy.
     """
 
     key: str | None
@@ -138,6 +143,9 @@ class Sum:
     image_bytes: int | None
     volume_gib: int
     allocated_bytes: int | None
+    replicas: int = 0
+    replicas_gib: int = 0
+    replicas_allocated: int | None = 0
 
 
 KEYS: Mapping[str, Callable[[Row], str | None]] = {
@@ -159,16 +167,24 @@ def summed(
     for row in rows:
         if row.is_image:
             groups.setdefault(KEYS[by](row), []).append(row)
-    return [
-        Sum(
-            key=key,
-            images=len(group),
-            image_bytes=_total(row.image_size for row in group),
-            volume_gib=sum(row.size_gib for row in group),
-            allocated_bytes=_total(allocated(row) for row in group),
-        )
-        for key, group in sorted(groups.items(), key=lambda item: (not item[0], item))
-    ]
+    ordered = sorted(groups.items(), key=lambda item: (not item[0], item))
+    return [_sum(key, group, allocated) for key, group in ordered]
+
+
+def _sum(
+    key: str | None, group: Sequence[Row], allocated: Callable[[Row], int | None]
+) -> Sum:
+    replicas = [row for row in group if row.replica_of is not None]
+    return Sum(
+        key=key,
+        images=len(group),
+        image_bytes=_total(row.image_size for row in group),
+        volume_gib=sum(row.size_gib for row in group),
+        allocated_bytes=_total(allocated(row) for row in group),
+        replicas=len(replicas),
+        replicas_gib=sum(row.size_gib for row in replicas),
+        replicas_allocated=_total(allocated(row) for row in replicas),
+    )
 
 
 def _total(values: Iterable[int | None]) -> int | None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts by which leftovers are found, as values; other modules gather them."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
@@ -125,21 +125,31 @@ class Remains:
     cache_files: Answer[tuple[CacheFile, ...]] = ()
 
     @functools.cached_property
-    def _by_size(self) -> Mapping[int | None, Sequence[Image]]:
-        found: dict[int | None, list[Image]] = {}
+    def _by_content(
+        self,
+    ) -> Mapping[int | None, Mapping[str | None, Mapping[str | None, list[Image]]]]:
+        """The images by their size, the algorithm of their digest, and the digest."""
+        found: dict[int | None, dict[str | None, dict[str | None, list[Image]]]] = {}
         if not isinstance(self.images, Unknown):
             for image in self.images.values():
-                found.setdefault(image.size, []).append(image)
+                digests = found.setdefault(image.size, {})
+                images = digests.setdefault(image.hash_algo, {})
+                images.setdefault(image.hash_value, []).append(image)
         return found
 
     def images_that_may_be(self, record: Record) -> Iterator[Image]:
         """Yield the images that can be what a sealed volume with *record* holds.
 
-        Of thousands of images few have the same size.
+        Of thousands of images few have the same size, and fewer the same digest.
         """
-        for image in self._by_size.get(record.size, ()):
-            if image.may_be(record):
-                yield image
+        for algo, images in self._by_content.get(record.size, {}).items():
+            wanted: Iterable[str | None] = images
+            if None not in (algo, record.hash_value) and algo == record.hash_algo:
+                wanted = (record.hash_value, None)
+            for digest in wanted:
+                for image in images.get(digest, ()):
+                    if image.may_be(record):
+                        yield image
 
 
 def rivals(remains: Remains) -> Iterator[Image]:
