@@ -20,8 +20,8 @@ from glance_ontap_store.cli.inventory_commands import Size
 if TYPE_CHECKING:
     from glance_ontap_store.adoption.carrying_out import Outcome
     from glance_ontap_store.adoption.in_place import Adopter
-    from glance_ontap_store.adoption.interruption import Stop
     from glance_ontap_store.settings import Settings
+    from glance_ontap_store.stopping.interruption import Stop
 
 COLUMNS = ("Image", "Name", "Size", "From", "To", "Way", "Volume", "Result", "Reason")
 SHORT_COLUMNS = ("Image", "Name", "Size", "From", "To", "Way", "Result")
@@ -195,7 +195,7 @@ class _Work:
         from glance_ontap_store.adoption import carrying_out
         from glance_ontap_store.adoption.gathering import Gatherer
         from glance_ontap_store.adoption.gathering import Wanted
-        from glance_ontap_store.adoption.glance import Glance
+        from glance_ontap_store.glance.client import Glance
         from glance_ontap_store.survey import keystone
 
         stores = self._stores()
@@ -235,8 +235,8 @@ class _Work:
         from glance_ontap_store.adoption import carrying_out
         from glance_ontap_store.adoption.carrying_out import Carrier
         from glance_ontap_store.adoption.carrying_out import Orders
-        from glance_ontap_store.adoption.interruption import Stop
         from glance_ontap_store.cinder.waiting import SystemClock
+        from glance_ontap_store.stopping.interruption import Stop
         from glance_ontap_store.survey import keystone
         from glance_ontap_store.survey.cinder import CinderSurvey
 

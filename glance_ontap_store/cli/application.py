@@ -21,6 +21,8 @@ _COMMANDS = {
     "check": "glance_ontap_store.cli.check:Check",
     "explain": "glance_ontap_store.cli.explain:Explain",
     "list": "glance_ontap_store.cli.inventory_commands:List",
+    "metrics": "glance_ontap_store.cli.metrics:Metrics",
+    "replicate": "glance_ontap_store.cli.replicate:Replicate",
     "sweep": "glance_ontap_store.cli.sweep:Sweep",
     "usage": "glance_ontap_store.cli.inventory_commands:Usage",
 }

@@ -140,7 +140,10 @@ class Audit(report.Findings):
         from glance_ontap_store.survey import process_setup
 
         settings = {each.store.id: each.settings for each in gathered.stores}
-        images = {key: backend.build(each).images for key, each in settings.items()}
+        images = {
+            key: backend.build_for_command(each).images
+            for key, each in settings.items()
+        }
         if ones:
             rootwrap = settings[ones[0].store_id].rootwrap_config
             process_setup.start(of(self.app).glance, rootwrap)

@@ -52,6 +52,12 @@ class Check(report.Findings):
             help="with --deep: the type of the volume, such as your users have"
             " (default: the store's own)",
         )
+        parser.add_argument(
+            "--image-endpoint",
+            metavar="URL",
+            help="with --deep: the internal glance-api for replicate; try whether it"
+            " lets locations be added, and whether the cloud's user has the rights",
+        )
         examples.add(
             parser,
             "check --cinder-conf cinder.conf",
@@ -108,7 +114,13 @@ class Check(report.Findings):
             # It imports openstacksdk, which takes long.
             from glance_ontap_store.checks import deep
 
-            found += deep.check(facts, cloud, parsed_args.volume_type, self._say)
+            found += deep.check(
+                facts,
+                cloud,
+                parsed_args.volume_type,
+                self._say,
+                parsed_args.image_endpoint,
+            )
         return finding.ordered(found)
 
 

@@ -112,6 +112,16 @@ class Context:
             )
         return chosen
 
+    def metrics_directory(self) -> str | None:
+        """Return ``ontap_metrics_directory``; None if it or the files are not set."""
+        try:
+            stores = self.glance.stores
+        except errors.StoreError:
+            return None
+        settings = [store.settings for store in stores if store.settings is not None]
+        found = [each.metrics_directory for each in settings]
+        return next((directory for directory in found if directory), None)
+
 
 def of(app: Any) -> Context:
     """Return the context of the command that *app* runs."""

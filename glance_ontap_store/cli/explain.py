@@ -4,8 +4,10 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import itertools
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 COLUMNS = ("Pool", "Path", "Code", "Certainty", "Why", "Remedy")
 ALL_COLUMNS = ("Image", "Name", "Pool", "Path", "Code", "Gains", "Certainty")
 _LEGEND = (
-    "gains: a download, which a replica in that pool would make a clone."
-    " ?: not certain, see explain IMAGE."
+    "gains: a download, which a replica in that pool would make a clone: see"
+    " glance-ontap replicate. ?: not certain, see explain IMAGE."
 )
 
 
@@ -98,7 +100,10 @@ class Explain(report.Findings):
             )
         stores = context.stores(None)
         gatherer = PlacementGatherer(
-            context.glance_with_policies(), stores, context.cloud.session
+            context.glance_with_policies(),
+            stores,
+            context.cloud.session,
+            say=self._say,
         )
         cloud = gatherer.cloud(
             context.cinder_conf(parsed_args.cinder_conf),
@@ -115,7 +120,7 @@ class Explain(report.Findings):
         parsed_args: argparse.Namespace,
         gatherer: "PlacementGatherer",
         cloud: "CloudFacts",
-    ) -> tuple[Sequence[str], list[Sequence[Any]]]:
+    ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         from glance_ontap_store.placement import deciding
         from glance_ontap_store.placement import verdict
 
@@ -148,35 +153,50 @@ class Explain(report.Findings):
         parsed_args: argparse.Namespace,
         gatherer: "PlacementGatherer",
         cloud: "CloudFacts",
-    ) -> tuple[Sequence[str], list[Sequence[Any]]]:
-        from glance_ontap_store.placement import deciding
-        from glance_ontap_store.placement import verdict
-
-        project = parsed_args.project
-        images = gatherer.images()
-        wanted = gatherer.request(project, parsed_args.size, parsed_args.volume_type)
-        found = {
-            each.image: deciding.decide(
-                cloud, each, wanted.for_project(project or each.image.owner)
-            )
-            for each in gatherer.facts_of_all(images, project)
-        }
-        self._code = verdict.exit_code(each for row in found.values() for each in row)
+    ) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
         short = short_names(each.name for each in cloud.pools)
-        self._say(_summary_of_all(found, short))
+        found = self._decided(parsed_args, gatherer, cloud, short)
         if parsed_args.formatter == "table":
+            table = _matrix(found, short)
             self._say(_LEGEND)
-            return _matrix(found, short)
-        return ALL_COLUMNS, [
+            return table
+        # The rows are made while they are printed: there may be millions.
+        return ALL_COLUMNS, (
             (
                 *(image.id, OrDash(image.name), OrDash(each.pool), each.path.value),
                 OrDash(each.code.value if each.code else None),
                 each.gains,
                 each.certainty,
             )
-            for image, row in found.items()
+            for image, row in found
             for each in row
-        ]
+        )
+
+    def _decided(
+        self,
+        parsed_args: argparse.Namespace,
+        gatherer: "PlacementGatherer",
+        cloud: "CloudFacts",
+        short: Mapping[str, str],
+    ) -> "Iterator[tuple[Image, Sequence[Verdict]]]":
+        """Yield each image with its verdicts; then say what they come to."""
+        from glance_ontap_store.placement import deciding
+        from glance_ontap_store.placement import verdict
+
+        project = parsed_args.project
+        images = gatherer.images()
+        wanted = gatherer.request(project, parsed_args.size, parsed_args.volume_type)
+        gaining: Counter[str] = Counter()
+        gains = 0
+        for each in gatherer.facts_of_all(images, project):
+            request = wanted.for_project(project or each.image.owner)
+            row = deciding.decide(cloud, each, request)
+            self._code = max(self._code, verdict.exit_code(row))
+            pools = [short.get(one.pool or "", "-") for one in row if one.gains]
+            gaining.update(pools)
+            gains += bool(pools)
+            yield each.image, row
+        self._say(_summary_of_all(len(images), gains, gaining))
 
 
 def _add_request(parser: argparse.ArgumentParser) -> None:
@@ -247,38 +267,32 @@ def _counted(found: "Iterable[Verdict]") -> str:
     return ", ".join(f"{word} {count[word]}" for word in words if count[word])
 
 
-def _summary_of_all(
-    found: "Mapping[Image, Sequence[Verdict]]", short: Mapping[str, str]
-) -> str:
-    gaining = Counter(
-        short.get(each.pool or "", "-")
-        for row in found.values()
-        for each in row
-        if each.gains
-    )
-    images = sum(any(each.gains for each in row) for row in found.values())
+def _summary_of_all(images: int, gains: int, gaining: Mapping[str, int]) -> str:
     where = ", ".join(f"{name} {number}" for name, number in sorted(gaining.items()))
-    text = f"{len(found)} images; {images} would gain from a replica"
+    text = f"{images} images; {gains} would gain from a replica"
     return f"{text}: {where}." if where else f"{text}."
 
 
 def _matrix(
-    found: "Mapping[Image, Sequence[Verdict]]", short: Mapping[str, str]
+    found: "Iterable[tuple[Image, Sequence[Verdict]]]", short: Mapping[str, str]
 ) -> tuple[Sequence[str], list[Sequence[Any]]]:
-    """Return the columns and rows of a table of images and pools."""
-    pools = [
-        name
-        for name in short
-        if any(each.pool == name for row in found.values() for each in row)
-    ]
+    """Return the columns and rows of a table of images and pools.
+
+    A pool that no image has a verdict for is left out.
+    """
+    seen: set[str | None] = set()
     rows: list[Sequence[Any]] = []
-    for image, row in found.items():
+    for image, row in found:
         cells = {each.pool: _cell(each) for each in row}
+        seen.update(cells)
         if None in cells:
-            cells = dict.fromkeys(pools, cells[None])
-        rows.append(
-            (image.id, OrDash(image.name), *(cells.get(name, "-") for name in pools))
-        )
+            cells = dict.fromkeys(short, cells[None])
+        places = (cells.get(name, "-") for name in short)
+        rows.append((image.id, OrDash(image.name), *places))
+    pools = [name for name in short if name in seen]
+    if len(pools) < len(short):
+        kept = [True, True, *(name in seen for name in short)]
+        rows = [tuple(itertools.compress(row, kept)) for row in rows]
     return ("Image", "Name", *(short[name] for name in pools)), rows
 
 

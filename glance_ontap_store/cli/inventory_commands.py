@@ -32,6 +32,7 @@ LIST_COLUMNS = (
     "Content",
     "State",
     "Status",
+    "Replica Of",
 )
 SHORT_COLUMNS = ("Image", "Name", "Store", "Image Size", "State", "Status")
 _ONLY_ADMIN = (
@@ -98,7 +99,7 @@ class _Volumes(examples.Command, lister.Lister):
         context = of(self.app)
         stores, cloud = context.stores(only), context.cloud
         try:
-            found = listing.find(stores, cloud.session if cloud else None)
+            found = listing.find(stores, cloud.session if cloud else None, self._say)
         except errors.StoreError as error:
             # Without the original, which a traceback would show with its secrets.
             raise type(error)(context.masked(str(error))) from None
@@ -109,16 +110,19 @@ class _Volumes(examples.Command, lister.Lister):
 
 def for_format(
     parsed_args: argparse.Namespace, rows: Iterable[Sequence[Any]]
-) -> list[Sequence[Any]]:
-    """Return the rows for the formatter that was chosen.
+) -> Iterable[Sequence[Any]]:
+    """Return the rows, as they come, for the formatter that was chosen.
 
     cliff's CSV formatter makes text of every `FormattableColumn`: it would quote
     numbers, and write "None" for an unknown value. So does "value". They get the plain
     values.
     """
     if parsed_args.formatter not in ("csv", "value"):
-        return list(rows)
-    return [[_plain(cell) for cell in row] for row in rows]
+        shown = rows
+    else:
+        shown = ([_plain(cell) for cell in row] for row in rows)
+    # cliff begins again with rows that it cannot sort.
+    return list(shown) if parsed_args.sort_columns else shown
 
 
 def _plain(cell: Any) -> Any:
@@ -175,14 +179,14 @@ class List(_Volumes):
         )
         rows = self._rows(parsed_args.store)
         names = self._names(parsed_args.store)
-        cells = [
+        cells = (
             _cells(row, name)
             for row, name in ((row, names.get(row.image_id or "")) for row in rows)
             if wanted.includes(row, name)
-        ]
+        )
         shown = _list_columns(parsed_args)
         return shown, for_format(
-            parsed_args, [[each[column] for column in shown] for each in cells]
+            parsed_args, ([each[column] for column in shown] for each in cells)
         )
 
     def _names(self, only: str | None) -> Mapping[str, str]:
@@ -193,7 +197,7 @@ class List(_Volumes):
         if context.cloud is None:
             return {}
         settings = next(each.settings for each in context.stores(only) if each.settings)
-        found = glance.names(context.cloud.session, settings)
+        found = glance.names(context.cloud.session, settings, self._say)
         if isinstance(found, Unknown):
             self._say(f"Glance does not tell the images' names: {found.text}.")
             return {}
@@ -222,6 +226,7 @@ def _cells(row: Row, name: str | None) -> Mapping[str, Any]:
         "Content": OrDash(row.content),
         "State": row.state,
         "Status": row.status,
+        "Replica Of": OrDash(row.replica_of),
     }
 
 
@@ -265,6 +270,9 @@ class Usage(_Volumes):
             "Image Size",
             "Volumes GiB",
             "Allocated",
+            "Replicas",
+            "Replicas GiB",
+            "Replicas Allocated",
         )
         shown = (
             (
@@ -273,6 +281,9 @@ class Usage(_Volumes):
                 Size(total.image_bytes),
                 total.volume_gib,
                 Size(total.allocated_bytes),
+                total.replicas,
+                total.replicas_gib,
+                Size(total.replicas_allocated),
             )
             for total in sums
         )

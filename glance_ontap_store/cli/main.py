@@ -11,7 +11,7 @@ import sys
 # The exit code of a shell's command that SIGINT ended.
 _INTERRUPTED = 130
 # Libraries of cli-requirements.txt. ``check`` itself reports a missing oslo.rootwrap.
-_EXTRA = ("cliff", "openstack", "oslo_policy")
+_EXTRA = ("cliff", "jsonschema", "openstack", "oslo_policy", "yaml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
