@@ -3,15 +3,20 @@
 
 from collections.abc import Iterator
 import contextlib
+import os
 
+from glance_store import exceptions
 import pytest
 
 from glance_ontap_store.tests.conformance.device import DeviceContract
 from glance_ontap_store.tests.conformance.mounts import MounterContract
 from glance_ontap_store.tests.conformance.mounts import MountsContract
+from glance_ontap_store.tests.conformance.operator import OperatorContract
+from glance_ontap_store.tests.conformance.store import CHUNK
 from glance_ontap_store.tests.conformance.store import StoreContract
 from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
 from glance_ontap_store.tests.fakes.cinder import FakeCinder
+from glance_ontap_store.tests.fakes.cinder import FakeOperator
 from glance_ontap_store.tests.fakes.clock import FakeClock
 from glance_ontap_store.tests.fakes.cloud import TYPES
 from glance_ontap_store.tests.fakes.device import MemoryDevice
@@ -24,6 +29,7 @@ from glance_ontap_store.tests.fakes.mounter import FakeMounter
 
 class TestFakeCinder(VolumeServiceContract):
     volume_type = "ontap-fv1"
+    unpinned_type = "ontap"
     full_volume_type = "ontap-fv3"
 
     @pytest.fixture
@@ -49,6 +55,22 @@ class TestFakeCinder(VolumeServiceContract):
         snapshot_id = volumes.take_snapshot(volume_id)
         yield
         volumes.drop_snapshot(volume_id, snapshot_id)
+
+
+class TestFakeOperator(OperatorContract):
+    other_pool = "192.0.2.1:/fv2"
+
+    @pytest.fixture
+    def clock(self):
+        return FakeClock()
+
+    @pytest.fixture
+    def volumes(self, clock, tmp_path):
+        return FakeCinder(clock, Exports(str(tmp_path)), TYPES, "ontap-fv1")
+
+    @pytest.fixture
+    def operator(self, volumes):
+        return FakeOperator(volumes)
 
 
 class TestMemoryDevice(DeviceContract):
@@ -102,3 +124,28 @@ class TestStoreOverFakes(StoreContract):
     @pytest.fixture
     def rig(self, cloud):
         return cloud.rig("fv1")
+
+
+class TestStoreOverFakesOnBlockDevices(StoreContract):
+    """The same store, whose volumes are LUNs or namespaces."""
+
+    @pytest.fixture(params=["lun1", "fc1", "nvme1"])
+    def rig(self, cloud, request):
+        return cloud.rig(request.param)
+
+    def test_upstream_short_device_data_is_an_error(self, rig, add):
+        """A device has the length of its volume, or it is not the volume's."""
+        added = add(2 * CHUNK)
+        os.truncate(rig.file_of(added.volume_id), CHUNK + 5)
+        with pytest.raises(exceptions.BackendException, match="another volume"):
+            rig.store.get(added.location)
+
+    def test_a_missing_file_is_an_error_and_leaves_nothing(self, rig, add):
+        """A LUN that is gone: os-brick finds no device."""
+        added = add(CHUNK)
+        before = rig.holdings()
+        os.unlink(rig.file_of(added.volume_id))
+        with pytest.raises(exceptions.BackendException, match="cannot connect"):
+            rig.store.get(added.location)
+        assert rig.holdings() == before
+        open(rig.file_of(added.volume_id), "wb").close()

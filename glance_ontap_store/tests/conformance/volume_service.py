@@ -39,6 +39,8 @@ class VolumeServiceContract:
 
     # A volume type whose volumes are small and raw, and have one attachment at a time.
     volume_type: str | None = None
+    # One of the same back end that is not pinned to a pool.
+    unpinned_type: str | None = None
     # A volume type without room for a volume of `too_large_gib`.
     full_volume_type: str | None = None
     too_large_gib = 5000
@@ -187,6 +189,17 @@ class VolumeServiceContract:
     def test_an_unknown_volume_type_is_misconfigured(self, make):
         with pytest.raises(errors.Misconfigured):
             make(volume_type=f"no-such-type-{uuid.uuid4()}")
+
+    def test_a_clone_may_have_another_type_of_its_sources_back_end(self, make):
+        source = make()
+        clone = make(volume_type=self.unpinned_type, source_id=source.id)
+        assert clone.volume_type == self.unpinned_type
+        assert clone.size_gib == source.size_gib
+
+    def test_a_clone_of_an_unknown_type_is_misconfigured(self, make):
+        source = make()
+        with pytest.raises(errors.Misconfigured):
+            make(volume_type=f"no-such-type-{uuid.uuid4()}", source_id=source.id)
 
     def test_a_new_volume_is_in_the_zone_asked_for(self, volumes, make):
         zone = make().availability_zone

@@ -4,12 +4,16 @@
 It models cinder/volume/api.py: the actions that each status permits, attachments that
 reserve a volume, and the readonly flag, which makes attachments read-only. It models
 the NFS drivers, too: they record the format of a volume that they create, and guess
-that of a clone from its content. It does not model pools, retype, migration and other
-projects' policies.
+that of a clone from its content; they make a clone beside its source, and move a volume
+to another pool. It does not model retype and other projects' policies.
 """
 
+import collections
 from collections.abc import Mapping
 import dataclasses
+import datetime
+import enum
+import itertools
 import os
 import threading
 from typing import Any
@@ -29,13 +33,38 @@ from glance_ontap_store.tests.fakes.exports import Exports
 # Cinder's message codes: cinder/message/message_field.py.
 NO_BACKEND = "VOLUME_VOLUME_001_003"
 UNKNOWN_FAULT = "VOLUME_VOLUME_001_001"
+# The cinder-volume of every back end.
+HOST = "cinder@"
+_BEGINNING = datetime.datetime(2026, 1, 31, 12)
+# The block protocols, and the name by which their drivers know a host.
+_NAMES = {"iscsi": "initiator", "fibre_channel": "wwpns", "nvmeof": "nqn"}
+CHAP_PASSWORD = "chap-s3cret"
+# A migration that may be followed by another one.
+_AT_REST = ("", "error", "success")
+
+
+class Migration(enum.Enum):
+    """What becomes of a migration."""
+
+    MOVED = enum.auto()
+    HOST_COPY = enum.auto()
+    FAILED = enum.auto()
+    # Cinder's volume service was restarted meanwhile.
+    HANGS = enum.auto()
+    # The driver took a junction path for a FlexVol's name: the file is in another one.
+    ASTRAY = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True)
 class VolumeType:
-    """A volume type and the FlexVol that it is pinned to."""
+    """A volume type and the FlexVol that it is pinned to.
+
+    A type without a pin makes its volumes there too, and lets them lie elsewhere.
+    """
 
     export: str
+    is_pinned: bool = True
+    backend: str = "ontap"
     is_private: bool = False
     is_encrypted: bool = False
     is_qcow2: bool = False
@@ -44,7 +73,7 @@ class VolumeType:
     room_gib: int = 1000
     # The reason why the back end creates no volumes; None if it creates them.
     defect: str | None = None
-    # The connection's protocol. The store supports "nfs" only.
+    # The connection's protocol, in Cinder's word.
     protocol: str = "nfs"
     mount_options: str | None = None
     # The availability zone of the FlexVol's back end.
@@ -62,6 +91,8 @@ class _Volume:
     type_name: str
     path: str
     zone: str
+    export: str
+    created_at: str
     is_readonly: bool = False
     # Attachment id -> mode.
     attachments: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -74,6 +105,11 @@ class _Volume:
     is_format_recorded: bool = True
     name_id: str | None = None
     fault: Fault | None = None
+    migration: str = ""
+    # The export that it is on its way to, when it arrives, and what becomes of it.
+    target: str | None = None
+    arrives_at: float | None = None
+    outcome: Migration = Migration.MOVED
     # The time when the present action ends, and the status then; None: it is gone.
     ends_at: float | None = None
     status_then: str | None = None
@@ -101,6 +137,13 @@ class FakeCinder:
         # The paths of files that belong to no volume.
         self.orphans: list[str] = []
         self.quota_gib = 10_000
+        # Volumes of other projects, which the stores' users do not see.
+        self.foreign: set[str] = set()
+        self.migration_s = 10.0
+        # The numbers of the LUNs that the host sees, and their volumes.
+        self.luns: dict[int, str] = {}
+        # What becomes of the next migrations; after them, volumes are moved.
+        self.migrations: collections.deque[Migration] = collections.deque()
 
     # The requests of the store.
 
@@ -113,16 +156,22 @@ class FakeCinder:
             kind = self._types.get(type_name)
             if kind is None or kind.is_private:
                 raise errors.Misconfigured(f"Volume type {type_name!r} does not exist.")
+            self._check_compatible(source, kind)
             self._check_quota(new.size_gib)
             zone = self._zone(new, source)
-            volume = self._make(new, type_name, kind, zone)
+            export = source.export if source else kind.export
+            volume = self._make(new, type_name, kind, zone, export)
             if source:
                 _copy_data(source.path, volume.path)
                 volume.is_format_recorded = False
             if kind.defect:
                 volume.status_then = "error"
                 volume.fault = Fault(UNKNOWN_FAULT, kind.defect)
-            elif zone != kind.zone or self._used_gib(kind.export) > kind.room_gib:
+            elif (
+                zone != kind.zone
+                or (kind.is_pinned and export != kind.export)
+                or self._used_gib(export) > self._room_gib(export)
+            ):
                 volume.status_then = "error"
                 volume.fault = Fault(
                     NO_BACKEND, "schedule allocate volume: No weighed backends"
@@ -139,6 +188,12 @@ class FakeCinder:
             )
         return source
 
+    def _check_compatible(self, source: _Volume | None, kind: VolumeType) -> None:
+        if source and kind.backend != self._types[source.type_name].backend:
+            raise errors.Misconfigured(
+                "Invalid volume_type provided: requested type is not compatible"
+            )
+
     def _zone(self, new: NewVolume, source: _Volume | None) -> str:
         default = source.zone if source else "nova"
         zone = new.availability_zone or default
@@ -152,10 +207,16 @@ class FakeCinder:
         return zone
 
     def _make(
-        self, new: NewVolume, type_name: str, kind: VolumeType, zone: str
+        self,
+        new: NewVolume,
+        type_name: str,
+        kind: VolumeType,
+        zone: str,
+        export: str,
     ) -> _Volume:
         volume_id = str(uuid.uuid4())
-        path = os.path.join(self._exports.directory(kind.export), f"volume-{volume_id}")
+        path = os.path.join(self._exports.directory(export), f"volume-{volume_id}")
+        now = _BEGINNING + datetime.timedelta(seconds=self._clock.monotonic())
         volume = _Volume(
             id=volume_id,
             name=new.name,
@@ -165,6 +226,8 @@ class FakeCinder:
             type_name=type_name,
             path=path,
             zone=zone,
+            export=export,
+            created_at=now.isoformat(timespec="microseconds"),
             ends_at=self._clock.monotonic() + self.action_s,
             status_then="available",
         )
@@ -181,7 +244,11 @@ class FakeCinder:
             return self._shown(self._find(volume_id))
 
     def find(self, name: str) -> list[Volume]:
-        return [volume for volume in self._all() if volume.name == name]
+        return [
+            volume
+            for volume in self._all()
+            if volume.name == name and volume.id not in self.foreign
+        ]
 
     def search(
         self,
@@ -219,7 +286,8 @@ class FakeCinder:
                     self.orphans.append(volume.path)
                 return
             permitted = volume.status == "available" or volume.status.startswith("err")
-            if not permitted or volume.attachments or volume.snapshots:
+            is_migrating = volume.migration not in _AT_REST
+            if not permitted or volume.attachments or volume.snapshots or is_migrating:
                 raise errors.ImageVolumeInUse(
                     f"Cannot delete volume {volume_id}: it is {volume.status}, with"
                     f" {len(volume.attachments)} attachments and"
@@ -230,11 +298,15 @@ class FakeCinder:
     def extend(self, volume_id: str, size_gib: int) -> None:
         with self._lock:
             volume = self._find(volume_id)
-            if volume.status != "available" or size_gib <= volume.size_gib:
+            before = volume.status
+            permitted = (
+                ("available", "in-use") if self._is_block(volume) else ("available",)
+            )
+            if before not in permitted or size_gib <= volume.size_gib:
                 raise errors.ImageVolumeInUse(f"Cannot extend {volume_id}: HTTP 400")
             self._check_quota(size_gib - volume.size_gib)
-            kind = self._types[volume.type_name]
-            if self._used_gib(kind.export) + size_gib - volume.size_gib > kind.room_gib:
+            more_gib = size_gib - volume.size_gib
+            if self._used_gib(volume.export) + more_gib > self._room_gib(volume.export):
                 self._begin(volume, "extending", "error_extending")
                 volume.fault = Fault(UNKNOWN_FAULT, "No room to extend")
                 return
@@ -242,7 +314,7 @@ class FakeCinder:
             # Like the NFS drivers, it grows the file; it never cuts one.
             if os.path.getsize(volume.path) < size_gib * units.GIB:
                 os.truncate(volume.path, size_gib * units.GIB)
-            self._begin(volume, "extending", "available")
+            self._begin(volume, "extending", before)
 
     def set_metadata(self, volume_id: str, metadata: Mapping[str, str]) -> None:
         with self._lock:
@@ -296,6 +368,13 @@ class FakeCinder:
                     f"Cannot connect volume {volume_id}: nfs volume must be a valid"
                     " raw or qcow2 image. (HTTP 500)"
                 )
+            name = _NAMES.get(self._types[volume.type_name].protocol)
+            if name is not None:
+                if not connector.get(name):
+                    raise errors.NotConnected(
+                        f"Cannot connect volume {volume_id}: no {name} (HTTP 500)"
+                    )
+                self._map(volume_id)
             volume.connected[attachment_id] = dict(connector)
             if volume.status == "reserved":
                 volume.status = "attaching"
@@ -323,13 +402,59 @@ class FakeCinder:
 
     def _connection(self, volume: _Volume) -> dict[str, Any]:
         kind = self._types[volume.type_name]
+        if self._is_block(volume):
+            return self._block_connection(volume, kind.protocol)
         return {
             "driver_volume_type": kind.protocol,
-            "export": kind.export,
+            "export": volume.export,
             "name": os.path.basename(volume.path),
             "options": kind.mount_options,
             "format": "qcow2" if kind.is_qcow2 else "raw",
         }
+
+    def _is_block(self, volume: _Volume) -> bool:
+        return self._types[volume.type_name].protocol in _NAMES
+
+    def _map(self, volume_id: str) -> None:
+        """Give the LUN the lowest number that is free, as ONTAP does."""
+        if volume_id not in self.luns.values():
+            number = next(n for n in itertools.count() if n not in self.luns)
+            self.luns[number] = volume_id
+
+    def _block_connection(self, volume: _Volume, protocol: str) -> dict[str, Any]:
+        number = next(
+            (number for number, mapped in self.luns.items() if mapped == volume.id), 0
+        )
+        found: dict[str, Any] = {"driver_volume_type": protocol, "encrypted": False}
+        match protocol:
+            case "iscsi":
+                found |= {
+                    "target_iqn": "iqn.1992-08.com.netapp:sn.1",
+                    "target_portal": "192.0.2.1:3260",
+                    "target_lun": number,
+                    "auth_method": "CHAP",
+                    "auth_username": "NetApp_iSCSI_CHAP_Username",
+                    "auth_password": CHAP_PASSWORD,
+                }
+            case "fibre_channel":
+                found |= {"target_wwn": ["500a098280feeba5"], "target_lun": number}
+            case _:
+                found |= {
+                    "target_nqn": "nqn.1992-08.com.netapp:sn.1:subsystem.openstack",
+                    "portals": [["192.0.2.1", 4420, "tcp"]],
+                    "vol_uuid": volume.id,
+                    # No driver tells it: for the fake kernel.
+                    "target_lun": number,
+                }
+        return found
+
+    def volume_at(self, number: int) -> str:
+        """For a host: the volume whose LUN has the number.
+
+        :raises LookupError: the host sees none there
+        """
+        with self._lock:
+            return self.luns[number]
 
     def attachments(self, volume_id: str) -> list[str]:
         with self._lock:
@@ -351,6 +476,12 @@ class FakeCinder:
             del volume.attachments[attachment_id]
             volume.connected.pop(attachment_id, None)
             volume.complete.discard(attachment_id)
+            if not volume.connected:
+                self.luns = {
+                    number: mapped
+                    for number, mapped in self.luns.items()
+                    if mapped != volume.id
+                }
             if not volume.attachments:
                 volume.status = "available"
 
@@ -361,8 +492,79 @@ class FakeCinder:
                 raise api.taken_back(attachment_id)
             found = self._connection(volume)
             if attachment_id not in volume.connected:
-                return {"format": found["format"]}
+                return {"format": found["format"]} if "format" in found else {}
             return found
+
+    # The requests of an administrator; see `FakeOperator`.
+
+    def begin_migration(self, volume_id: str, pool: str) -> None:
+        with self._lock:
+            volume = self._find(volume_id)
+            service, _hash, target = pool.partition("#")
+            if service != self.service_of(volume.type_name):
+                raise errors.ImageVolumeInUse(f"No service {service!r} (HTTP 400)")
+            if (
+                volume.status not in ("available", "in-use")
+                or volume.migration not in _AT_REST
+                or volume.snapshots
+                or target == volume.export
+            ):
+                raise errors.ImageVolumeInUse(f"Cannot migrate {volume_id}: HTTP 400")
+            kind = self._types[volume.type_name]
+            fits = self._used_gib(target) + volume.size_gib <= self._room_gib(target)
+            if not fits or (kind.is_pinned and target != kind.export):
+                volume.migration = "error"
+                return
+            outcome = self.migrations.popleft() if self.migrations else Migration.MOVED
+            if volume.attachments:
+                outcome = Migration.HOST_COPY
+            volume.migration, volume.target = "migrating", target
+            volume.outcome = outcome
+            volume.arrives_at = self._clock.monotonic() + self.migration_s
+
+    def _arrive(self, volume: _Volume) -> None:
+        """End a migration whose time has come."""
+        if volume.arrives_at is None or self._clock.monotonic() < volume.arrives_at:
+            return
+        if volume.outcome is Migration.HANGS:
+            return
+        volume.arrives_at = None
+        if volume.outcome is Migration.FAILED:
+            volume.migration = "error"
+            volume.fault = Fault(UNKNOWN_FAULT, "The array did not copy it")
+            return
+        if volume.outcome is Migration.HOST_COPY:
+            volume.name_id = str(uuid.uuid4())
+        volume.export = volume.target or volume.export
+        name = f"volume-{volume.name_id or volume.id}"
+        path = os.path.join(self._exports.directory(volume.export), name)
+        with open(path, "wb"):
+            pass
+        _copy_data(volume.path, path)
+        os.unlink(volume.path)
+        if volume.outcome is Migration.ASTRAY:
+            stray = self._exports.directory(f"{volume.export}_new")
+            os.rename(path, os.path.join(stray, name))
+        volume.path, volume.migration = path, "success"
+
+    def service_of(self, type_name: str) -> str:
+        """The cinder-volume of the back end that a type leads to."""
+        return f"{HOST}{self._types[type_name].backend}"
+
+    def seen_by_operator(self, name: str | None = None) -> list[Volume]:
+        """All volumes, or those of that name, as an administrator sees them."""
+        with self._lock:
+            return [
+                dataclasses.replace(
+                    shown,
+                    pool=f"{self.service_of(volume.type_name)}#{volume.export}",
+                    project_id="images",
+                    migration=volume.migration,
+                )
+                for shown in self._all()
+                if name in (None, shown.name)
+                for volume in [self._volumes[shown.id]]
+            ]
 
     # For tests: they look at the state, and change it behind the store's back.
 
@@ -394,6 +596,11 @@ class FakeCinder:
                     found.add(f"volume {volume.id} {volume.status}")
                     found |= {f"attachment {key}" for key in volume.attachments}
             return found
+
+    def reset_migration(self, volume_id: str) -> None:
+        """As ``cinder reset-state --reset-migration-status`` does."""
+        volume = self._find(volume_id)
+        volume.migration, volume.arrives_at = "", None
 
     def migrate(self, volume_id: str) -> None:
         """Give the volume another file, as a migration by a host does."""
@@ -429,6 +636,7 @@ class FakeCinder:
 
     def _settled(self, volume: _Volume) -> _Volume | None:
         """The volume as it is by now; None when it is gone."""
+        self._arrive(volume)
         if volume.ends_at is None or self._clock.monotonic() < volume.ends_at:
             return volume
         volume.ends_at = None
@@ -464,6 +672,7 @@ class FakeCinder:
             encrypted=self._types[volume.type_name].is_encrypted,
             name=volume.name,
             name_id=volume.name_id,
+            created_at=volume.created_at,
             availability_zone=volume.zone,
             attachments=tuple(
                 _connected(attachment_id, volume.connected.get(attachment_id, {}))
@@ -483,8 +692,31 @@ class FakeCinder:
         return sum(
             volume.size_gib
             for volume in self._volumes.values()
-            if self._types[volume.type_name].export == export
+            if volume.export == export
         )
+
+    def _room_gib(self, export: str) -> int:
+        return next(
+            (each.room_gib for each in self._types.values() if each.export == export), 0
+        )
+
+
+class FakeOperator:
+    """`cinder.api.Operator`: an administrator of a fake Cinder."""
+
+    def __init__(self, cinder: FakeCinder) -> None:
+        self._cinder = cinder
+
+    def list_volumes(self, search: Mapping[str, Any]) -> list[Volume]:
+        assert search["all_tenants"] == 1
+        assert search.keys() <= {"all_tenants", "name"}
+        return self._cinder.seen_by_operator(search.get("name"))
+
+    def migrate(self, volume_id: str, pool: str) -> None:
+        self._cinder.begin_migration(volume_id, pool)
+
+    def last_fault(self, volume_id: str) -> Fault | None:
+        return self._cinder.last_fault(volume_id)
 
 
 def _connected(attachment_id: str, connector: Mapping[str, Any]) -> Connected:
@@ -507,6 +739,9 @@ _FOREIGN = (
 
 
 def _looks_foreign(path: str) -> bool:
+    if not os.path.exists(path):
+        # qemu-img fails, and so does the driver.
+        return True
     with open(path, "rb") as file:
         head = file.read(4096)
     return any(head.startswith(magic, at) for magic, at in _FOREIGN)

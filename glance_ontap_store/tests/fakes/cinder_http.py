@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's and Glance's HTTP over values in memory, for commands that change them."""
 
+import ast
 from collections.abc import Callable
+from collections.abc import Sequence
 import json
 import re
 from typing import Any
+import urllib.parse
 
 import requests_mock
 
 from glance_ontap_store.tests.fakes.openstack_http import CINDER
 from glance_ontap_store.tests.fakes.openstack_http import GLANCE
+from glance_ontap_store.tests.fakes.openstack_http import PROJECT_ID
 from glance_ontap_store.tests.fakes.openstack_http import Http
+from glance_ontap_store.tests.fakes.openstack_http import query_of
 
+# The most that Cinder shows at once (osapi_max_limit), and Glance (api_limit_max).
+_PAGE = 1000
 _BASE = f"{CINDER}/north/internal/v3"
 
 
@@ -36,6 +43,7 @@ class CinderHttp:
         self.default_type = types[0]
         self.changes: list[str] = []
         self.before_change: Callable[[str], object] = lambda _what: None
+        self._http = http
         self._mock = http.mock
         url = re.compile(re.escape(_BASE))
         self._mock.register_uri(requests_mock.ANY, url, text=self._answer)
@@ -55,8 +63,10 @@ class CinderHttp:
             what = f"{request.method} {path}"
             self.before_change(what)
             self.changes.append(what)
-        found = self._found(request, context, path.strip("/").split("/"))
-        return "" if found is None else json.dumps(found)
+        with self._http.answering():
+            found = self._found(request, context, path.strip("/").split("/"))
+            text = "" if found is None else json.dumps(found)
+            return self._http.answered(request, text)
 
     def _defaults(self, _request: Any, _context: Any) -> str:
         found = [
@@ -80,14 +90,13 @@ class CinderHttp:
             case "GET", "scheduler-stats", "get_pools":
                 return {"pools": self.pools}
             case "GET", "volumes", "detail":
-                shown = map(self._shown, self._called(request.qs))
-                return {"volumes": [] if "marker" in request.qs else list(shown)}
+                return self._page_of_volumes(request)
             case "GET", "attachments":
-                return {"attachments": self._listed(request.qs)}
+                return {"attachments": self._listed(query_of(request))}
             case "GET", "snapshots":
                 return {"snapshots": []}
             case "GET", "volumes", volume_id if volume_id in self.volumes:
-                return {"volume": self._shown(self.volumes[volume_id])}
+                return {"volume": self._shown([self.volumes[volume_id]])[0]}
             case "DELETE", "volumes", volume_id if volume_id in self.volumes:
                 return self._delete(context, volume_id)
             case "DELETE", "attachments", attachment_id:
@@ -108,13 +117,28 @@ class CinderHttp:
     def _type(self, name: str) -> dict[str, Any]:
         return next(each for each in self.types if each["name"] == name)
 
-    def _called(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        """The volumes with the name, or a part of it, that is asked for."""
-        name, part = query.get("name", [""])[0], query.get("name~", [""])[0]
+    def _page_of_volumes(self, request: Any) -> dict[str, Any]:
+        query = query_of(request)
+        page = _page(self._called(query), query)
+        answer: dict[str, Any] = {"volumes": self._shown(page)}
+        if len(page) == _limit(query):
+            href = _next(request.url, page[-1]["id"])
+            answer["volumes_links"] = [{"rel": "next", "href": href}]
+        return answer
+
+    def _called(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """The volumes with the name, a part of it, project, or metadata wanted."""
+        name, part = query.get("name", ""), query.get("name~", "")
+        metadata = ast.literal_eval(query.get("metadata", "{}")).items()
+        project = query.get("project_id")
+        tenant = "os-vol-tenant-attr:tenant_id"
         return [
             each
             for each in self.volumes.values()
-            if name in ("", each["name"]) and part in (each["name"] or "")
+            if name in ("", each["name"])
+            and part in (each["name"] or "")
+            and metadata <= each["metadata"].items()
+            and project in (None, each.get(tenant, PROJECT_ID))
         ]
 
     def _delete(self, context: Any, volume_id: str) -> Any:
@@ -125,27 +149,50 @@ class CinderHttp:
         context.status_code = 202
         return None
 
-    def _shown(self, volume: dict[str, Any]) -> dict[str, Any]:
-        attached = [
-            {"attachment_id": each["id"], "server_id": "", **each}
-            for each in self.attachments.values()
-            if each["volume_id"] == volume["id"] and each["status"] == "attached"
+    def _shown(self, volumes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        attached: dict[str, list[dict[str, Any]]] = {}
+        for each in self.attachments.values():
+            if each["status"] == "attached":
+                shown = {"attachment_id": each["id"], "server_id": "", **each}
+                attached.setdefault(each["volume_id"], []).append(shown)
+        return [
+            {**volume, "attachments": attached.get(volume["id"], [])}
+            for volume in volumes
         ]
-        return {**volume, "attachments": attached}
 
-    def _listed(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        if "marker" in query:
-            return []
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
         if "status" in query:
             # Cinder has no column of that name, and answers with an empty list.
             return []
         columns = {"attach_status": "status", "volume_id": "volume_id"}
-        wanted = {columns[key]: query[key][0] for key in columns if key in query}
-        return [
+        wanted = {columns[key]: query[key] for key in columns if key in query}
+        found = [
             {key: each.get(key) for key in ("id", "volume_id", "status", "instance")}
             for each in self.attachments.values()
-            if all(str(each[key]).lower() == text for key, text in wanted.items())
+            if all(str(each[key]) == text for key, text in wanted.items())
         ]
+        return _page(found, query)
+
+
+def _limit(query: dict[str, str]) -> int:
+    return min(_PAGE, int(query.get("limit", _PAGE)))
+
+
+def _page(
+    found: Sequence[dict[str, Any]], query: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The part of a list that a request is shown; an unknown marker has no part."""
+    begin, marker = 0, query.get("marker")
+    if marker is not None:
+        ids = [each["id"] for each in found]
+        begin = ids.index(marker) + 1 if marker in ids else len(ids)
+    return list(found[begin : begin + _limit(query)])
+
+
+def _next(url: str, marker: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    query = {**dict(urllib.parse.parse_qsl(parts.query)), "marker": marker}
+    return parts._replace(query=urllib.parse.urlencode(query)).geturl()
 
 
 class GlanceHttp:
@@ -157,35 +204,71 @@ class GlanceHttp:
         # Image id -> projects that it is shared with.
         self.members: dict[str, list[str]] = {}
         self.stores = stores
+        # The users who are not shown any locations, by name.
+        self.refused: set[str] = set()
+        self._http = http
+        # The stores and images of which a copy was removed.
+        self.removed: list[tuple[str, str]] = []
         url = re.compile(re.escape(f"{GLANCE}/v2/"))
         http.mock.register_uri("GET", url, text=self._answer)
+        url = re.compile(re.escape(f"{GLANCE}/v2/stores/"))
+        http.mock.register_uri("DELETE", url, text=self._remove)
+
+    def _remove(self, request: Any, context: Any) -> str:
+        store, image_id = request.url.split("/")[-2:]
+        stores = self.images[image_id]["stores"].split(",")
+        left = ",".join(each for each in stores if each != store)
+        self.images[image_id]["stores"] = left
+        self.removed.append((store, image_id))
+        context.status_code = 204
+        return ""
 
     def _answer(self, request: Any, context: Any) -> str:
+        with self._http.answering():
+            found = self._found(request, context)
+            text = found if isinstance(found, str) else json.dumps(found)
+            return self._http.answered(request, text)
+
+    def _found(self, request: Any, context: Any) -> Any:
         path = request.url.removeprefix(f"{GLANCE}/v2/").partition("?")[0].split("/")
         match path:
             case ["info", "stores"]:
-                return json.dumps({"stores": [{"id": name} for name in self.stores]})
+                return {"stores": [{"id": name} for name in self.stores]}
             case ["images"]:
-                hidden = request.qs["os_hidden"] == ["true"]
-                names = request.qs.get("name")
-                return json.dumps(
-                    {
-                        "images": [
-                            image
-                            for image in self.images.values()
-                            if image.get("os_hidden", False) is hidden
-                            and (names is None or image.get("name") in names)
-                        ]
-                    }
-                )
+                return self._page_of_images(request)
             case ["images", image_id] if image_id in self.images:
-                return json.dumps(self.images[image_id])
+                return self.images[image_id]
             case ["images", image_id, "members"] if image_id in self.members:
                 members = self.members[image_id]
-                found = [{"member_id": each} for each in members]
-                return json.dumps({"members": found})
+                return {"members": [{"member_id": each} for each in members]}
             case ["images", image_id, "locations"] if image_id in self.locations:
-                urls = self.locations[image_id]
-                return json.dumps([{"url": url, "metadata": {}} for url in urls])
+                user = request.headers["X-Auth-Token"].removeprefix("token-of-")
+                if user in self.refused:
+                    context.status_code = 403
+                    return "<html>You are not authorized.</html>"
+                return [_location(url) for url in self.locations[image_id]]
         context.status_code = 404
         return f"<html>No image found with ID {path[-1]}</html>"
+
+    def _page_of_images(self, request: Any) -> dict[str, Any]:
+        query = query_of(request)
+        hidden, name = query["os_hidden"] == "true", query.get("name")
+        found = [
+            image
+            for image in self.images.values()
+            if image.get("os_hidden", False) is hidden
+            and name in (None, image.get("name"))
+        ]
+        page = _page(found, query)
+        answer: dict[str, Any] = {"images": page}
+        if len(page) == _limit(query):
+            following = _next(request.url, page[-1]["id"])
+            answer["next"] = following.removeprefix(GLANCE)
+        return answer
+
+
+def _location(url: str) -> dict[str, Any]:
+    """The location as Glance shows it: its metadata has the store, if it has one."""
+    names = url.removeprefix("cinder://").split("/")
+    metadata = {"store": names[0]} if url.startswith("cinder") and names[1:] else {}
+    return {"url": url, "metadata": metadata}

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 import threading
+import time
 
 
 class FakeClock:
@@ -29,6 +30,8 @@ class FakeClock:
             self._planned = [plan for plan in self._planned if plan[0] > self._now]
         for _moment, action in due:
             action()
+        # Threads of the code under test get their turn, as they do in a real pause.
+        time.sleep(0)
 
     def at(self, seconds_from_now: float, action: Callable[[], None]) -> None:
         """Call *action* in the first sleep that ends at that time or later."""

@@ -16,6 +16,8 @@ import pytest
 from glance_ontap_store import backend
 from glance_ontap_store import errors
 from glance_ontap_store.attach.attacher import Attacher
+from glance_ontap_store.attach.block.transport import BlockTransport
+from glance_ontap_store.attach.host_connections import HostConnections
 from glance_ontap_store.attach.nfs.mounts import Mounts
 from glance_ontap_store.attach.nfs.transport import NfsTransport
 from glance_ontap_store.attach.transport import Transport
@@ -43,18 +45,27 @@ from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.glance import FakeOwners
 from glance_ontap_store.tests.fakes.host import FakeHost
 from glance_ontap_store.tests.fakes.mounter import FakeMounter
+from glance_ontap_store.tests.fakes.san import FakeKernel
 
 TYPES = {
     "ontap-fv1": VolumeType("192.0.2.1:/fv1"),
     "ontap-fv2": VolumeType("192.0.2.1:/fv2", mount_options="-o vers=4.1"),
     "ontap-fv3": VolumeType("192.0.2.1:/fv3", room_gib=3),
+    "ontap": VolumeType("192.0.2.1:/fv1", is_pinned=False),
+    "elsewhere": VolumeType("192.0.2.1:/fv1", is_pinned=False, backend="other"),
     "private": VolumeType("192.0.2.1:/fv1", is_private=True),
     "encrypted": VolumeType("192.0.2.1:/fv1", is_encrypted=True),
     "qcow2": VolumeType("192.0.2.1:/fv1", is_qcow2=True),
     "multiattach": VolumeType("192.0.2.1:/fv1", is_multiattach=True),
     "broken": VolumeType("192.0.2.1:/fv1", defect="The array said no"),
     "az2": VolumeType("192.0.2.1:/fv1", zone="az2"),
-    "iscsi": VolumeType("192.0.2.1:/fv1", protocol="iscsi"),
+    "rbd": VolumeType("192.0.2.1:/fv1", protocol="rbd"),
+    "ontap-lun1": VolumeType("lun1", backend="iscsi", protocol="iscsi"),
+    "ontap-fc1": VolumeType("fc1", backend="fc", protocol="fibre_channel"),
+    "ontap-nvme1": VolumeType("nvme1", backend="nvme", protocol="nvmeof"),
+    "ontap-shared1": VolumeType(
+        "shared1", backend="iscsi", protocol="iscsi", is_multiattach=True
+    ),
 }
 
 WAITS = WaitPolicy(state_transition_s=300, attach_s=120, delete_s=10)
@@ -84,23 +95,41 @@ class FakeCloud:
         self.volumes = Faulty(self.cinder)
         self.mounter = FakeMounter(self.base, root)
         self.mounts = Mounts(self.base, self.mounter)
+        self.kernel = FakeKernel(self.cinder, root)
+        # os-brick; a test may put something before the kernel.
+        self.connector: Any = self.kernel
         self.processes = Processes(self.base)
         self._journals: dict[str | None, Journal] = {}
         self.built: list[Settings] = []
         self.owners = FakeOwners()
 
     def attacher(
-        self, transport: Transport | None = None, mount_options: str = ""
+        self,
+        transport: Transport | None = None,
+        mount_options: str = "",
+        in_background: bool = False,
     ) -> Attacher:
         """This host's attacher; *transport* None means NFS over the fake mounts."""
-        nfs = Transports({"nfs": NfsTransport(self.mounts, mount_options)})
-        return Attacher(self.waiting_volumes(), FakeHost(), transport or nfs)
+        transport = transport or self._transports(mount_options)
+        return Attacher(self.waiting_volumes(), FakeHost(), transport, in_background)
+
+    def _transports(self, mount_options: str = "") -> Transports:
+        return backend.transports_over(
+            NfsTransport(self.mounts, mount_options),
+            BlockTransport(
+                self.connector, self.kernel.sysfs, self.kernel.open, self.clock
+            ),
+        )
 
     def waiting_volumes(
         self, waits: WaitPolicy = WAITS, store_id: str | None = "fv1"
     ) -> Volumes:
         """The volumes of a store with these waits."""
-        return Volumes(self.volumes, self.clock, waits, self.journal(store_id))
+        journal = self.journal(store_id)
+        connections = HostConnections(
+            journal, self.volumes, self._transports(), self.kernel.sysfs
+        )
+        return Volumes(self.volumes, self.clock, waits, journal, connections)
 
     def another_process(self) -> "FakeCloud":
         """The same cloud, for another process of this host.
@@ -150,20 +179,24 @@ class FakeCloud:
         thin_upload: bool = True,
         availability_zone: str | None = None,
         running: Transfers | None = None,
+        linger_s: float = 0,
+        in_background: bool = False,
     ) -> Lifecycle:
         """The image-volumes of one store."""
         volumes = self.waiting_volumes(waits, store_id)
-        attacher = attacher or self.attacher()
+        attacher = attacher or self.attacher(in_background=in_background)
         free = StoreRecovery(volumes).free
         return Lifecycle(
             store_id,
             volume_type,
             volumes,
-            Reading(volumes, attacher, free),
+            Reading(volumes, attacher, free, volume_type),
             StreamFiller(attacher, thin_upload),
             availability_zone,
             running,
             free=free,
+            linger_s=linger_s,
+            in_background=in_background,
         )
 
     def configure(
@@ -212,7 +245,9 @@ class FakeCloud:
         return FakeRig(self, store_id)
 
     def holdings(self) -> set[str]:
-        return self.cinder.holdings() | {f"mount {m}" for m in self.mounter.mounted()}
+        mounts = {f"mount {each}" for each in self.mounter.mounted()}
+        devices = {f"device {each}" for each in self.kernel.devices}
+        return self.cinder.holdings() | mounts | devices
 
 
 class FakeRig:

@@ -68,7 +68,10 @@ FAULTS = (
 
 
 class CinderOverHttp(Http):
-    """Answers all requests; *sent* has those that were sent, without ids."""
+    """Answers all requests; *sent* has those that were sent, without ids.
+
+    *sizes* has the bytes of their answers, but for faults.
+    """
 
     def __init__(
         self, mock: requests_mock.Mocker, cinder: FakeCinder, clock: FakeClock
@@ -77,6 +80,7 @@ class CinderOverHttp(Http):
         self._cinder = cinder
         self._clock = clock
         self.sent: list[str] = []
+        self.sizes: list[int] = []
         # Called before each answer of Cinder.
         self.on_request: Callable[[], object] = lambda: None
         self._fault: Fault | None = None
@@ -136,6 +140,7 @@ class CinderOverHttp(Http):
         if fault is None or fault.is_done:
             answer = self._served(context, serve)
         if fault is None:
+            self.sizes.append(len(answer))
             return answer
         if fault.takes_s:
             self._clock.sleep(fault.takes_s)
@@ -164,7 +169,11 @@ class CinderOverHttp(Http):
             case ("POST", "volumes"):
                 return {"volume": self._created(body["volume"])}
             case ("GET", "volumes", "detail"):
-                found = self._cinder.find(query["name"][0])
+                everywhere = "all_tenants" in query
+                find = (
+                    self._cinder.seen_by_operator if everywhere else self._cinder.find
+                )
+                found = find(query["name"][0])
                 return {"volumes": [_volume(volume) for volume in found]}
             case ("GET", "volumes", volume_id):
                 return {"volume": _volume(self._cinder.get(volume_id))}
@@ -200,6 +209,9 @@ class CinderOverHttp(Http):
         match body:
             case {"os-extend": {"new_size": size_gib}}:
                 self._cinder.extend(volume_id, size_gib)
+                return None
+            case {"os-migrate_volume": {"host": pool, "force_host_copy": False}}:
+                self._cinder.begin_migration(volume_id, pool)
                 return None
             case {"os-update_readonly_flag": {"readonly": is_readonly}}:
                 self._cinder.set_readonly(volume_id, is_readonly)
@@ -247,7 +259,12 @@ class CinderOverHttp(Http):
 
 
 def _volume(volume: Volume) -> dict[str, Any]:
+    seen = {
+        "os-vol-host-attr:host": volume.pool,
+        "os-vol-mig-status-attr:migstat": volume.migration,
+    }
     return {
+        **{key: value for key, value in seen.items() if value is not None},
         "id": volume.id,
         "name": volume.name,
         "status": volume.status,

@@ -25,6 +25,9 @@ from glance_ontap_store.tests.fakes.cloud import FakeRig
 from glance_ontap_store.tests.fakes.faulty import Faulty
 from glance_ontap_store.tests.fakes.steps import Watch
 
+# The served objects that stand for services: a call of them is a step.
+_SERVICES = ("cinder.", "operator.", "glance.", "kernel.")
+
 
 class Blow(enum.Enum):
     """What happens to a process at a step."""
@@ -118,7 +121,7 @@ class Line:
                 return
             name = message[0]
             strikes = False
-            if kind == "step" or name.startswith("cinder."):
+            if kind == "step" or name.startswith(_SERVICES):
                 seen[name] += 1
                 run.steps.append(f"{name} {seen[name]}")
                 strikes = at in (run.steps[-1], len(run.steps))
@@ -198,16 +201,33 @@ class _Remote:
 class Host:
     """A host on which processes of one store run, one at a time, over fakes.
 
-    Like a server that loads Glance first and then forks, it makes the store once.
+    Like a server that loads Glance first and then forks, it makes the store once, and
+    *also* at the same time what else its processes use. *served* are other services.
     """
 
-    def __init__(self, cloud: FakeCloud, **options: Any) -> None:
+    def __init__(
+        self,
+        cloud: FakeCloud,
+        served: Mapping[str, Any] | None = None,
+        also: Callable[[FakeCloud], Any] = lambda cloud: None,
+        **options: Any,
+    ) -> None:
         self.cloud = cloud
         clock = cloud.clock
-        self._line = Line({"cinder": cloud.cinder, "clock": clock})
+        services = {
+            "cinder": cloud.cinder,
+            "clock": clock,
+            "kernel": cloud.kernel,
+            **(served or {}),
+        }
+        self._line = Line(services)
+        self.remote = self._line.remote
         cloud.volumes = Faulty(self._line.remote("cinder"))
         cloud.clock = self._line.remote("clock")
+        # Devices outlive the process that has them.
+        cloud.connector = self._line.remote("kernel")
         self._rig = cloud.rig(**options)
+        self.also = also(cloud)
         cloud.clock = clock
 
     def run(

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP of Keystone and Cinder, for their clients."""
 
+from collections.abc import Iterator
+import contextlib
+import re
 from typing import Any
+import urllib.parse
 
 from keystoneauth1 import fixture
 import requests_mock
@@ -11,6 +15,13 @@ CINDER = "http://cinder.example.com"
 GLANCE = "http://glance.example.com"
 # The project of everybody who logs in.
 PROJECT_ID = "5a1e9c3f0b7d4c6e8f2a9b1c3d5e7f90"
+_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+def query_of(request: Any) -> dict[str, str]:
+    """The query of a request, as it was sent: requests-mock has it in lower case."""
+    query = urllib.parse.urlsplit(request.url).query
+    return dict(urllib.parse.parse_qsl(query))
 
 
 def request_catalog(**services: str) -> tuple[dict[str, Any], ...]:
@@ -46,6 +57,8 @@ class Http:
     def __init__(self, mock: requests_mock.Mocker) -> None:
         self.mock = mock
         self.logins: list[dict[str, Any]] = []
+        # The answers of `CinderHttp` and `GlanceHttp`, see `answered`.
+        self.answers: list[tuple[str, int]] = []
         self.catalog_type = "volumev3"
         # User name -> roles.
         self.roles: dict[str, tuple[str, ...]] = {}
@@ -83,6 +96,17 @@ class Http:
         if answers:
             return self.mock.register_uri(method, url, list(answers))
         return self.mock.register_uri(method, url, **answer)
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around the making of an answer by `CinderHttp` or `GlanceHttp`."""
+        yield
+
+    def answered(self, request: Any, text: str) -> str:
+        """Note an answer: the request without its ids, and the answer's bytes."""
+        path = _IDS.sub("ID", urllib.parse.urlsplit(request.url).path)
+        self.answers.append((f"{request.method} {path}", len(text)))
+        return text
 
     def requests(self) -> list[Any]:
         """The requests to Cinder, in order."""

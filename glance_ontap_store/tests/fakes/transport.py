@@ -18,7 +18,9 @@ class MemoryTransport:
         self.opened_count = 0
 
     @contextlib.contextmanager
-    def opened(self, info: Mapping[str, Any], mode: str) -> Iterator[Any]:
+    def opened(
+        self, info: Mapping[str, Any], mode: str, attached: Any = None
+    ) -> Iterator[Any]:
         self.opened_count += 1
         yield self.device
 
@@ -26,3 +28,6 @@ class MemoryTransport:
         self, info: Mapping[str, Any], volume_id: str, other_id: str
     ) -> Mapping[str, Any] | None:
         return None
+
+    def disconnect(self, info: Mapping[str, Any]) -> None:
+        pass
