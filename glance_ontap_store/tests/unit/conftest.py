@@ -6,8 +6,9 @@ import hypothesis
 import pytest
 
 from glance_ontap_store.tests.fakes.fixtures import cloud
+from glance_ontap_store.tests.fakes.fixtures import recorder
 
-__all__ = ["cloud"]
+__all__ = ["cloud", "recorder"]
 
 # No test asserts a time, and none leaves files in the tree.
 hypothesis.settings.register_profile("unit", deadline=None, database=None)

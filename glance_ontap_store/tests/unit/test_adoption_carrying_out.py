@@ -10,12 +10,12 @@ from glance_ontap_store.adoption.carrying_out import Carrier
 from glance_ontap_store.adoption.carrying_out import Orders
 from glance_ontap_store.adoption.carrying_out import Result
 from glance_ontap_store.adoption.in_place import Adopter
-from glance_ontap_store.adoption.interruption import Stop
-from glance_ontap_store.adoption.plan import Image
-from glance_ontap_store.adoption.plan import Place
 from glance_ontap_store.adoption.plan import Step
 from glance_ontap_store.adoption.plan import Way
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.glance.image import Place
 from glance_ontap_store.images.record import Record
+from glance_ontap_store.stopping.interruption import Stop
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.images import FakeGlance
 

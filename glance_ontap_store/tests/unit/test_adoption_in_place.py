@@ -8,12 +8,12 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.adoption.in_place import Adopter
-from glance_ontap_store.adoption.interruption import Interrupted
-from glance_ontap_store.adoption.interruption import Stop
-from glance_ontap_store.adoption.plan import Image
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.glance.image import Image
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
+from glance_ontap_store.stopping.interruption import Interrupted
+from glance_ontap_store.stopping.interruption import Stop
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.units import GIB
 

@@ -6,14 +6,15 @@ import dataclasses
 import pytest
 
 from glance_ontap_store.adoption import plan
-from glance_ontap_store.adoption.plan import Image
-from glance_ontap_store.adoption.plan import Place
 from glance_ontap_store.adoption.plan import Target
 from glance_ontap_store.adoption.plan import Way
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.glance import copying
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.glance.image import Place
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 from glance_ontap_store.survey.answer import Unknown
@@ -223,7 +224,7 @@ class TestCopy:
 )
 def test_the_old_copy_goes_only_if_the_new_one_is_the_image(record, image, says):
     sealed = dataclasses.replace(OURS, hash_algo="sha512", hash_value="abc")
-    reason = plan.unverified(
+    reason = copying.unverified(
         dataclasses.replace(IMAGE, **image), dataclasses.replace(sealed, **record)
     )
     assert reason is None if says is None else says in reason

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attachments of volumes; `test_lifecycle_failures` tests their failures."""
 
+import contextlib
 import errno
 
 import pytest
@@ -9,6 +10,7 @@ from glance_ontap_store import errors
 from glance_ontap_store.attach.nfs.file import FileDevice
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.tests.fakes.cloud import TYPES
+from glance_ontap_store.tests.forking import in_child
 
 
 @pytest.fixture
@@ -95,6 +97,18 @@ class TestReadable:
             with cloud.attacher().readable(volume_id, True, 120):
                 pass
         assert not cloud.mounter.mounted()
+
+    def test_a_forked_process_does_not_detach_its_parents(self, cloud, volume_id):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(cloud.attacher().readable(volume_id, True, 120))
+
+            def calls_of_child():
+                stack.close()
+                return cloud.volumes.calls[-2:]
+
+            assert in_child(calls_of_child) == "['connect', 'complete']"
+            assert cloud.mounter.mounted()
+        assert cloud.cinder.get(volume_id).status == "available"
 
 
 class TestFirstLook:

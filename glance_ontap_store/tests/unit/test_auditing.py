@@ -200,6 +200,12 @@ def test_the_sealed_one_of_two_volumes_is_the_images():
     assert codes(facts(other, held())) == []
 
 
+def test_a_half_made_replica_is_not_taken_for_the_image():
+    other = held(ontap_state="replicating", volume={"id": "v2"})
+    assert codes(facts(other, held())) == []
+    assert codes(facts(other)) == [Code.GONE]
+
+
 def test_a_complete_copy_that_glance_does_not_know():
     image = changed(stores=frozenset({"file"}))
     assert codes(facts(held(), images=[image])) == [Code.UNREGISTERED]
@@ -207,6 +213,11 @@ def test_a_complete_copy_that_glance_does_not_know():
     assert "then delete this volume" in copied.remedy
     (adopted,) = judge(facts(held(), images=[image]))
     assert "Do not delete the volume" in adopted.remedy
+    (replica,) = judge(
+        facts(held(ontap_write_id="w-1", ontap_replica_of="v0"), images=[image])
+    )
+    assert "glance-ontap replicate" in replica.remedy
+    assert "delete this volume" not in replica.remedy
     other = ImageLocation("cinder://fv1/5f8b3e1c-7c0b-4d26-8f6f-6d6f6f0b1a22")
     image = changed(locations=(other,))
     assert codes(facts(held(), images=[image])) == [Code.GONE, Code.UNREGISTERED]

@@ -16,11 +16,13 @@ from glance_ontap_store import errors
 from glance_ontap_store.attach.transport import Access
 from glance_ontap_store.checks import clone_outcome
 from glance_ontap_store.checks import codes
+from glance_ontap_store.checks import deep_replicas
 from glance_ontap_store.checks import file_rights
 from glance_ontap_store.checks import finding
 from glance_ontap_store.checks import glance
 from glance_ontap_store.checks import judging
 from glance_ontap_store.checks.clone_outcome import Outcome
+from glance_ontap_store.checks.clone_outcome import Place
 from glance_ontap_store.checks.deep import Trial
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.finding import Severity
@@ -28,8 +30,10 @@ from glance_ontap_store.checks.registry import Judges
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Room
 from glance_ontap_store.cinder.api import Service
+from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.replication import rights
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import AdminFacts
 from glance_ontap_store.survey.facts import CinderBackend
@@ -90,7 +94,8 @@ CINDER = CinderConfig(
     glance_user=None,
     service_user=CINDER_USER,
 )
-OUTCOME = Outcome("fv1", "ontap-fv1", True, True, "h@b#p1", "h@b#p1", False)
+HERE = Place("h@b#p1", "h@b#p1")
+OUTCOME = Outcome("fv1", "ontap-fv1", True, True, HERE, HERE, False)
 
 
 def settings(**changes):
@@ -194,6 +199,29 @@ def with_backend(**changes):
     )
 
 
+MULTIPATH = {"ontap_use_multipath": True}
+
+
+def with_luns(protocol="iscsi", options=None, space_allocation="<is> True", **changes):
+    """A store of a block protocol, and a host that is set up for it."""
+    pools = with_pools(protocol=protocol, is_thick=changes.pop("is_thick", False))
+    types = with_type(**{"netapp:space_allocation": space_allocation})
+    glance = {"brick_lock_path": "/b/", **changes.pop("glance", {})}
+    host = {
+        "block_names": frozenset({"iscsi", "fc", "nvme"}),
+        "has_multipathd": True,
+        "no_path_retry": "12",
+        **changes.pop("host", {}),
+    }
+    return {
+        "admin": {**pools, **types},
+        "glance": glance,
+        "host": host,
+        "stores": (store(options=options),),
+        **changes,
+    }
+
+
 def with_row(**changes):
     return {"rows": (dataclasses.replace(ROW, **changes),)}
 
@@ -265,8 +293,21 @@ NO_ADMIN = {
 }
 ONLY_IN_CINDER_CONF = {
     "admin": NO_ADMIN,
-    "cinder": with_backend(protocol="iscsi"),
+    "cinder": with_backend(protocol="iser"),
 }
+
+OF_REPLICAS = VolumeType("t9", "replica", True, {"volume_backend_name": "ontap"})
+
+
+def with_replica_type(own=True, encrypts=False, **changes):
+    """A store whose replicas have a type; *own*: the store may use it."""
+    kind = dataclasses.replace(OF_REPLICAS, **changes)
+    options = {"ontap_replica_volume_type": "replica"}
+    return {
+        "stores": (store(options=options, volume_types=(TYPE, *([kind] * own))),),
+        "admin": {"volume_types": (TYPE, kind), "encrypted": {"t9": encrypts}},
+    }
+
 
 # Changes to an intact setup, and the code, severity and remedy of the one finding.
 WRONG = [
@@ -453,14 +494,14 @@ WRONG = [
         "Set volume_backend_name of the type to a NetApp back end.",
     ),
     (
-        {"cinder": with_backend(protocol="iscsi")},
+        {"cinder": with_backend(protocol="iser")},
         ("volume-type-not-ontap", "ERROR"),
-        "Set volume_backend_name of the type to a NetApp NFS back end.",
+        "Set volume_backend_name of the type to a NetApp back end.",
     ),
     (
-        {"admin": with_pools(protocol="iscsi")},
+        {"admin": with_pools(protocol="iser")},
         ("volume-type-protocol", "ERROR"),
-        "Set volume_backend_name of the type to a NetApp NFS back end.",
+        "Set volume_backend_name of the type to a NetApp back end with one of these.",
     ),
     (
         {"admin": with_type(pool_name="a:/fv9")},
@@ -576,6 +617,60 @@ WRONG = [
         "Put new images on another FlexVol",
     ),
     (
+        with_luns(host={"block_names": frozenset()}),
+        ("block-host-name", "ERROR"),
+        "Install open-iscsi or iscsi-initiator-utils",
+    ),
+    (
+        with_luns("nvme", glance={"brick_lock_path": None}),
+        ("brick-lock-path", "WARNING"),
+        "Set it to one directory",
+    ),
+    (
+        with_luns(host={"brick_lock_paths": {"nova-compute (/n.conf)": "/n"}}),
+        ("brick-lock-path", "WARNING"),
+        "Set lock_path in [os_brick] to one directory in the configuration of both",
+    ),
+    (
+        with_luns(
+            glance={"brick_lock_path": None},
+            host={"brick_lock_paths": {"cinder-volume (/c.conf)": None}},
+        ),
+        ("brick-lock-path", "WARNING"),
+        "where both may write",
+    ),
+    (
+        with_luns("fc", MULTIPATH, host={"has_multipathd": False}),
+        ("multipathd", "ERROR"),
+        "Start multipathd",
+    ),
+    (
+        with_luns("fc", MULTIPATH, host={"no_path_retry": "queue"}),
+        ("no-path-retry", "WARNING"),
+        "Set no_path_retry 12 in the section overrides of /etc/multipath.conf",
+    ),
+    (
+        with_luns(cinder=with_backend(reserves_space=True)),
+        ("lun-space-reservation", "WARNING"),
+        "Set it to disabled and restart cinder-volume.",
+    ),
+    (
+        with_luns(cinder=dataclasses.replace(CINDER, backends=()), is_thick=True),
+        ("lun-space-reservation", "WARNING"),
+        "Set it to disabled and restart cinder-volume.",
+    ),
+    (
+        with_luns(space_allocation=None, cinder_release=28),
+        ("lun-space-allocation", "WARNING"),
+        "netapp:space_allocation=<is> true",
+    ),
+    (
+        with_luns(space_allocation="true"),
+        ("lun-space-allocation", "WARNING"),
+        "Run: openstack volume type set --property"
+        " 'netapp:space_allocation=<is> true' ontap-fv1",
+    ),
+    (
         {"admin": with_pools(is_replicated=True)},
         ("replication", "INFO"),
         "Plan the failover with the LIF's address",
@@ -683,6 +778,48 @@ WRONG = [
         ("secure-nfs", "WARNING"),
         "Set both options to true, or both to false",
     ),
+    (
+        {"stores": (store(options={"ontap_replica_volume_type": "nobody"}),)},
+        ("replica-type-missing", "ERROR"),
+        "Create it, or change ontap_replica_volume_type.",
+    ),
+    (
+        {
+            **with_luns("nvme"),
+            "stores": with_replica_type()["stores"],
+            "admin": {
+                **with_luns("nvme")["admin"],
+                "volume_types": with_replica_type()["admin"]["volume_types"],
+            },
+        },
+        ("replica-type-protocol", "INFO"),
+        "glance-ontap replicate --by copy-image",
+    ),
+    (
+        with_replica_type(own=False, is_public=False),
+        ("replica-type-private", "ERROR"),
+        "Run: openstack volume type set --project p1 replica",
+    ),
+    (
+        with_replica_type(encrypts=True),
+        ("replica-type-encrypted", "ERROR"),
+        "Use a type without encryption",
+    ),
+    (
+        with_replica_type(extra_specs={"pool_name": "a:/fv1"}),
+        ("replica-type-pinned", "ERROR"),
+        "Run: openstack volume type unset --property pool_name replica",
+    ),
+    (
+        with_replica_type(extra_specs={"pool_name": "<or> a:/fv2 <or> a:/fv3"}),
+        ("replica-type-pinned", "ERROR"),
+        "Run: openstack volume type unset --property pool_name replica",
+    ),
+    (
+        with_replica_type(extra_specs={"volume_backend_name": "gold"}),
+        ("replica-type-backend", "ERROR"),
+        "Set volume_backend_name of the type to that of the store's type.",
+    ),
 ]
 
 
@@ -761,12 +898,17 @@ UNKNOWN = {
     "release": {"cinder_release": None},
     "pools": {"admin": {"pools": SILENT}},
     "encryption": {"admin": {"encrypted": {"t1": SILENT}}},
+    "encryption of replicas": with_replica_type(encrypts=SILENT),
     "another cloud": {"admin": {"covers": frozenset({"fv2"})}},
     "quota": {"stores": (store(quota=SILENT),)},
     "microversion": {"stores": (store(microversion=SILENT),)},
     "sudo": {"host": {"sudo": SILENT}},
     "rootwrap": {"host": {"rootwrap": {"/r": SILENT}}},
     "helper command": {"glance": {"helper_command": "sudo privsep"}},
+    "multipath": with_luns("iscsi", MULTIPATH, host={"no_path_retry": SILENT}),
+    "locks of Nova": with_luns(host={"brick_lock_paths": {"nova-compute": SILENT}}),
+    "reservation of LUNs": with_luns(cinder=dataclasses.replace(CINDER, backends=())),
+    "space allocation of LUNs": with_luns(space_allocation=None),
 }
 
 
@@ -792,6 +934,9 @@ def test_an_unanswered_question_is_a_note(case):
             }
         },
         {"admin": in_zones("az2"), **with_cinder(zone="az2")},
+        with_replica_type(),
+        with_replica_type(extra_specs={"pool_name": "<or> a:/fv1 <or> a:/fv2"}),
+        with_replica_type(extra_specs={}),
         {"admin": in_zones("nova", "az2")},
         {"admin": with_pools(shared_blocks_percent=89.0)},
         {"admin": with_row(pool=None)},
@@ -811,6 +956,18 @@ def test_an_unanswered_question_is_a_note(case):
                 internal_project="p1",
             )
         },
+        with_luns("iscsi", MULTIPATH),
+        with_luns("iscsi", host={"no_path_retry": "queue", "has_multipathd": False}),
+        with_luns("nvme", MULTIPATH, host={"no_path_retry": "queue"}),
+        with_luns("nvme", cinder=with_backend(reserves_space=True)),
+        with_luns("nvme", space_allocation="<is> false"),
+        with_luns(host={"brick_lock_paths": {"nova-compute": "/b"}}),
+        with_luns(
+            glance={"brick_lock_path": None},
+            host={"brick_lock_paths": {"cinder-volume": "/locks"}},
+        ),
+        {"cinder": with_backend(reserves_space=True)},
+        {"host": {"brick_lock_paths": {"nova-compute": "/n"}}},
     ],
 )
 def test_a_setup_that_works_has_no_findings(changes):
@@ -907,6 +1064,110 @@ def test_a_quota_of_two_stores_is_reported_once():
 def test_few_gigabytes_left(left, severity):
     facts = intact(**with_quota(gigabytes=Room(100 + left, 100)))
     assert seen(facts) == ([(severity, "quota")] if severity else [])
+
+
+def test_the_quota_of_the_type_of_replicas_is_checked():
+    changes = with_replica_type()
+    (of_replicas,) = changes["stores"]
+    full = dataclasses.replace(
+        of_replicas, quota={**of_replicas.quota, "gigabytes_replica": Room(10, 10)}
+    )
+    (found,) = judging.judge(intact(**{**changes, "stores": (full,)}))
+    assert (found.code, found.severity) == ("quota", Severity.ERROR)
+    assert "--volume-type replica" in found.remedy
+
+
+class TestReplicasInDeep:
+    """What the cloud's user may not do."""
+
+    FORBIDDEN = Unknown(Reason.FORBIDDEN, "HTTP 403")
+    SHOWN = Volume("v", "available", 1, {}, pool="h@b#p", migration="")
+    TYPE = VolumeType("t", "replica", False, {"volume_backend_name": "b"})
+    BARE = VolumeType("t", "replica", False)
+
+    def lacking(
+        self,
+        pools=(),
+        services=(),
+        types=(TYPE,),
+        encrypts=False,
+        shown=SHOWN,
+        migrates=True,
+        is_admin=False,
+    ):
+        class Asked:
+            def pools(self):
+                return pools
+
+            def services(self):
+                return services
+
+            def volume_types(self):
+                return types
+
+            def encrypts(self, type_id):
+                assert type_id == "t"
+                return encrypts
+
+            def volume(self, volume_id):
+                assert volume_id == "v"
+                return shown
+
+            def migrate(self, volume_id, pool):
+                assert (volume_id, pool) == ("v", deep_replicas.NOWHERE)
+                if not migrates:
+                    raise errors.Refused("HTTP 403.")
+                raise errors.ImageVolumeInUse("No available service (HTTP 400).")
+
+        trial = deep_replicas.Trial("fv1", "replica", "v", is_admin)
+        return list(deep_replicas.rights_of(trial, Asked(), Asked()))
+
+    @pytest.mark.parametrize("is_admin", [False, True])
+    def test_one_who_may_all_lacks_none(self, is_admin):
+        assert self.lacking(is_admin=is_admin) == []
+
+    def test_an_administrator_sees_types_that_have_no_properties(self):
+        assert self.lacking(types=(self.BARE,), is_admin=True) == []
+
+    def test_a_type_that_there_is_not_is_left_to_the_other_checks(self):
+        other = dataclasses.replace(self.TYPE, name="other")
+        assert self.lacking(types=(other,), encrypts=self.FORBIDDEN) == []
+
+    @pytest.mark.parametrize(
+        ("lacks", "line"),
+        [
+            ({"pools": FORBIDDEN}, rights.POOLS),
+            ({"services": FORBIDDEN}, rights.SERVICES),
+            ({"types": (BARE,)}, rights.SPECS),
+            ({"encrypts": FORBIDDEN}, rights.ENCRYPTION),
+            ({"shown": dataclasses.replace(SHOWN, pool=None)}, rights.HOST),
+            ({"shown": dataclasses.replace(SHOWN, migration=None)}, rights.MIGRATION),
+            ({"migrates": False}, rights.MIGRATE),
+            ({"shown": Unknown(Reason.MISSING, "HTTP 404")}, "project of the store"),
+        ],
+    )
+    def test_one_that_is_lacking_is_named(self, lacks, line):
+        (found,) = self.lacking(**lacks)
+        assert found.code == "replica-rights"
+        assert line in found.problem
+
+    def test_all_that_are_lacking_are_named_at_once(self):
+        nothing = dataclasses.replace(self.SHOWN, pool=None, migration=None)
+        all_found = self.lacking(
+            *(self.FORBIDDEN, self.FORBIDDEN, (self.BARE,), self.FORBIDDEN),
+            *(nothing, False),
+        )
+        assert len(all_found) == len(rights.LINES)
+        for line, found in zip(rights.LINES, all_found, strict=True):
+            assert line in found.problem
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [(400, None), (403, "replica-locations"), (404, "not-asked")],
+    )
+    def test_a_refused_location_is_found(self, status, code):
+        found = deep_replicas.locations("fv1", "http://x", status)
+        assert [each.code for each in found] == ([code] if code else [])
 
 
 def test_a_type_given_by_its_id_is_fine():
@@ -1031,8 +1292,9 @@ class TestCloneOutcome:
         ("outcome", "cinder", "word"),
         [
             ({"is_encrypted": True}, CINDER, "without encryption"),
-            ({"volume_pool": "h@b#p2"}, CINDER, "copy-image"),
-            ({"volume_pool": None}, CINDER, "pools are not shown"),
+            ({"volume_at": Place("h@b#p2", "h@b#p2")}, CINDER, "copy-image"),
+            ({"volume_at": Place("h@b#p1", "n2@b#p1")}, CINDER, "one node for each"),
+            ({"volume_at": Place()}, CINDER, "pools are not shown"),
             (
                 {},
                 dataclasses.replace(CINDER, allowed_direct_url_schemes=()),
@@ -1148,6 +1410,8 @@ def produced():
         *outcomes,
         *removed_in_vain()[0],
         file_rights.opened("fv1", Access(64061, 64060, 0o660, False), 64062),
+        *TestReplicasInDeep().lacking(migrates=False),
+        *deep_replicas.locations("fv1", "http://x", 403),
         file_rights.denied("fv1", "Storing", errors.WriteDenied("neither")),
         glance.unreadable(errors.Misconfigured("no such file")),
     ]

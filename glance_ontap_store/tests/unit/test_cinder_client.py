@@ -13,10 +13,12 @@ from glance_ontap_store.cinder.api import Attachment
 from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Fault
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.cinder.api import Operator
 from glance_ontap_store.cinder.api import Pool
 from glance_ontap_store.cinder.api import Service
 from glance_ontap_store.cinder.api import Volume
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.cinder.api import VolumeType
 from glance_ontap_store.cinder.patience import Patience
 from glance_ontap_store.errors import Doubt
 from glance_ontap_store.errors import Transient
@@ -123,18 +125,28 @@ CALLS = {
         "GET",
         "/types",
     ),
+    "list_volumes": (
+        lambda volumes: volumes.list_volumes({"name": "image-1", "all_tenants": 1}),
+        "GET",
+        "/volumes/detail",
+    ),
+    "migrate": (
+        lambda volumes: volumes.migrate(VOLUME_ID, "h@b#p"),
+        "POST",
+        f"/volumes/{VOLUME_ID}/action",
+    ),
 }
 RESERVED = {"attachment": {"id": ATTACHMENT_ID, "status": "reserved"}}
 NO_TYPE = {"itemNotFound": {"message": "Volume type ontap-fv1 could not be found."}}
 # Cinder answers these with 400 if the volume's state does not permit them.
-ON_STATE = {"delete", "extend", "reserve"}
+ON_STATE = {"delete", "extend", "migrate", "reserve"}
 # The refusals by which Cinder tells that its driver does not connect a volume.
 NOT_CONNECTED = {400, 409, 500}
 
 
 def test_every_call_of_the_interface_is_tested_here():
-    asked = {name for name in vars(VolumeService) if name[0] != "_"}
-    assert set(CALLS) == asked
+    known = {*vars(VolumeService), *vars(Operator)}
+    assert set(CALLS) == {name for name in known if name[0] != "_"}
 
 
 class TestAnswers:
@@ -238,6 +250,8 @@ class TestAnswers:
             "storage_protocol": ["NFS", "nfs"],
             "replication_enabled": True,
             "netapp_dedupe_used_percent": 91.5,
+            "total_capacity_gb": 100,
+            "free_capacity_gb": 40.25,
         }
         shown = {"name": "h@b#a:/fv1", "capabilities": capabilities}
         http.answer("GET", "/scheduler-stats/get_pools", json={"pools": [shown]})
@@ -250,8 +264,50 @@ class TestAnswers:
                 protocol="nfs",
                 is_replicated=True,
                 shared_blocks_percent=91.5,
+                total_gib=100,
+                free_gib=40.25,
             ),
         )
+
+    @pytest.mark.parametrize("told", ["unknown", "infinite", None])
+    def test_a_capacity_that_is_no_number_is_unknown(self, http, volumes, told):
+        shown = {"name": "h@b#p", "capabilities": {"free_capacity_gb": told}}
+        http.answer("GET", "/scheduler-stats/get_pools", json={"pools": [shown]})
+        assert volumes.pools()[0].free_gib is None
+
+    def test_volumes_may_be_listed_since_a_time(self, http, volumes):
+        made = {**VOLUME, "volume_image_metadata": {"image_id": "image-7"}}
+        http.answer("GET", "/volumes/detail", json={"volumes": [made, VOLUME]})
+        zone = datetime.timezone(datetime.timedelta(hours=2))
+        moment = datetime.datetime(2026, 1, 31, 1, 30, tzinfo=zone)
+        found = volumes.volumes_since(moment)
+        assert [each.image_id for each in found] == ["image-7", None]
+        (request,) = http.requests()
+        assert request.qs == {
+            "all_tenants": ["1"],
+            "created_at": ["gte:2026-01-30t23:30:00"],
+            "limit": ["1000"],
+        }
+        # Before 3.60 the filter is ignored without a word.
+        version = request.headers["OpenStack-API-Version"].removeprefix("volume 3.")
+        assert int(version) >= 60
+
+    @pytest.mark.parametrize(
+        ("specs", "allowed"),
+        [
+            ({}, True),
+            ({"volume_backend_name": "ontap"}, True),
+            ({"volume_backend_name": "other"}, False),
+            ({"pool_name": "a:/fv1"}, True),
+            ({"pool_name": "a:/fv"}, False),
+            ({"pool_name": "<or> a:/fv1 <or> a:/fv2"}, True),
+            ({"pool_name": "<or> a:/fv2 <or> a:/fv3"}, False),
+            ({"pool_name": "a:/fv1", "volume_backend_name": "<or> x <or> ontap"}, True),
+        ],
+    )
+    def test_a_type_allows_the_pools_that_its_specs_name(self, specs, allowed):
+        pool = Pool("h@b#a:/fv1", "a:/fv1", "ontap", "NetApp", "nfs")
+        assert VolumeType("id", "name", True, specs).allows(pool) is allowed
 
     def test_services_have_a_zone_and_perhaps_a_cluster(self, http, volumes):
         services = [
@@ -653,7 +709,7 @@ class TestEndpoint:
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": VOLUME})
         volumes.get(VOLUME_ID)
         (request,) = http.requests()
-        assert request.headers["OpenStack-API-Version"] == "volume 3.54"
+        assert request.headers["OpenStack-API-Version"] == "volume 3.61"
 
 
 class TestRequestsAndAnswers:
@@ -878,6 +934,65 @@ class TestRequestsAndAnswers:
         with pytest.raises(errors.Broken):
             volumes.create(NEW)
 
+    @pytest.mark.parametrize(
+        ("code", "said"),
+        [
+            (
+                400,
+                "Invalid volume_type provided: t-2 (requested type is not compatible",
+            ),
+            (404, "Volume type ontap could not be found."),
+        ],
+    )
+    def test_a_type_that_no_clone_can_have_is_misconfigured(
+        self, http, volumes, code, said
+    ):
+        answer = {"fault": {"message": said, "code": code}}
+        http.answer("POST", "/volumes", status_code=code, json=answer)
+        clone = NewVolume("c", 1, "ontap", {}, source_id=VOLUME_ID)
+        with pytest.raises(errors.Misconfigured, match="ontap_replica_volume_type"):
+            volumes.create(clone)
+
+    def test_a_source_that_is_gone_is_told_from_a_type(self, http, volumes):
+        answer = {
+            "itemNotFound": {"message": f"Volume {VOLUME_ID} could not be found."}
+        }
+        http.answer("POST", "/volumes", status_code=404, json=answer)
+        clone = NewVolume("c", 1, "ontap", {}, source_id=VOLUME_ID)
+        with pytest.raises(errors.ImageVolumeGone):
+            volumes.create(clone)
+
+    def test_a_migration_never_asks_a_host_to_copy(self, http, volumes):
+        sent = http.answer("POST", f"/volumes/{VOLUME_ID}/action", status_code=202)
+        volumes.migrate(VOLUME_ID, "h@b#p")
+        assert sent.last_request.json() == {
+            "os-migrate_volume": {
+                "host": "h@b#p",
+                "force_host_copy": False,
+                "lock_volume": False,
+            }
+        }
+
+    @pytest.mark.parametrize(
+        ("shown", "migration", "is_migrating"),
+        [
+            ({}, None, False),
+            ({"os-vol-mig-status-attr:migstat": None}, "", False),
+            ({"os-vol-mig-status-attr:migstat": "success"}, "success", False),
+            ({"os-vol-mig-status-attr:migstat": "error"}, "error", False),
+            ({"os-vol-mig-status-attr:migstat": "starting"}, "starting", True),
+            ({"os-vol-mig-status-attr:migstat": "target:x"}, "target:x", True),
+            ({"os-vol-mig-status-attr:migstat": "none"}, "none", True),
+        ],
+    )
+    def test_the_status_of_a_migration(
+        self, http, volumes, shown, migration, is_migrating
+    ):
+        answer = {"volume": {**VOLUME, **shown}}
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json=answer)
+        found = volumes.get(VOLUME_ID)
+        assert (found.migration, found.is_migrating) == (migration, is_migrating)
+
     def test_the_name_of_a_volume_type_is_asked_for_once(self, http, volumes):
         kinds = [{"id": "t-1", "name": "ontap-fv1", "is_public": True}]
         asked = http.answer("GET", "/types", json={"volume_types": kinds})
@@ -898,9 +1013,20 @@ class TestRequestsAndAnswers:
         }
         http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
         found = volumes.get(VOLUME_ID)
-        assert (found.pool, found.project_id) == ("h@b#a:/fv1", "acme")
+        assert (found.pool, found.host) == ("h@b#a:/fv1", "h@b#a:/fv1")
+        assert found.project_id == "acme"
         assert found.created_at == "2026-01-31T12:00:00.000000"
         assert found.backing_id == "n-1"
+
+    def test_the_pool_of_a_volume_in_a_cluster_is_the_clusters(self, http, volumes):
+        shown = {
+            **VOLUME,
+            "os-vol-host-attr:host": "n1@b#a:/fv1",
+            "cluster_name": "c@b#a:/fv1",
+        }
+        http.answer("GET", f"/volumes/{VOLUME_ID}", json={"volume": shown})
+        found = volumes.get(VOLUME_ID)
+        assert (found.pool, found.host) == ("c@b#a:/fv1", "n1@b#a:/fv1")
 
 
 class TestSecrets:

@@ -19,8 +19,11 @@ from glance_ontap_store.cli.adopt import Adopt
 from glance_ontap_store.cli.audit import Audit
 from glance_ontap_store.cli.check import Check
 from glance_ontap_store.cli.context import Context
+from glance_ontap_store.cli.explain import Explain
 from glance_ontap_store.cli.inventory_commands import List
 from glance_ontap_store.cli.inventory_commands import Usage
+from glance_ontap_store.cli.metrics import Metrics
+from glance_ontap_store.cli.replicate import Replicate
 from glance_ontap_store.cli.sweep import Sweep
 from glance_ontap_store.errors import Reason
 from glance_ontap_store.survey import keystone
@@ -107,14 +110,14 @@ def survey():
 def paged(http, *pages):
     """Answer with Cinder's list of volumes, in pages that follow one another."""
     base = f"{CINDER}/north/internal/v3/volumes/detail"
-    for number, page in enumerate(pages):
+    url = base
+    for number, page in enumerate([*pages, []]):
         answer = {"volumes": page}
+        http.mock.get(url, json=answer)
+        if page:
+            url = f"{base}?marker={page[-1]['id']}"
         if number + 1 < len(pages):
-            answer["volumes_links"] = [
-                {"rel": "next", "href": f"{base}?marker=m{number + 1}"}
-            ]
-        query = f"?marker=m{number}" if number else ""
-        http.mock.get(f"{base}{query}", json=answer)
+            answer["volumes_links"] = [{"rel": "next", "href": url}]
 
 
 def test_thousands_of_volumes_come_in_pages(http):
@@ -124,8 +127,9 @@ def test_thousands_of_volumes_come_in_pages(http):
     assert len({one.id for one in found}) == 3000
     assert [each.qs.get("marker") for each in http.requests()] == [
         None,
-        ["m1"],
-        ["m2"],
+        ["volume-0-999"],
+        ["volume-1-999"],
+        ["volume-2-999"],
     ]
 
 
@@ -163,12 +167,32 @@ def test_list_as_json(http, run):
         "Content": None,
         "State": "sealed",
         "Status": "available",
+        "Replica Of": None,
     }
     assert second["Store"] == "fv2"
     # The reason why there are no pools.
     assert "--os-cloud" in err
     # Both stores are of one project, whose volumes and types are asked for once.
     assert len(http.requests()) == 2
+
+
+def test_replicas_are_told_from_other_image_volumes(http, run):
+    replica = volume(2, "fv2", ontap_replica_of="volume-1")
+    half = volume(3, "fv2", ontap_replica_of="volume-1", ontap_state="replicating")
+    paged(http, [volume(1), replica, half])
+    _, out, _ = run("list", "-f", "json")
+    assert [row["Replica Of"] for row in json.loads(out)] == [
+        None,
+        "volume-1",
+        "volume-1",
+    ]
+    _, out, _ = run("list", "--state", "replicating", "-f", "value", "-c", "Volume")
+    assert out == "volume-3\n"
+    _, out, _ = run("usage", "-f", "json")
+    first, second = json.loads(out)
+    assert (first["Images"], first["Replicas"], first["Replicas GiB"]) == (1, 0, 0)
+    assert (second["Images"], second["Replicas"], second["Replicas GiB"]) == (2, 2, 6)
+    assert second["Replicas Allocated"] is None
 
 
 def test_list_of_one_store(http, run):
@@ -182,17 +206,18 @@ def test_csv_quotes_no_numbers_and_unknown_is_empty(http, run):
     code, out, _ = run("usage", "-f", "csv")
     assert code == 0
     assert out.splitlines() == [
-        '"Store","Images","Image Size","Volumes GiB","Allocated"',
-        '"fv1",2,2000,6,""',
-        '"fv2",1,"",3,""',
+        '"Store","Images","Image Size","Volumes GiB","Allocated","Replicas",'
+        '"Replicas GiB","Replicas Allocated"',
+        '"fv1",2,2000,6,"",0,0,0',
+        '"fv2",1,"",3,"",0,0,0',
     ]
     _, out, _ = run("list", "-f", "csv")
     rows = out.splitlines()
     assert rows[1] == (
-        '"image-1","","acme","fv1","volume-1","",3,1000,"","sealed","available"'
+        '"image-1","","acme","fv1","volume-1","",3,1000,"","sealed","available",""'
     )
     assert rows[3] == (
-        '"image-3","","acme","fv2","volume-3","",3,"","","filling","available"'
+        '"image-3","","acme","fv2","volume-3","",3,"","","filling","available",""'
     )
 
 
@@ -205,7 +230,8 @@ def cells(out, word):
 def test_tables_show_sizes_with_units(http, run):
     paged(http, [volume(1, image_size=str(3 * 1024**3 // 2))])
     _, out, _ = run("usage", "--by", "project")
-    assert cells(out, "acme") == ["acme", "1", "1.5 GiB", "3", "-"]
+    assert cells(out, "acme")[:5] == ["acme", "1", "1.5 GiB", "3", "-"]
+    assert cells(out, "acme")[5:] == ["0", "0", "0 B"]
     _, out, _ = run("list", "--long")
     assert cells(out, "acme")[6:8] == ["3", "1.5 GiB"]
 
@@ -305,7 +331,7 @@ def test_without_a_subcommand_the_help_is_printed(capsys, arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["audit", "check", "explain", "list", "sweep", "usage"]
+    "command", ["audit", "check", "explain", "list", "replicate", "sweep", "usage"]
 )
 def test_help_ends_with_examples(capsys, command):
     main.main([command, "--help"])
@@ -507,7 +533,9 @@ def started(script):
     )
 
 
-@pytest.mark.parametrize("library", ["cliff", "openstack", "oslo_policy"])
+@pytest.mark.parametrize(
+    "library", ["cliff", "jsonschema", "openstack", "oslo_policy", "yaml"]
+)
 def test_without_the_extra_one_line_says_what_to_install(library):
     ended = started(f"import sys; sys.modules[{library!r}] = None")
     assert ended.returncode == 1
@@ -577,10 +605,14 @@ def options_of(command):
     return {option for action in parser._actions for option in action.option_strings}
 
 
-@pytest.mark.parametrize("command", [Adopt, Audit, Check, List, Sweep, Usage])
+@pytest.mark.parametrize(
+    "command", [Adopt, Audit, Check, Explain, List, Metrics, Replicate, Sweep, Usage]
+)
 def test_the_man_page_has_every_option(command):
     page = MAN_PAGE.read_text()
     _, found, section = page.partition(f"\n{command.__name__.lower()}\n---")
     assert found
-    described = re.findall(r"^(--[a-z-]+)", section.partition("\n---")[0], re.MULTILINE)
+    described = re.findall(
+        r"^(--[a-z][a-z-]+)", section.partition("\n---")[0], re.MULTILINE
+    )
     assert set(described) == options_of(command) - options_of(Plain)

@@ -188,6 +188,36 @@ def test_apply_removes_it_and_nothing_else(run, crash, cinder, dead, base, live)
     assert (code, set(listed(out))) == (0, {"volume-7"})
 
 
+@pytest.mark.parametrize(
+    ("migration", "is_removed"),
+    [(None, True), ("error", True), ("migrating", False), ("target:x", False)],
+)
+def test_a_half_made_replica_goes_unless_cinder_moves_it(
+    run, cinder, glance, dead, migration, is_removed
+):
+    status = {"os-vol-mig-status-attr:migstat": migration}
+    cinder.add(volume(1, "replicating", dead, **status))
+    glance.images["image-1"] = {"id": "image-1", "status": "active"}
+    _code, out, _ = run("--apply", "-f", "json")
+    assert listed(out)["volume-1"]["Kind"] == "unfinished replica"
+    assert ("volume-1" in cinder.volumes) is not is_removed
+
+
+def test_a_replica_that_is_moved_after_all_stays(run, cinder, dead):
+    """Another host went on with it between the list and the removal."""
+    status = {"os-vol-mig-status-attr:migstat": None}
+    cinder.add(volume(1, "filling", dead))
+    cinder.add(volume(2, "replicating", dead, **status))
+
+    def go_on(_what):
+        cinder.volumes["volume-2"]["os-vol-mig-status-attr:migstat"] = "migrating"
+
+    cinder.before_change = go_on
+    _code, out, _ = run("--apply", "-f", "json")
+    assert "Cinder moves it" in listed(out)["volume-2"]["Action"]
+    assert set(cinder.volumes) == {"volume-2"}
+
+
 def test_older_than_takes_what_other_hosts_left(run, crash, cinder):
     code, _, _ = run("--apply", "--older-than", "6h")
     assert (code, set(cinder.volumes)) == (0, USED)

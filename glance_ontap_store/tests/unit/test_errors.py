@@ -34,6 +34,8 @@ EXPECTED = {
     errors.UnknownHash: exceptions.UnknownHashingAlgo,
     errors.Broken: exceptions.BackendException,
     errors.CinderUnreachable: exceptions.BackendException,
+    errors.FileMissing: exceptions.BackendException,
+    errors.StillConnected: exceptions.BackendException,
     errors.ShortRead: exceptions.BackendException,
     errors.Stopping: exceptions.BackendException,
 }

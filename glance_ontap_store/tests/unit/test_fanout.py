@@ -7,12 +7,13 @@ import threading
 import pytest
 
 from glance_ontap_store import errors
-from glance_ontap_store.transfer.buffers import Buffer
 from glance_ontap_store.transfer.fanout import Fanout
+from glance_ontap_store.transfer.memory import Memory
+from glance_ontap_store.transfer.memory import Room
 
 
 def room(count=3, size=4):
-    return [Buffer(size) for _ in range(count)]
+    return Room(Memory(), size, count, count)
 
 
 def reader(data):

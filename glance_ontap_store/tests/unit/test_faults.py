@@ -6,20 +6,36 @@ tested by itself. They go through the real clients (python-cinderclient, keyston
 to a fake Cinder behind HTTP.
 """
 
+import dataclasses
+import itertools
+
 import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store import identity
 from glance_ontap_store import units
 from glance_ontap_store.cinder.client import CinderClient
+from glance_ontap_store.replication.carrying_out import CarryingOut
+from glance_ontap_store.replication.step import Action
+from glance_ontap_store.replication.step import By
+from glance_ontap_store.replication.step import Result
+from glance_ontap_store.replication.step import Step
 from glance_ontap_store.requester import Requester
+from glance_ontap_store.stopping.interruption import Stop
+from glance_ontap_store.survey.image import Image
 from glance_ontap_store.tests import builders
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.fakes import faulty_http
+from glance_ontap_store.tests.fakes import replication
 from glance_ontap_store.tests.fakes.cloud import WAITS
 from glance_ontap_store.tests.fakes.faulty_http import FAULTS
 from glance_ontap_store.tests.fakes.faulty_http import CinderOverHttp
+from glance_ontap_store.tests.fakes.faulty_http import Fault
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.fakes.host import FakeHost
+from glance_ontap_store.tests.fakes.images import FakeGlance
+from glance_ontap_store.tests.fakes.replication import STORES
+from glance_ontap_store.tests.fakes.replication import parts_of
 from glance_ontap_store.transfer import buffers
 
 CONTENT = Pattern(builders.SIZE).at(0, builders.SIZE)
@@ -158,14 +174,77 @@ class Delete(OnStored):
             super().remove()
 
 
-OPERATIONS = [Add, AddOfUnknownSize, Get, GetThroughAClone, GetSize, Delete]
+class Replicate(OnStored):
+    """Whatever happens, the next run completes the replica."""
+
+    changes_nothing = False
+
+    def prepare(self):
+        super().prepare()
+        self.glance = FakeGlance(enabled=STORES)
+        self.glance.on_removed = lambda volume_id: not cinder.delete(volume_id)
+        cinder, self.source = self.cloud.cinder, self.stored.volume_id
+        image = replication.show(self.glance, self.cloud, self.source)
+        self.step = Step(
+            Action.MAKE,
+            Image(image.id),
+            "fv2",
+            "a test",
+            replication.pool("fv2"),
+            self.source,
+        )
+        self.parts = {each: parts_of(self.cloud, each) for each in STORES}
+
+    def run(self, action=Action.MAKE):
+        carrying = CarryingOut(
+            self.glance,
+            self.cloud.volumes,
+            self.parts,
+            self.cloud.clock,
+            by=By.ARRAY,
+            parallel=1,
+            per_pool=1,
+            stop=Stop(),
+            say=lambda _text: None,
+        )
+        (outcome,) = carrying.run([dataclasses.replace(self.step, action=action)])
+        if outcome.result is not Result.DONE:
+            raise errors.Broken(f"{outcome.result}: {outcome.reason}")
+
+    def check(self, _result):
+        cinder = self.cloud.cinder
+        (replica,) = self.replicas()
+        assert replica.metadata["ontap_state"] == "sealed"
+        assert cinder.is_readonly(replica.id)
+        assert cinder.attachments(replica.id) == []
+        with open(cinder.path_of(replica.id), "rb") as file:
+            assert file.read(builders.SIZE) == CONTENT
+        urls = [place.url for place in self.glance.locations["image-1"]]
+        assert urls == [f"cinder://fv1/{self.source}", f"cinder://fv2/{replica.id}"]
+
+    def replicas(self):
+        found = self.cloud.cinder.find("image-image-1")
+        return [
+            each
+            for each in found
+            if each.metadata["ontap_store"] == "fv2" and not each.is_leaving
+        ]
+
+    def remove(self):
+        self.run()
+        self.check(None)
+        self.run(Action.RETIRE)
+        super().remove()
+
+
+OPERATIONS = [Add, AddOfUnknownSize, Get, GetThroughAClone, GetSize, Delete, Replicate]
 
 # Operation, fault, request: a volume may come of a creation for a long time after a
 # time-out. So a second one must not be made, and the upload fails; a reader waits for
 # the first one's end.
 MAY_FAIL_ONCE = {
     (operation, fault, "POST /volumes")
-    for operation in ("Add", "AddOfUnknownSize", "GetThroughAClone")
+    for operation in ("Add", "AddOfUnknownSize", "GetThroughAClone", "Replicate")
     for fault in ("504", "no answer")
 }
 
@@ -259,12 +338,30 @@ def attempt(operation):
 def chosen(*names):
     found = [fault for fault in FAULTS if fault.name in names]
     assert len(found) == len(names)
-    return pytest.mark.parametrize("fault", found, ids=lambda fault: fault.name)
+    return found
 
 
-@pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.__name__)
+def named(case):
+    return case.name if isinstance(case, Fault) else case.__name__
+
+
+def with_operations(number, faults):
+    """Parameters: a short run has one of *number* pairs, with each fault and operation.
+
+    They do not repeat: the number of faults is no multiple of *number*.
+    """
+    assert len(faults) % number
+    pairs = sampling.one_tuple_of(number, itertools.product(OPERATIONS, faults))
+    return pytest.mark.parametrize(("kind", "fault"), pairs, ids=named)
+
+
+OUTAGES = chosen(
+    "500", "503 with Retry-After", "reset before", "reset after", "no answer", "garbage"
+)
+
+
 class TestFaults:
-    @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+    @with_operations(3, FAULTS)
     def test_one_fault_ends_no_operation(self, http, each, kind, fault):
         for operation, number, request in each(kind):
             http.fail(fault, number)
@@ -272,14 +369,7 @@ class TestFaults:
             may_fail = (kind.__name__, fault.name, request) in MAY_FAIL_ONCE
             assert error is None or may_fail, f"{number}: {request}: {error!r}"
 
-    @chosen(
-        "500",
-        "503 with Retry-After",
-        "reset before",
-        "reset after",
-        "no answer",
-        "garbage",
-    )
+    @with_operations(5, OUTAGES)
     def test_an_outage_leaves_nothing(self, http, each, kind, fault):
         for operation, number, request in each(kind):
             http.fail(fault, number, OUTAGE_S)
@@ -291,7 +381,9 @@ class TestFaults:
 
 
 @pytest.mark.parametrize("seconds", [None, OUTAGE_S], ids=["once", "outage"])
-@chosen("503 with Retry-After", "reset before", "no answer")
+@pytest.mark.parametrize(
+    "fault", chosen("503 with Retry-After", "reset before", "no answer"), ids=named
+)
 def test_a_keystone_that_is_away_ends_no_upload(http, each, fault, seconds):
     logins = 0
     for operation, number, request in each(AddOfUnknownSize, LOGIN):
@@ -303,15 +395,20 @@ def test_a_keystone_that_is_away_ends_no_upload(http, each, fault, seconds):
     assert logins > 9
 
 
-@chosen("500", "503 with Retry-After", "reset before")
-def test_an_outage_without_end_ends_an_upload_in_time(http, make, cloud, fault):
+@pytest.mark.parametrize(
+    "fault", chosen("500", "503 with Retry-After", "reset before"), ids=named
+)
+def test_an_outage_without_end_ends_an_upload_in_time(
+    http, make, cloud, fault, is_long
+):
     """Work and clean-up wait once each, however many requests they have."""
     operation = make(AddOfUnknownSize)
     http.recover()
     operation.check(operation.run())
     requests = list(http.sent)
     end(operation, http, cloud)
-    for number in range(requests.index("POST /volumes") + 1, len(requests)):
+    first = requests.index("POST /volumes") + 1
+    for number in range(first, len(requests), 1 if is_long else 4):
         operation = make(AddOfUnknownSize)
         http.recover()
         http.fail(fault, number, seconds=10**6)

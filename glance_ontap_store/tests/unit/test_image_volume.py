@@ -28,6 +28,15 @@ FILLING = Record(
     image_id="image", owner="acme", store="fv1", state=State.FILLING, writer="host-7"
 )
 READING = Record(image_id="image", store="fv1", state=State.READING, size=100)
+REPLICATING = Record(
+    image_id="image",
+    owner="acme",
+    store="fv1",
+    size=100,
+    state=State.REPLICATING,
+    writer="host-7",
+    replica_of="22222222-2222-4222-8222-222222222222",
+)
 CINDERS = Record(owner="acme")
 
 
@@ -73,6 +82,7 @@ def test_a_volume_that_is_served(found, size, is_sealed):
         ),
         pytest.param(volume(FILLING), errors.Broken, "host-7", id="never finished"),
         pytest.param(volume(READING), errors.Broken, "temporary", id="a clone"),
+        pytest.param(volume(REPLICATING), errors.Broken, "replicate", id="a replica"),
         pytest.param(changed(ontap_state=None), errors.Broken, "none", id="no state"),
         pytest.param(changed(ontap_state="banana"), errors.Broken, "banana", id="odd"),
         pytest.param(

@@ -4,6 +4,8 @@
 import ast
 import functools
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -15,7 +17,16 @@ PACKAGE = "glance_ontap_store"
 # From top to bottom. A layer imports only from layers below it.
 LAYERS = [
     {"cli"},
-    {"store", "checks", "adoption", "auditing", "leftovers", "placement"},
+    {
+        "store",
+        "checks",
+        "adoption",
+        "auditing",
+        "leftovers",
+        "placement",
+        "replication",
+    },
+    {"glance"},
     {"backend", "survey"},
     {"recovery"},
     {"images"},
@@ -26,22 +37,24 @@ LAYERS = [
         *("location", "settings", "units", "requester", "opts", "undo"),
         *("nfs_options", "stopping"),
     },
+    {"telemetry"},
     {"errors"},
 ]
 # Third-party library -> the only modules that import it.
 ONLY_IMPORTERS = {
     "cinderclient": {"cinder.client", "cinder.translate"},
-    "os_brick": {"attach.brick", "attach.nfs.mounter"},
+    "os_brick": {"attach.block.brick", "attach.brick", "attach.nfs.mounter"},
     "oslo_privsep": {"attach.ownership", "attach.privilege", "opts"},
     "keystoneauth1": {
         "adoption.gathering",
-        "adoption.glance",
         "backend",
         "identity",
         "images.owners",
+        "replication.gathering",
         "checks.deep",
         "cinder.client",
         "cinder.translate",
+        "glance.client",
         "survey.cinder",
         "survey.gather",
         "survey.gather_placement",
@@ -53,6 +66,12 @@ ONLY_IMPORTERS = {
     "requests": {"identity"},
     "urllib3": {"identity"},
     "tenacity": {"cinder.patience"},
+    # Loaded only if the option is set, and by the command that shows metrics.
+    "prometheus_client": {
+        "telemetry.exposition",
+        "telemetry.prometheus",
+        "telemetry.slots",
+    },
     "glance_store": {"store", "location", "errors"},
     "oslo_config": {
         "opts",
@@ -70,6 +89,8 @@ ONLY_IMPORTERS = {
         "cli.report",
     },
     "openstack": {"cli.context", "checks.deep", "checks.deep_cloud"},
+    "jsonschema": {"replication.policy_mistakes"},
+    "yaml": {"replication.policy_file", "replication.policy_mistakes"},
     "oslo_rootwrap": {"survey.host"},
     "oslo_policy": {"survey.location_policy"},
 }
@@ -169,7 +190,7 @@ def test_some_parts_never_import_each_other(part, never):
 
 
 # Checks judge facts and send no requests, so that tests can give them any facts.
-EXERCISES = {"checks.deep", "checks.deep_cloud"}
+EXERCISES = {"checks.deep", "checks.deep_cloud", "checks.deep_replicas"}
 JUDGES = [
     name for name in MODULES if name.startswith("checks.") and name not in EXERCISES
 ]
@@ -183,7 +204,16 @@ def test_checks_send_no_requests(name):
 
 
 def test_the_store_does_not_load_the_command():
-    commands = {"cli", "checks", "auditing", "leftovers", "survey", "placement"}
+    commands = {
+        "cli",
+        "checks",
+        "auditing",
+        "leftovers",
+        "glance",
+        "survey",
+        "placement",
+        "replication",
+    }
     seen, waiting = set(), ["store"]
     while waiting:
         name = waiting.pop()
@@ -196,6 +226,22 @@ def test_the_store_does_not_load_the_command():
             ]
     assert "images.lifecycle" in seen
     assert not [module for module in seen if module.split(".")[0] in commands]
+
+
+def test_the_store_does_not_load_the_library_of_metrics():
+    """It is imported inside of a function, when the option is set."""
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; import glance_ontap_store.store;"
+            " print('prometheus_client' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.strip() == "False"
 
 
 def test_simulator_and_driver_do_not_import_each_other():

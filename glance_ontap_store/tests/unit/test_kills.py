@@ -15,7 +15,10 @@ from glance_store import exceptions
 import pytest
 
 import glance_ontap_store
+from glance_ontap_store.cinder.api import Operator
 from glance_ontap_store.cinder.api import VolumeService
+from glance_ontap_store.replication.step import Action
+from glance_ontap_store.replication.step import Result
 from glance_ontap_store.tests.crash import fake_world
 from glance_ontap_store.tests.crash import scenes
 from glance_ontap_store.tests.crash.fake_world import FakeWorld
@@ -37,37 +40,87 @@ def upload_without_a_mount(_stack: contextlib.ExitStack, world: FakeWorld) -> Sc
     return Scene(fail)
 
 
+def replicate(_stack: contextlib.ExitStack, world: FakeWorld) -> Scene:
+    url = world.upload()
+    source = scenes.volume_of(url)
+    image_id = world.show(url)
+
+    def end(rig: Rig) -> None:
+        """The next run completes the replica, and it is right; then it is retired."""
+        assert world.carry_out(Action.MAKE, image_id, source) is Result.DONE
+        (location,) = world.replicas(image_id)
+        stream, _size = world.replicating_store().read(location, 0, None)
+        scenes.check_content(b"".join(stream))
+        assert world.carry_out(Action.RETIRE, image_id, source) is Result.DONE
+
+    return Scene(
+        lambda _rig: world.carry_out(Action.MAKE, image_id, source), url, ends=end
+    )
+
+
+# A short run kills at one of so many steps.
+ONE_OF = 5
 # So often an operation is tried until it comes to a step.
 ATTEMPTS = 12
 # The lab's mounts cannot fail.
-ALL = {**SCENES, "add, mount fails": upload_without_a_mount}
+ALL = {
+    **SCENES,
+    "add, mount fails": upload_without_a_mount,
+    # In the lab, the functional tests of replicas kill.
+    "replicate": replicate,
+}
+
+
+# The operations that do something else with block devices, by which name they have
+# there. Only there a host is connected; the rest is the same.
+ON_A_LUN = {
+    f"{name}, on a LUN": name
+    for name in (
+        *("add", "add, client goes away", "get", "get beside a clone", "delete"),
+        "recovery",
+    )
+}
+NAMES = [*ALL, *ON_A_LUN]
+
+
+def made(name: str, stack: contextlib.ExitStack, world: FakeWorld) -> Scene:
+    """The scene of that name."""
+    return ALL[ON_A_LUN.get(name, name)](stack, world)
+
+
+def volume_type(name: str) -> str:
+    return "ontap-lun1" if name in ON_A_LUN else "ontap-fv1"
 
 
 @pytest.fixture
-def new_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], FakeWorld]]:
-    """Make worlds in which nothing has happened yet."""
+def new_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], FakeWorld]]:
+    """Make worlds in which nothing has happened yet, for an operation."""
     with fake_world.directories() as (base, root):
-        yield lambda: fake_world.new_world(base, root, monkeypatch)
+        yield lambda name: fake_world.new_world(
+            base, root, monkeypatch, volume_type(name)
+        )
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_process_may_die_at_every_step(
-    new_world: Callable[[], FakeWorld], name: str
+    new_world: Callable[[str], FakeWorld], name: str, is_long: bool
 ) -> None:
     failures = []
-    steps = clean_run(new_world(), name).steps
-    world = new_world()
-    for step in effective(steps):
+    steps = clean_run(new_world(name), name).steps
+    world = new_world(name)
+    # Each operation begins at another one, as most begin alike.
+    at, every = (0, 1) if is_long else (NAMES.index(name) % ONE_OF, ONE_OF)
+    for step in effective(steps)[at::every]:
         try:
             if not is_killed(world, name, step):
                 # Only the first process of a host makes the directories, say; and
                 # recovery takes journals in the order of their names, which are random.
-                worlds = (new_world() for _attempt in range(ATTEMPTS))
+                worlds = (new_world(name) for _attempt in range(ATTEMPTS))
                 world = next(one for one in worlds if is_killed(one, name, step))
         except Exception as error:
             failures.append(f"{step}: {error!r}")
             # What is left would be found again.
-            world = new_world()
+            world = new_world(name)
     assert steps
     assert not failures, f"{len(failures)} of {len(steps)}\n" + "\n".join(failures)
 
@@ -91,8 +144,10 @@ def clean_runs() -> dict[str, Run]:
     patch = pytest.MonkeyPatch()
     with fake_world.directories() as (base, root):
         found = {
-            name: clean_run(fake_world.new_world(base, root, patch), name)
-            for name in ALL
+            name: clean_run(
+                fake_world.new_world(base, root, patch, volume_type(name)), name
+            )
+            for name in NAMES
         }
     patch.undo()
     return found
@@ -100,14 +155,14 @@ def clean_runs() -> dict[str, Run]:
 
 def test_every_request_belongs_to_an_operation(clean_runs: dict[str, Run]) -> None:
     """A new request of the store needs a scene in which a process dies at it."""
-    known = {name for name in vars(VolumeService) if not name.startswith("_")}
-    taken = {
-        step.split()[0].removeprefix("cinder.")
-        for run in clean_runs.values()
-        for step in run.steps
-        if step.startswith("cinder.")
+    known = {
+        f"{kind}.{name}"
+        for kind, interface in (("cinder", VolumeService), ("operator", Operator))
+        for name in vars(interface)
+        if not name.startswith("_")
     }
-    asked = {read.removeprefix("cinder.").strip() for read in READS}
+    taken = {step.split()[0] for run in clean_runs.values() for step in run.steps}
+    asked = {read.strip() for read in READS}
     assert known - taken - asked == set()
 
 
@@ -163,6 +218,10 @@ READS = (
     "cinder.has_snapshots ",
     "cinder.last_fault ",
     "cinder.type_name ",
+    "operator.list_volumes ",
+    "operator.last_fault ",
+    "glance.image ",
+    "glance.places ",
 )
 
 
@@ -185,7 +244,7 @@ def effective(steps: list[str]) -> list[str]:
 def clean_run(world: FakeWorld, name: str) -> Run:
     """The operation of a process that lives."""
     with contextlib.ExitStack() as stack:
-        run = world.host.run(ALL[name](stack, world).operation)
+        run = world.host.run(made(name, stack, world).operation)
         run.must()
         return run
 
@@ -193,7 +252,7 @@ def clean_run(world: FakeWorld, name: str) -> Run:
 def is_killed(world: FakeWorld, name: str, step: str) -> bool:
     """Kill a process at the step, and check; return whether it took that step."""
     with contextlib.ExitStack() as stack:
-        scene = ALL[name](stack, world)
+        scene = made(name, stack, world)
         run = world.host.run(scene.operation, at=step)
         check_after_a_kill(world, scene, stack)
     return run.was_killed
@@ -220,6 +279,9 @@ def check_after_a_kill(
 
     host.do(start)
     host.cloud.clock.sleep(60)
+    if scene.ends is not None:
+        host.do(scene.ends)
+        host.cloud.clock.sleep(60)
     # A process that dies between the seal and its answer leaves an image-volume that
     # Glance does not know: only a sweep can tell.
     assert set(world.volumes().values()) <= {"sealed"}

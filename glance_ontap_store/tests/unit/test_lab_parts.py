@@ -26,6 +26,7 @@ from lab import packages
 from lab import polling
 from lab import releases
 from lab import requestlog
+from lab import svms
 from lab import uwsgi
 from lab.errors import ServiceFailed
 from lab.errors import Unusable
@@ -62,6 +63,20 @@ class TestIni:
     def test_keeps_comments(self) -> None:
         changed = ini.set_option(CONFIG, "DEFAULT", "name", "new")
         assert "# name = commented" in changed
+
+    def test_a_login_is_read_without_the_other_options(self, tmp_path: Path) -> None:
+        login = {
+            "auth_type": "password",
+            "auth_url": "http://127.0.0.1:1/v3",
+            "username": "cinder",
+            "password": "50%",
+            "project_name": "service",
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        }
+        path = tmp_path / "cinder.conf"
+        ini.write(path, {"service_user": {**login, "send_service_user_token": True}})
+        assert ini.login(path, "service_user") == login
 
 
 def call(
@@ -303,7 +318,11 @@ class TestClaims:
     @staticmethod
     def items(**counts: int) -> list[Any]:
         return [
-            types.SimpleNamespace(path=Path(f"{name}.py"), number=number)
+            types.SimpleNamespace(
+                path=Path(f"{name}.py"),
+                number=number,
+                get_closest_marker={"own_lab": name == "lab" or None}.get,
+            )
             for name, count in counts.items()
             for number in range(count)
         ]
@@ -322,6 +341,10 @@ class TestClaims:
         assert [item.path.stem for item in second] == ["a", "c", "c"]
         assert [item.path.stem for item in first] == ["b", "b"]
 
+    def test_a_module_with_a_lab_of_its_own_comes_first(self, tmp_path: Path) -> None:
+        taken = claims.claimed(self.items(a=2, lab=1), tmp_path)
+        assert next(taken).path.stem == "lab"
+
 
 def test_ports_are_free_and_distinct() -> None:
     with socket.socket() as taken:
@@ -334,6 +357,56 @@ def test_ports_are_free_and_distinct() -> None:
 def test_passwords_are_not_in_the_layouts_text(tmp_path: Path) -> None:
     lab = layout.plan(tmp_path, tmp_path, broker=True, stores=layout.STORES)
     assert not [secret for secret in lab.passwords.values() if secret in repr(lab)]
+
+
+class TestSvms:
+    def plan(self, tmp_path: Path, with_second_svm: bool) -> layout.Layout:
+        return layout.plan(
+            tmp_path,
+            tmp_path,
+            broker=True,
+            stores=layout.STORES_OF_TWO,
+            with_second_svm=with_second_svm,
+        )
+
+    def test_a_lab_has_one_svm_by_default(self, tmp_path: Path) -> None:
+        lab = self.plan(tmp_path, with_second_svm=False)
+        assert [svm.name for svm in lab.svms] == ["svm1"]
+        assert not {f"image-{store}" for store in svms.SECOND_STORES} & set(lab.users)
+
+    def test_each_store_of_the_second_has_a_user_with_a_password(
+        self, tmp_path: Path
+    ) -> None:
+        lab = self.plan(tmp_path, with_second_svm=True)
+        users = {f"image-{store}" for store in svms.SECOND_STORES}
+        assert users <= lab.users.keys() <= lab.passwords.keys()
+
+    def test_the_second_has_pools_of_its_own(self) -> None:
+        pools = cinder.expected_pools((svms.FIRST, svms.SECOND))
+        assert len(pools) == len(svms.FIRST.shares) + len(svms.SECOND.shares)
+        assert {"lab@ontap#127.0.0.1:/fv2", "lab@ontap2#127.0.0.2:/fv2"} <= pools
+        assert "lab@ontap2#127.0.0.2:/gold" in pools
+
+    def test_its_types_are_pinned_to_its_flexvols(self) -> None:
+        for svm in (svms.FIRST, svms.SECOND):
+            assert {path for _name, path in svm.types} <= {
+                flexvol.path for flexvol in svm.flexvols
+            }
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            ["up", "--svms", "2"],
+            ["up", "--broker", "--svms", "3"],
+            ["up", "--stores", "s2a"],
+        ],
+    )
+    def test_options_that_do_not_go_together_are_refused(
+        self, wrong: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(wrong)
+        assert "svms" in capsys.readouterr().err
 
 
 def test_without_root_it_says_what_to_do(

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import gc
+import sys
 import threading
+import types
 
 import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.attach.leases import Leases
+from glance_ontap_store.stopping.transfers import Transfers
+from glance_ontap_store.telemetry import catalogue
+from glance_ontap_store.telemetry import recording
 from glance_ontap_store.tests.fakes.clock import FakeClock
+from glance_ontap_store.tests.forking import in_child
 
 
 class Volume:
@@ -126,8 +133,162 @@ class TestWaitingForReaders:
         assert leases.wait_until_free("v", clock, 1)
 
 
-def test_many_threads_never_overlap():
-    leases, volume = Leases(), Volume()
+# Longer than any test.
+LONG_S = 3600
+
+
+def settle():
+    """Wait until the threads of volumes whose time is over have ended."""
+    for thread in threading.enumerate():
+        if thread.name == "ontap-linger":
+            thread.join()
+
+
+def read(leases, volume, is_good=lambda _opened: True):
+    with leases.share("v", volume.opened, is_good):
+        assert volume.is_open
+
+
+class TestLingering:
+    @pytest.fixture
+    def volume(self):
+        return Volume()
+
+    @pytest.fixture
+    def running(self):
+        """Ends what still lingers after the test."""
+        transfers = Transfers()
+        with transfers.begun():
+            pass
+        yield transfers
+        transfers.stop(60)
+        settle()
+
+    @pytest.fixture
+    def leases(self, running):
+        return Leases(LONG_S, running=running)
+
+    def test_the_next_reader_finds_it_open(self, leases, volume):
+        for _time in range(3):
+            read(leases, volume)
+        assert volume.is_open
+        assert volume.opens == 1
+
+    def test_it_is_closed_when_its_time_is_over(self, running, volume):
+        read(Leases(0.01, running=running), volume)
+        settle()
+        assert not volume.is_open
+
+    def test_its_time_begins_anew_after_each_reader(self, leases, volume):
+        read(leases, volume)
+        (first,) = (t for t in threading.enumerate() if t.name == "ontap-linger")
+        with leases.share("v", volume.opened):
+            first.join()
+            assert volume.is_open
+        assert volume.is_open
+
+    def test_it_does_not_linger_while_it_has_a_reader(self, leases, volume):
+        with leases.share("v", volume.opened):
+            read(leases, volume)
+            assert not any(t.name == "ontap-linger" for t in threading.enumerate())
+
+    def test_what_may_not_linger_is_closed_by_its_last_reader(self, running, volume):
+        leases = Leases(LONG_S, lambda opened: opened is not volume, running)
+        read(leases, volume)
+        assert not volume.is_open
+        other = Volume()
+        read(leases, other)
+        assert other.is_open
+
+    def test_what_is_not_good_any_more_is_opened_anew(self, leases, volume):
+        read(leases, volume)
+        read(leases, volume, lambda opened: opened is not volume)
+        assert volume.opens == 2
+
+    def test_a_device_with_an_error_does_not_linger(self, leases, volume):
+        with leases.share("v", volume.opened):
+            leases.spoil("v")
+        assert not volume.is_open
+        read(leases, volume)
+        assert volume.is_open
+
+    def test_whoever_waits_for_readers_closes_it(self, leases, volume):
+        read(leases, volume)
+        clock = FakeClock()
+        assert leases.wait_until_free("v", clock, 10)
+        assert not volume.is_open
+        assert clock.monotonic() == 1000
+
+    def test_one_that_ends_during_the_wait_is_closed(self, leases, volume):
+        clock, stack = FakeClock(), contextlib.ExitStack()
+        stack.enter_context(leases.share("v", volume.opened))
+        clock.at(5, stack.close)
+        assert leases.wait_until_free("v", clock, 10)
+        assert not volume.is_open
+
+    def test_a_stop_closes_it_and_waits(self, leases, running, volume):
+        read(leases, volume)
+        running.stop(60)
+        assert not volume.is_open
+
+    def test_a_download_that_the_stop_ends_leaves_nothing_open(
+        self, leases, running, volume
+    ):
+        stack = contextlib.ExitStack()
+        transfer = stack.enter_context(running.begun())
+        stack.enter_context(leases.share("v", volume.opened))
+        transfer.on_stop(stack.close)
+        running.stop(60)
+        assert not volume.is_open
+
+    def test_an_error_of_closing_is_logged(self, running, volume, caplog):
+        @contextlib.contextmanager
+        def stuck():
+            yield volume
+            raise errors.Broken("Cinder is away")
+
+        leases = Leases(0.01, running=running)
+        with leases.share("v", stuck):
+            pass
+        settle()
+        assert "after reading: Cinder is away" in caplog.text
+        read(leases, volume)
+
+    def test_a_server_whose_threads_stand_still_keeps_nothing(
+        self, leases, volume, monkeypatch
+    ):
+        """uWSGI without ``enable-threads``: nothing would close it in time."""
+        uwsgi = types.SimpleNamespace(opt={})
+        monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+        read(leases, volume)
+        assert not volume.is_open
+
+    def test_a_forked_process_has_none_of_its_parents(self, leases, volume):
+        read(leases, volume)
+
+        def found_by_child():
+            gc.collect()
+            own = Volume()
+            with leases.share("v", own.opened) as opened:
+                return opened is own, volume.is_open
+
+        assert in_child(found_by_child) == "(True, True)"
+        read(leases, volume)
+        assert volume.opens == 1
+
+    def test_it_is_counted_in_the_metrics(self, leases, volume, recorder):
+        with recording.operation("fv1", "download"):
+            read(leases, volume)
+            assert recorder.of(catalogue.LINGERING) == {("fv1",): 1}
+            read(leases, volume)
+            assert recorder.of(catalogue.READS) == {("fv1", "lingering"): 1}
+            assert leases.wait_until_free("v", FakeClock(), 10)
+        assert recorder.of(catalogue.LINGERING) == {}
+
+
+@pytest.mark.parametrize("linger_s", [0, 0.0001])
+def test_many_threads_never_overlap(linger_s):
+    leases, volume = Leases(linger_s), Volume()
     start = threading.Barrier(8)
     failures = []
 
@@ -145,6 +306,7 @@ def test_many_threads_never_overlap():
         thread.start()
     for thread in threads:
         thread.join()
+    settle()
     assert not failures
     assert not volume.is_open
     assert not leases._table

@@ -113,7 +113,12 @@ def only(known, **limits):
 
 
 @pytest.mark.parametrize(
-    ("state", "kind"), [("filling", Kind.FILLING), ("reading", Kind.READING)]
+    ("state", "kind"),
+    [
+        ("filling", Kind.FILLING),
+        ("reading", Kind.READING),
+        ("replicating", Kind.REPLICATING),
+    ],
 )
 @pytest.mark.parametrize(
     ("fate", "older_than", "verdict"),
@@ -134,8 +139,39 @@ def only(known, **limits):
 def test_an_unfinished_volume_is_left_if_its_process_is_dead_or_it_is_old(
     state, kind, fate, older_than, verdict
 ):
-    found = judged(facts(held(state, fate)), older_than=older_than)
+    left = held(state, fate, migration="")
+    found = judged(facts(left), older_than=older_than)
     assert found == ([] if verdict is None else [(kind, verdict)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "keep"),
+    [
+        ({"migration": None}, "--os-cloud"),
+        ({"migration": "migrating"}, "Cinder moves it"),
+        ({"migration": "starting"}, "Cinder moves it"),
+        ({"migration": "", "status": "maintenance"}, "maintenance"),
+    ],
+)
+@pytest.mark.parametrize("fate", [Fate.DEAD, Fate.ELSEWHERE])
+def test_a_replica_that_cinder_may_be_moving_is_never_touched(changes, keep, fate):
+    found = only(facts(held("replicating", fate, **changes)), older_than=1)
+    assert found.verdict is Verdict.KEPT
+    assert keep in found.action
+    assert "glance-ontap replicate" in found.why
+
+
+@pytest.mark.parametrize("migration", ["", "error", "success"])
+def test_a_replica_that_rests_is_left_whether_or_not_its_image_exists(migration):
+    left = held("replicating", migration=migration)
+    for images in ([], [Image(IMAGE_ID)]):
+        assert judged(facts(left, images=images)) == [(Kind.REPLICATING, Verdict.DEAD)]
+
+
+def test_a_sealed_replica_of_an_image_is_left_to_replicate():
+    """Only its location is missing."""
+    assert judged(facts(held("sealed"), images=[Image(IMAGE_ID)])) == []
+    assert judged(facts(held("sealed"))) == [(Kind.ORPHAN, Verdict.DEAD)]
 
 
 def test_a_leftover_says_who_left_it_and_when():

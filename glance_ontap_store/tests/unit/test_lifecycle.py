@@ -173,7 +173,7 @@ class TestVolumeTypes:
             ("encrypted", errors.Misconfigured, "encrypts"),
             ("qcow2", errors.Misconfigured, "nfs_qcow2_volumes"),
             ("broken", errors.Broken, "The array said no"),
-            ("iscsi", errors.Misconfigured, "supports nfs"),
+            ("rbd", errors.Misconfigured, "supports fibre_channel, iscsi, nfs, nvmeof"),
         ],
     )
     def test_an_unsuitable_volume_type_is_refused_and_leaves_nothing(

@@ -15,6 +15,7 @@ import pytest
 from glance_ontap_store import errors
 from glance_ontap_store.attach.nfs import mounts
 from glance_ontap_store.attach.nfs.lockfiles import LockFiles
+from glance_ontap_store.tests.forking import in_child
 
 EXPORT = "192.0.2.1:/fv1"
 
@@ -296,6 +297,15 @@ class TestReleases:
                 with pytest.raises(FileNotFoundError) as caught:
                     mount.open("missing", os.O_RDONLY)
         assert "close failed" in errors.describe(caught.value)
+
+    def test_a_forked_process_does_not_release_its_parents(self, cloud):
+        """Both have the same lock: to unlock it in one would do so in the other."""
+        mount = cloud.mounts.use(EXPORT, "")
+        assert in_child(mount.close) == "None"
+        assert cloud.mounter.mounted()
+        assert mounts.Mounts(cloud.base, cloud.mounter).unmount_unused() == []
+        mount.close()
+        assert not cloud.mounter.mounted()
 
     def test_a_failed_use_unmounts_what_it_mounted(self, cloud, monkeypatch):
         def broken(*_args):

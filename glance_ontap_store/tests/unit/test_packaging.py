@@ -89,6 +89,7 @@ def test_the_wheel_holds_exactly_the_product(wheel):
         *product_files(),
         "glance_ontap_store/py.typed",
         f"{DATA}/etc/glance/glance-ontap-store.conf.sample",
+        f"{DATA}/etc/glance/ontap-replicas.yaml",
         f"{DATA}/etc/glance/rootwrap.d/glance_ontap_store.filters",
         f"{DATA}/share/bash-completion/completions/glance-ontap",
         f"{DATA}/share/man/man1/glance-ontap.1",
@@ -115,16 +116,19 @@ def required(path):
             yield requirement.strip()
 
 
-def test_the_wheel_requires_what_glance_needs_and_offers_the_commands_as_an_extra(
+def test_the_wheel_requires_what_glance_needs_and_offers_the_rest_as_extras(
     metadata,
 ):
     store = list(required("requirements.txt"))
     command = list(required("cli-requirements.txt"))
+    metrics = list(required("metrics-requirements.txt"))
     assert store
     assert command
+    assert metrics
     assert metadata.get_all("Requires-Dist") == [
         *store,
         *(f'{requirement}; extra == "cli"' for requirement in command),
+        *(f'{requirement}; extra == "metrics"' for requirement in metrics),
     ]
 
 

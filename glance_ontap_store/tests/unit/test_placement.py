@@ -16,7 +16,9 @@ from glance_ontap_store.placement.verdict import Path
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.survey.facts import LocationPolicy
 from glance_ontap_store.survey.facts import Login
+from glance_ontap_store.survey.facts import StoreConfig
 from glance_ontap_store.survey.image import ImageLocation
+from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes import placement
 from glance_ontap_store.tests.fakes.placement import EXPORT_1
 from glance_ontap_store.tests.fakes.placement import EXPORT_2
@@ -79,6 +81,19 @@ def test_a_pool_without_an_image_volume_gains_from_a_replica():
     assert_download(found, Code.NO_IMAGE_VOLUME)
     assert found.gains
     assert found.remedy == (
+        f"Run: openstack image import {IMAGE_ID} --method copy-image --store fv2"
+    )
+
+
+def test_where_the_array_makes_replicas_the_remedy_says_so():
+    settings = dataclasses.replace(
+        builders.make_settings(ontap_replica_volume_type="ontap"), store_id="fv2"
+    )
+    stores = (StoreConfig("fv1", None), StoreConfig("fv2", settings))
+    cloud = placement.cloud(glance=placement.glance(stores=stores))
+    remedy = decide(cloud)[POOL_2].remedy
+    assert f"replicate POLICY --image {IMAGE_ID} --store fv2 --apply" in remedy
+    assert remedy.endswith(
         f"Run: openstack image import {IMAGE_ID} --method copy-image --store fv2"
     )
 
@@ -186,6 +201,99 @@ class TestPools:
         assert first(cloud).path is Path.IMAGE_VOLUME
 
 
+class TestLuns:
+    """What differs from NFS; the rest of Cinder's way is the same."""
+
+    def pools(self, protocol="iscsi"):
+        return tuple(
+            placement.pool(f"h@ontap#{name}", protocol=protocol)
+            for name in ("fv1", "fv2")
+        )
+
+    def decide(self, *volumes, protocol="iscsi", backend=None, **wanted):
+        """The verdicts by FlexVol; nobody looks at files."""
+        volumes = volumes or (self.volume(),)
+        config = placement.cinder(backends=(backend or placement.backend(),))
+        cloud = placement.cloud(
+            pools=self.pools(protocol),
+            files={},
+            cinder=wanted.pop("cinder", config),
+            release=wanted.pop("release", 29),
+            stores={"h@ontap#fv1": "fv1", "h@ontap#fv2": "fv2"},
+            glance=wanted.pop("glance", placement.glance()),
+        )
+        found = decide(cloud, placement.facts(*volumes), **wanted)
+        return found["h@ontap#fv1"], found["h@ontap#fv2"]
+
+    def volume(self, volume_id=OLD, **changes):
+        return placement.volume(volume_id, pool="h@ontap#fv1", **changes)
+
+    @pytest.mark.parametrize("release", [24, 25, 26, 27, 28, 29])
+    @pytest.mark.parametrize("protocol", ["iscsi", "fc", "nvme"])
+    def test_the_pool_of_the_image_volume_makes_clones(self, protocol, release):
+        shown = placement.glance(show_image_direct_url=True)
+        here, there = self.decide(protocol=protocol, release=release, glance=shown)
+        assert (here.path, here.certainty) == (Path.IMAGE_VOLUME, "certain")
+        assert_download(there, Code.NO_IMAGE_VOLUME)
+        assert there.gains
+
+    def test_a_smaller_volume_is_a_download(self):
+        here, _ = self.decide(self.volume(size_gib=2), size_gib=1)
+        assert_download(here, Code.SHRINK)
+        here, _ = self.decide(self.volume(size_gib=2), size_gib=3)
+        assert here == verdict.Verdict("h@ontap#fv1", Path.IMAGE_VOLUME)
+
+    @pytest.mark.parametrize(
+        ("protocol", "changes", "certain"),
+        [
+            ("iscsi", {"backend": placement.backend(uses_zapi=True)}, False),
+            ("fc", {"backend": placement.backend(uses_zapi=True)}, False),
+            ("nvme", {"backend": placement.backend(uses_zapi=True)}, True),
+            ("nfs", {"backend": placement.backend(uses_zapi=True)}, True),
+        ],
+    )
+    def test_zapi_may_cut_a_lun(self, protocol, changes, certain):
+        here, _ = self.decide(
+            self.volume(size_gib=2), protocol=protocol, size_gib=1, **changes
+        )
+        assert (here.path, here.code) == (Path.DOWNLOAD, Code.SHRINK)
+        assert any("ZAPI" in doubt for doubt in here.doubts) is not certain
+
+    def test_without_cinder_conf_zapi_is_a_doubt(self):
+        here, _ = self.decide(self.volume(size_gib=2), size_gib=1, cinder=NOT_TOLD)
+        assert any("ZAPI" in doubt for doubt in here.doubts)
+
+    @pytest.mark.parametrize("status", ["error", "error_deleting", "deleting"])
+    def test_an_image_volume_that_is_broken_may_have_no_lun(self, status):
+        here, _ = self.decide(self.volume(status=status))
+        assert here.path is Path.IMAGE_VOLUME
+        assert here.certainty == (
+            f"unless the LUN of image-volume {OLD} is gone (status {status})"
+        )
+
+    def test_a_clone_with_its_space_reserved_has_a_note(self):
+        reserving = placement.backend(reserves_space=True)
+        here, there = self.decide(backend=reserving)
+        assert "netapp_lun_space_reservation" in here.notes[0]
+        assert there.notes == ()
+        here, _ = self.decide(protocol="nvme", backend=reserving)
+        assert here.notes == ()
+
+    @pytest.mark.parametrize("protocol", ["iscsi", "fc", "nvme"])
+    def test_the_array_makes_no_replica(self, protocol):
+        settings = dataclasses.replace(
+            builders.make_settings(ontap_replica_volume_type="ontap"), store_id="fv2"
+        )
+        stores = (StoreConfig("fv1", None), StoreConfig("fv2", settings))
+        _, there = self.decide(
+            protocol=protocol, glance=placement.glance(stores=stores)
+        )
+        assert there.remedy == (
+            "The array makes replicas over NFS only, so let Glance copy the image. Run:"
+            f" openstack image import {IMAGE_ID} --method copy-image --store fv2"
+        )
+
+
 class TestLocations:
     """Row 0 and 5d: what Cinder learns, by release and configuration."""
 
@@ -284,6 +392,15 @@ class TestLocations:
         at = dataclasses.replace(IMAGE, direct_url=f"cinder://fv2/{NEW}")
         found = decide(cloud, dataclasses.replace(facts, image=at))
         assert found[POOL_2].path is Path.IMAGE_VOLUME
+        assert_download(found[POOL_1], Code.NO_IMAGE_VOLUME)
+
+    def test_direct_url_alone_is_enough_for_an_older_cinder(self):
+        """Glance of 2024.1 has no location API that explain could ask."""
+        cloud, facts = self.two_places()
+        at = dataclasses.replace(IMAGE, direct_url=f"cinder://fv2/{NEW}")
+        found = decide(cloud, dataclasses.replace(facts, image=at, locations=NOT_TOLD))
+        assert found[POOL_2].path is Path.IMAGE_VOLUME
+        assert found[POOL_2].certainty == "certain"
         assert_download(found[POOL_1], Code.NO_IMAGE_VOLUME)
 
     def test_a_direct_url_that_is_not_known_is_a_doubt(self):
@@ -517,7 +634,7 @@ class TestCluster:
             glance=placement.glance(show_multiple_locations=True),
         )
         volumes = [
-            placement.volume(volume_id, pool=f"{node}@ontap#{EXPORT_1}")
+            placement.volume(volume_id, pool=self.POOL, host=f"{node}@ontap#{EXPORT_1}")
             for volume_id, node in zip((OLD, NEW), nodes, strict=False)
         ]
         return decide(cloud, placement.facts(*volumes))[self.POOL]
@@ -544,8 +661,22 @@ class TestCluster:
         assert found.path is Path.IMAGE_VOLUME
         assert found.certainty == "not known: Cinder's release (--cinder-release)"
 
-    def test_a_node_that_left_is_another_host(self):
-        assert_download(self.found(29, "node9"), Code.NO_IMAGE_VOLUME)
+    def test_the_image_volume_of_a_node_that_left_is_still_the_clusters(self):
+        assert self.found(29, "node9").path is Path.IMAGE_VOLUME
+        assert_download(self.found(26, "node9"), Code.OTHER_NODE)
+
+    def test_a_volume_that_the_cluster_did_not_take_in_is_elsewhere(self):
+        """Cinder leaves old volumes out of a cluster whose name changes."""
+        here = f"node1@ontap#{EXPORT_1}"
+        volume = placement.volume(OLD, pool=here, host=here)
+        cloud = placement.cloud(
+            pools=(placement.pool(self.POOL),),
+            services=self.SERVICES,
+            release=29,
+            glance=placement.glance(show_multiple_locations=True),
+        )
+        found = decide(cloud, placement.facts(volume))[self.POOL]
+        assert_download(found, Code.NO_IMAGE_VOLUME)
 
 
 class TestFlexGroup:

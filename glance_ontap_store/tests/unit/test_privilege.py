@@ -228,6 +228,16 @@ class TestNothingMounted:
                 )
 
 
+class TestOpenDevice:
+    @pytest.mark.parametrize("path", ["/dev/null", "/dev/sdzz", "/etc/passwd"])
+    def test_a_device_that_is_not_netapps_is_not_opened(self, here, path):
+        with handover.inbox() as inbox:
+            with pytest.raises(errors.Broken, match="devices of NetApp only"):
+                privilege.open_device(path, False, True, inbox.address, os.geteuid())
+            with pytest.raises(errors.Broken, match="did not arrive"):
+                inbox.take(os.geteuid())
+
+
 # Runs in a mount namespace of its own, with the capabilities of the helper. The
 # program `mount` writes down its own and mounts the directory of an export.
 _IN_NAMESPACE = """

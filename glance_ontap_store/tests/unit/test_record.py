@@ -19,7 +19,9 @@ records = st.builds(
     owner=optional,
     size=st.none() | st.integers(min_value=0, max_value=2**60),
     store=optional,
-    state=st.sampled_from([State.FILLING, State.SEALED, State.READING]),
+    state=st.sampled_from(
+        [State.FILLING, State.SEALED, State.REPLICATING, State.READING]
+    ),
     writer=optional,
     process=optional,
     started=optional,
@@ -28,6 +30,8 @@ records = st.builds(
     hash_algo=optional,
     hash_value=optional,
     content=optional,
+    replica_of=optional,
+    verified=optional,
 )
 
 
@@ -103,6 +107,7 @@ class TestState:
             ({"ontap_state": "sealed"}, State.SEALED),
             ({"ontap_state": "sealed", "ontap_format": "1"}, State.SEALED),
             ({"ontap_state": "reading"}, State.READING),
+            ({"ontap_state": "replicating"}, State.REPLICATING),
             # The state is missing, or a later release's.
             ({"ontap_store": "fv1"}, State.UNKNOWN),
             ({"ontap_write_id": "w"}, State.UNKNOWN),

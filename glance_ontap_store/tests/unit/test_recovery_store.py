@@ -229,6 +229,14 @@ class TestVolumes:
         cloud.recovery().release_dead()
         assert exists(cloud, volume_id)
 
+    def test_a_half_made_replica_waits_for_the_next_replication(self, cloud, other):
+        volume_id = unfinished(other, State.REPLICATING)
+        attachment_id = attach(other, volume_id)
+        die(other)
+        cloud.recovery().release_dead()
+        assert exists(cloud, volume_id)
+        assert attachment_id not in cloud.cinder.attachments(volume_id)
+
     @pytest.mark.parametrize(
         "changes",
         [

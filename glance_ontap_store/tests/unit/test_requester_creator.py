@@ -141,7 +141,7 @@ class TestHttp:
         created, shown = http.requests()
         assert created.headers["X-Auth-Token"] == "t0ken"
         assert created.headers["X-Service-Token"] == "token-of-glance"
-        assert created.headers["OpenStack-API-Version"] == "volume 3.54"
+        assert created.headers["OpenStack-API-Version"] == "volume 3.61"
         assert shown.headers["X-Auth-Token"] == "token-of-glance"
         assert "X-Service-Token" not in shown.headers
 

@@ -64,6 +64,7 @@ class TestValid:
             {
                 **PASSWORD,
                 "ontap_volume_type": "ontap-fv1",
+                "ontap_replica_volume_type": "ontap",
                 "ontap_availability_zone": "az2",
                 "ontap_store_user_domain_name": "users",
                 "ontap_store_project_domain_name": "projects",
@@ -78,16 +79,22 @@ class TestValid:
                 "ontap_state_transition_timeout": 12,
                 "ontap_attach_wait": 0,
                 "ontap_delete_wait": 14,
+                "ontap_linger": 9,
                 "ontap_recovery_interval": 15,
                 "ontap_store_thin_upload": False,
+                "ontap_transfer_memory": 64,
                 "ontap_mount_point_base": "/mnt//glance/",
                 "ontap_nfs_mount_options": "vers=3,nolock",
+                "ontap_use_multipath": True,
+                "ontap_enforce_multipath": True,
                 "ontap_rootwrap_config": "/opt/rootwrap.conf",
+                "ontap_metrics_directory": "/run/glance/metrics",
             }
         )
         assert found == Settings(
             store_id="fv1",
             volume_type="ontap-fv1",
+            replica_volume_type="ontap",
             availability_zone="az2",
             auth_url="https://keystone.example.com/v3",
             credential=Password("glance", "users", "s3cret", "images", "projects"),
@@ -102,12 +109,29 @@ class TestValid:
             transition_timeout_s=12,
             attach_wait_s=0,
             delete_wait_s=14,
+            linger_s=9,
             recovery_interval_s=15,
             thin_upload=False,
+            transfer_memory=64 * 1024**2,
             mount_point_base="/mnt/glance",
             nfs_mount_options="vers=3,nolock",
+            use_multipath=True,
+            enforce_multipath=True,
             rootwrap_config="/opt/rootwrap.conf",
+            metrics_directory="/run/glance/metrics",
         )
+
+    @pytest.mark.parametrize(("linger", "is_accepted"), [(9, True), (10, False)])
+    def test_other_processes_can_delete_what_lingers(self, linger, is_accepted):
+        given = {**PASSWORD, "ontap_linger": linger, "ontap_delete_wait": 10}
+        if is_accepted:
+            assert read(given).linger_s == linger
+        else:
+            with pytest.raises(errors.Misconfigured, match="ontap_linger = 10 must"):
+                read(given)
+
+    def test_without_lingering_a_deletion_need_not_wait(self):
+        assert read({**PASSWORD, "ontap_delete_wait": 0}).linger_s == 0
 
     @pytest.mark.parametrize(
         ("given", "project_ids"),
@@ -121,7 +145,13 @@ class TestValid:
         assert read({**PASSWORD, "ontap_api_insecure": True}).verify is False
 
     @pytest.mark.parametrize(
-        "name", ["ontap_volume_type", "ontap_availability_zone", "ontap_os_region_name"]
+        "name",
+        [
+            "ontap_volume_type",
+            "ontap_availability_zone",
+            "ontap_os_region_name",
+            "ontap_metrics_directory",
+        ],
     )
     def test_an_empty_value_equals_an_unset_option(self, name):
         assert read({**PASSWORD, name: ""}) == read(PASSWORD)

@@ -153,11 +153,11 @@ class Store(stateful.RuleBasedStateMachine):
         assert self._world.remains() == set()
 
 
-def test_nothing_is_lost_and_nothing_is_left() -> None:
+def test_nothing_is_lost_and_nothing_is_left(is_long: bool) -> None:
     stateful.run_state_machine_as_test(
         Store,
         settings=settings(
-            max_examples=15,
+            max_examples=15 if is_long else 5,
             stateful_step_count=12,
             # The same examples in each run; and a process takes as long as it takes.
             derandomize=True,

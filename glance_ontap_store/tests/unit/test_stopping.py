@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 
 from glance_store import exceptions
 import pytest
@@ -49,6 +50,34 @@ class TestTransfers:
             transfers.stop(0)
             one.on_stop(lambda: calls.append("one"))
         assert calls == ["one"]
+
+    def test_what_is_kept_is_released(self):
+        transfers, release = Transfers(), threading.Event()
+
+        def end():
+            release.wait()
+            transfers.let_go(release)
+
+        with transfers.begun():
+            transfers.keep(release)
+        thread = threading.Thread(target=end)
+        thread.start()
+        assert transfers.stop(60) == 0
+        thread.join()
+
+    def test_what_is_kept_too_late_is_released_at_once(self):
+        transfers, release = Transfers(), threading.Event()
+        with transfers.begun():
+            transfers.stop(0)
+            transfers.keep(release)
+        assert release.is_set()
+
+    def test_what_is_kept_for_too_long_is_left(self, caplog):
+        transfers = Transfers()
+        with transfers.begun():
+            transfers.keep(threading.Event())
+        transfers.stop(0.1)
+        assert "1 transfers or attachments have not ended" in caplog.text
 
     def test_no_new_one_begins(self):
         transfers = Transfers()
@@ -181,6 +210,19 @@ class TestDownloads:
         gc.collect()
         transfers.stop(60)
         assert cloud.holdings() == before
+
+
+class TestThreads:
+    @pytest.mark.parametrize(
+        ("options", "is_so"), [({"enable-threads": True}, True), ({}, False)]
+    )
+    def test_a_server_may_let_them_stand_still(self, monkeypatch, options, is_so):
+        uwsgi = types.SimpleNamespace(opt=options)
+        monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+        assert hook.threads_run() == is_so
+
+    def test_other_programs_let_them_run(self):
+        assert hook.threads_run()
 
 
 class TestCut:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import gc
 import threading
 
@@ -163,6 +164,28 @@ class TestClosing:
             del stream
             gc.collect()
         assert is_released.wait(60)
+
+    def test_a_stream_in_a_cycle_is_not_released_by_the_thread_that_collects_it(self):
+        """Such as that of an exception, whose traceback has it. See `_HELD`."""
+        released_by, is_released = [], threading.Event()
+
+        @contextlib.contextmanager
+        def attached():
+            try:
+                yield
+            finally:
+                released_by.append(threading.current_thread())
+                is_released.set()
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(attached())
+            release = stack.pop_all().close
+        cycle = [ImageStream(device_of(9), ByteRange(0, 9), release)]
+        cycle.append(cycle)
+        del stack, release, cycle
+        gc.collect()
+        assert is_released.wait(60)
+        assert released_by != [threading.current_thread()]
 
     def test_a_collected_stream_is_not_released_twice(self):
         opened = Opened(device_of(100))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Glance is asked for images, which it calls raw, and for their locations."""
 
+import re
+
 import pytest
 
 from glance_ontap_store import identity
@@ -198,16 +200,54 @@ def test_hidden_locations_are_unknown(cloud, requests_mock):
     requests_mock.get(f"{BASE}/images/image-1/locations", status_code=403)
     assert glance.locations(*cloud, "image-1").reason is Reason.FORBIDDEN
     _session, settings = cloud
-    nobody = glance.first_locations([], settings, "image-1")
-    assert nobody.reason is Reason.NOT_GIVEN
+    nobody = glance.LocationUsers([], settings)
+    assert nobody.locations("image-1").reason is Reason.NOT_GIVEN
 
 
 def test_the_first_user_who_sees_locations_is_asked(cloud, requests_mock):
     session, settings = cloud
     answers = [{"status_code": 403}, {"json": [{"url": "cinder://fv1/x"}]}]
     requests_mock.get(f"{BASE}/images/image-1/locations", answers)
-    found = glance.first_locations([session] * 3, settings, "image-1")
-    assert found == (ImageLocation("cinder://fv1/x"),)
+    users = glance.LocationUsers([session] * 3, settings)
+    assert users.locations("image-1") == (ImageLocation("cinder://fv1/x"),)
+
+
+class TestManyImages:
+    """Fifty users, of whom none or the last may see locations."""
+
+    @pytest.fixture
+    def users(self, cloud):
+        session, settings = cloud
+        return glance.LocationUsers([session] * 50, settings)
+
+    @pytest.fixture
+    def asked(self, requests_mock):
+        url = re.compile(f"{BASE}/images/.*/locations")
+
+        def asked(*codes):
+            answers = [{"status_code": code, "json": []} for code in codes]
+            return requests_mock.get(url, answers)
+
+        return asked
+
+    def test_users_who_are_refused_are_not_asked_for_ever(self, users, asked):
+        sent = asked(403)
+        found = {users.locations(f"image-{number}").reason for number in range(100)}
+        assert found == {Reason.FORBIDDEN}
+        assert sent.call_count == 50 * 3
+
+    def test_a_user_who_once_got_an_answer_is_asked_again(self, users, asked):
+        sent = asked(200, 403)
+        assert users.locations("image-1") == ()
+        for number in range(10):
+            assert users.locations(f"hidden-{number}").reason is Reason.FORBIDDEN
+        assert sent.call_count == 1 + 10 + 3 * 49
+
+    def test_a_failure_is_no_refusal(self, users, asked):
+        sent = asked(500)
+        for number in range(5):
+            users.locations(f"image-{number}")
+        assert sent.call_count == 50 * 5
 
 
 def test_stores_of_glance(cloud, requests_mock):
@@ -220,6 +260,25 @@ def test_volumes_that_locations_name():
     one, two = builders.VOLUME_ID, builders.OTHER_ID
     urls = (f"cinder://fv1/{one}", f"cinder://{two}", "cinder://fv1/empty", "file:///x")
     assert image.volumes_in(urls) == {one, two}
+
+
+def test_what_is_no_attribute_of_an_image_is_a_property():
+    shown = {
+        **IMAGE,
+        "tags": ["golden"],
+        "os_distro": "debian",
+        "cinder_img_volume_type": "fast",
+        "created_at": "2026-01-31T12:00:00Z",
+        "os_hidden": False,
+        "file": "/v2/images/x/file",
+        "unset": None,
+    }
+    found = Image.parse(shown)
+    assert found.tags == {"golden"}
+    assert found.created_at == "2026-01-31T12:00:00Z"
+    properties = {"os_distro": "debian", "cinder_img_volume_type": "fast"}
+    assert found.properties == properties
+    assert hash(found) == hash(Image.parse(shown))
 
 
 RECORD = Record(size=1000, hash_algo="sha512", hash_value="abc")

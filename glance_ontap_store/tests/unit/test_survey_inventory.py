@@ -118,6 +118,17 @@ def test_sums_by_project():
     ]
 
 
+def test_sums_tell_what_replicas_cost():
+    rows = [
+        some_row(),
+        some_row(volume_id="v2", replica_of="v1"),
+        some_row(volume_id="v3", replica_of="v1", state="replicating", image_size=None),
+    ]
+    allocated = {"v1": 512, "v2": 1024, "v3": 2048}
+    (found,) = inventory.summed(rows, "store", lambda one: allocated[one.volume_id])
+    assert found == Sum("fv1", 3, None, 6, 3584, 2, 4, 3072)
+
+
 def test_one_unknown_makes_the_sum_unknown():
     rows = [some_row(), some_row(volume_id="v2", image_size=None)]
     (found,) = inventory.summed(rows, "store", lambda total: None)

@@ -141,6 +141,20 @@ def test_without_locations_the_sealed_image_volumes_are_taken(gatherer, glance, 
     assert set(found.volumes) == {builders.VOLUME_ID}
 
 
+def test_without_locations_the_volume_of_direct_url_is_asked_for(
+    gatherer, glance, cinder
+):
+    """Another name is not found by the name of image-volumes."""
+    glance.locations.clear()
+    cinder.add({**VOLUME, "id": builders.OTHER_ID, "name": "moved"})
+    at = f"cinder://fv1/{builders.OTHER_ID}"
+    glance.images[IMAGE_ID] = {**IMAGE, "direct_url": at}
+    found = gatherer.facts(gatherer.image(IMAGE_ID), "acme")
+    assert isinstance(found.locations, Unknown)
+    assert set(found.volumes) == {builders.VOLUME_ID, builders.OTHER_ID}
+    assert found.volumes[builders.OTHER_ID].pool == "h@ontap#192.0.2.1:/fv1"
+
+
 def test_a_volume_that_is_gone_or_cannot_be_shown(gatherer, cinder, http):
     cinder.volumes.clear()
     image = gatherer.image(IMAGE_ID)
@@ -174,7 +188,7 @@ def test_all_images_are_described_with_one_list_of_volumes(
     glance.locations[other] = [f"cinder://fv1/{builders.OTHER_ID}"]
     images = gatherer.images()
     assert [each.name for each in images] == ["arch", "debian"]
-    found = gatherer.facts_of_all(images, None)
+    found = list(gatherer.facts_of_all(images, None))
     assert [None in each.volumes.values() for each in found] == [True, False]
     sent = [each.path for each in http.requests() if "/volumes/" in each.path]
     # Only the one that was not in the list is asked for.

@@ -29,12 +29,15 @@ class Recorder:
         self.asked = []
 
     @contextlib.contextmanager
-    def opened(self, info, mode):
+    def opened(self, info, mode, attached=None):
         self.asked.append((info, mode))
         yield MemoryDevice()
 
     def beside(self, info, volume_id, other_id):
         return {"from": volume_id, "to": other_id}
+
+    def disconnect(self, info):
+        self.asked.append((info, "disconnect"))
 
 
 class TestTransports:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes in GiB and byte ranges."""
+"""Sizes in GiB, durations and byte ranges."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +35,20 @@ class TestGibFor:
         assert gib >= 1
         assert gib * GIB >= size
         assert gib == 1 or (gib - 1) * GIB < size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *[("90s", 90), ("5m", 300), ("5 min", 300), ("12h", 43200), (" 7D ", 604800)],
+        *[
+            (text, None)
+            for text in ("", "7", "d", "-7d", "7w", "1.5h", "7dd", "\u0667d")
+        ],
+    ],
+)
+def test_a_duration_has_a_number_and_a_unit(text, seconds):
+    assert units.seconds(text) == seconds
 
 
 class TestByteRange:

@@ -14,6 +14,7 @@ from lab.ontapsim.flexvol import DirectoryFlexVol
 from lab.ontapsim.requestlog import RequestLog
 from lab.ontapsim.server import make_wsgi
 from lab.ontapsim.state import Array
+from lab.ontapsim.state import Svm
 from lab.ontapsim.state import User
 
 GIB = 1 << 30
@@ -79,10 +80,10 @@ class Api:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    def make(name: str, size_bytes: int) -> DirectoryFlexVol:
-        return DirectoryFlexVol(tmp_path / "flexvols", name, size_bytes)
+    def make(svm: str, name: str, size_bytes: int) -> DirectoryFlexVol:
+        return DirectoryFlexVol(tmp_path / "flexvols" / svm, name, size_bytes)
 
-    with Array(["svm1", "svm2"], USERS, make) as array:
+    with Array([Svm("svm1"), Svm("svm2", "127.0.0.2")], USERS, make) as array:
         array.add_volume("svm1", "fv1", GIB, "/fv1")
         array.add_volume("svm1", "fv2", GIB, "/fv2")
         array.add_volume("svm2", "other", GIB, "/other")

@@ -73,7 +73,9 @@ class LibraryContract:
         assert aggregate.home_node.name == node.name
         assert aggregate.space.block_storage.available > 0
         [svm] = Svm.get_collection(fields="*")
-        [lif] = IpInterface.get_collection(fields="ip.address,svm.name")
+        [lif] = IpInterface.get_collection(
+            services="data_nfs", fields="ip.address,svm.name"
+        )
         assert (lif.ip.address, lif.svm.name) == ("127.0.0.1", svm.name)
 
     def test_one_object_by_its_uuid(self, simulator):

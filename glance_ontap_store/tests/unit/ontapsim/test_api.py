@@ -67,8 +67,8 @@ def test_the_svm_header_limits_to_that_svm(api):
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", "/api/protocols/san/igroups", None),
-        ("POST", "/api/storage/luns", {"name": "x"}),
+        ("GET", "/api/protocols/san/portsets", None),
+        ("POST", "/api/storage/qtrees", {"name": "x"}),
         ("PUT", "/api/cluster", {}),
         ("OPTIONS", "/api/cluster", None),
         ("GET", "/servlets/netapp.servlets.admin.XMLrequest_filer", None),

@@ -37,6 +37,12 @@ def test_method_and_path_both_must_match(table):
     assert table.strike("POST", "/api/storage/file/clone")[1] is not None
 
 
+def test_the_body_must_match_too(table):
+    table.add({"action": "error", "path": "/file/copy$", "body": "volume-a"})
+    assert table.strike("POST", "/api/storage/file/copy", "volume-b")[1] is None
+    assert table.strike("POST", "/api/storage/file/copy", "volume-a")[1] is not None
+
+
 def test_latencies_add_up_and_the_oldest_of_the_others_strikes(table):
     table.add({"action": "latency", "latency_s": 1})
     table.add({"action": "latency", "latency_s": 0.5})
@@ -60,6 +66,9 @@ def test_latencies_add_up_and_the_oldest_of_the_others_strikes(table):
         {"action": "error", "count": True},
         {"action": "error", "path": "("},
         {"action": "latency", "latency_s": "long"},
+        {"action": "error", "body": "("},
+        {"action": "job_failed", "cause": "magic"},
+        {"action": "job_failed", "after_bytes": "1"},
     ],
 )
 def test_an_invalid_fault_is_refused(table, body):

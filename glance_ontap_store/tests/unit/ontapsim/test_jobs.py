@@ -9,8 +9,10 @@ import pytest
 from lab.ontapsim.errors import OntapError
 from lab.ontapsim.flexvol import Cancelled
 from lab.ontapsim.jobs import JobTable
+from lab.ontapsim.jobs import Strike
 
 LONG_S = 60
+HOLD = Strike(0, lambda control: control.hold(threading.Event()))
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_an_error_of_the_work_is_the_failure(jobs, error, code):
 
 def test_a_held_job_does_nothing_until_it_is_cancelled(jobs):
     touched = []
-    job = jobs.start("x", None, touched.append, hold=True)
+    job = jobs.start("x", None, touched.append, HOLD)
     assert jobs.get(job.uuid).state == "running"
     jobs.cancel(job.uuid)
     done = jobs.wait(job.uuid, LONG_S)
@@ -90,8 +92,47 @@ def test_an_unknown_job_is_no_entry(jobs):
 
 
 def test_closing_ends_running_jobs_and_accepts_no_more(jobs):
-    job = jobs.start("x", None, lambda control: None, hold=True)
+    job = jobs.start("x", None, lambda control: None, HOLD)
     jobs.close()
     assert jobs.get(job.uuid).state == "failure"
     with pytest.raises(OntapError):
         jobs.start("x", None, lambda control: None)
+
+
+def test_a_fault_strikes_when_a_job_has_copied_so_many_bytes(jobs):
+    copied = []
+
+    def fail(control):
+        raise OntapError(500, 6684700, "No space left on device: b")
+
+    def work(control):
+        for each in (0, 4, 8, 12):
+            control.passed(each)
+            copied.append(each)
+
+    done = jobs.wait(jobs.start("x", None, work, Strike(8, fail)).uuid, LONG_S)
+    assert (done.state, done.code) == ("failure", 6684700)
+    assert copied == [0, 4]
+
+
+def test_an_ended_job_is_known_after_a_restart(tmp_path):
+    table = JobTable(tmp_path / "jobs.json")
+    job = table.start("POST /api/x", "svm1", lambda control: None)
+    done = table.wait(job.uuid, LONG_S)
+    table.close()
+    again = JobTable(tmp_path / "jobs.json")
+    assert again.get(job.uuid) == done
+    assert again.cancel(job.uuid) == again.wait(job.uuid, 0) == done
+
+
+def test_a_job_that_ran_when_the_simulator_died_has_failed(tmp_path):
+    table = JobTable(tmp_path / "jobs.json")
+    job = table.start("x", None, lambda control: None, HOLD)
+    again = JobTable(tmp_path / "jobs.json")
+    table.close()
+    found = again.get(job.uuid)
+    assert (found.state, found.message) == (
+        "failure",
+        "The job was interrupted by a restart.",
+    )
+    assert found.end_time is not None

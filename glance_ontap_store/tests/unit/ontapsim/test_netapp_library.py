@@ -10,7 +10,11 @@ import requests
 
 from glance_ontap_store.tests.unit.ontapsim.library_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.library_contract import LibraryContract
+from glance_ontap_store.tests.unit.ontapsim.san_library_contract import (
+    SanLibraryContract,
+)
 from lab.ontapsim.flexvol import DirectoryFlexVol
+from lab.ontapsim.server import NewFlexVol
 from lab.ontapsim.server import Settings
 from lab.ontapsim.server import Simulator
 from lab.ontapsim.state import User
@@ -47,7 +51,7 @@ def simulator(request, tmp_path):
     settings = Settings(
         root=tmp_path,
         users=tuple(User(name, passwords[name], roles[name]) for name in roles),
-        flexvols=(("fv1", 512 * MIB), ("fv2", 512 * MIB)),
+        flexvols=tuple(NewFlexVol(name, 512 * MIB) for name in ("fv1", "fv2")),
         tls=request.param == "https",
         request_log=tmp_path / "requests.jsonl",
         make_flexvol=DirectoryFlexVol,
@@ -57,6 +61,11 @@ def simulator(request, tmp_path):
 
 
 class TestLibrary(LibraryContract):
+    pass
+
+
+@pytest.mark.parametrize("simulator", ["http"], indirect=True)
+class TestSanLibrary(SanLibraryContract):
     pass
 
 

@@ -34,7 +34,7 @@ RECORDED = [
     ),
     (
         "/api//network/ip/interfaces/?state=up&fields=ip.address&max_records=10000",
-        1,
+        3,
     ),
     (
         f"/api//storage/volumes/?{VOLUME_FILTER}&fields=aggregates.name,name,"

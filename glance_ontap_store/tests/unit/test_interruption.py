@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from glance_ontap_store.adoption.interruption import Interrupted
-from glance_ontap_store.adoption.interruption import Stop
+from glance_ontap_store.stopping.interruption import Interrupted
+from glance_ontap_store.stopping.interruption import Stop
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@
 import pytest
 
 from glance_ontap_store import identity
-from glance_ontap_store.adoption.glance import Glance
-from glance_ontap_store.adoption.plan import Image
-from glance_ontap_store.adoption.plan import Place
 from glance_ontap_store.errors import Reason
+from glance_ontap_store.glance.client import Glance
+from glance_ontap_store.glance.image import Image
+from glance_ontap_store.glance.image import Place
 from glance_ontap_store.survey.answer import Unknown
 from glance_ontap_store.tests import builders
 from glance_ontap_store.tests.fakes.openstack_http import GLANCE
@@ -106,6 +106,20 @@ def test_a_copy_is_begun_for_one_store(http, glance):
     }
 
 
+def test_a_location_is_added_with_its_store(http, glance):
+    http.patch(f"{GLANCE}/v2/images/image-1", json=SHOWN)
+    assert glance.add_location("image-1", "cinder://fv2/v", "fv2") is None
+    sent = http.last_request
+    assert sent.headers["Content-Type"].startswith("application/openstack-images-v2.1")
+    assert sent.json() == [
+        {
+            "op": "add",
+            "path": "/locations/-",
+            "value": {"url": "cinder://fv2/v", "metadata": {"store": "fv2"}},
+        }
+    ]
+
+
 def test_one_store_lets_an_image_go(http, glance):
     http.delete(f"{GLANCE}/v2/stores/old/image-1", status_code=204)
     assert glance.remove("image-1", "old") is None
@@ -115,7 +129,11 @@ def test_one_store_lets_an_image_go(http, glance):
     ("answer", "reason"),
     [
         ({"status_code": 403}, Reason.FORBIDDEN),
-        ({"status_code": 404}, Reason.MISSING),
+        ({"status_code": 404, "text": "No image found: image-1"}, Reason.MISSING),
+        ({"status_code": 410, "text": "image-1"}, Reason.MISSING),
+        # A proxy's.
+        ({"status_code": 404, "text": "<html>Not Found</html>"}, Reason.BROKEN),
+        ({"status_code": 409}, Reason.CONFLICT),
         ({"status_code": 500}, Reason.BROKEN),
         ({"text": "<html>"}, Reason.BROKEN),
         ({"json": {"images": []}}, Reason.BROKEN),
@@ -132,10 +150,12 @@ def test_what_is_no_answer_is_unknown(http, glance, answer, reason):
 @pytest.mark.parametrize("code", [403, 409, 500])
 def test_refusals_of_changes_are_told(http, glance, code):
     http.post(f"{GLANCE}/v2/images/image-1/import", status_code=code)
+    http.patch(f"{GLANCE}/v2/images/image-1", status_code=code)
     http.delete(f"{GLANCE}/v2/stores/old/image-1", status_code=code)
     for answer in (
         glance.begin_copy("image-1", "fv1"),
         glance.remove("image-1", "old"),
+        glance.add_location("image-1", "cinder://fv2/v", "fv2"),
     ):
         assert isinstance(answer, Unknown)
         assert str(code) in answer.text
