@@ -12,18 +12,31 @@ import threading
 import pytest
 
 from glance_ontap_store.cinder.api import NewVolume
+from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.recovery.rounds import Member
 from glance_ontap_store.recovery.rounds import Rounds
 from glance_ontap_store.recovery.store import StoreRecovery
+from glance_ontap_store.replication.carrying_out import CarryingOut
+from glance_ontap_store.replication.step import Action
+from glance_ontap_store.replication.step import By
+from glance_ontap_store.replication.step import Result
+from glance_ontap_store.replication.step import Step
+from glance_ontap_store.stopping.interruption import Stop
+from glance_ontap_store.survey.image import Image
 from glance_ontap_store.tests.crash import scenes
 from glance_ontap_store.tests.crash.scenes import DATA
 from glance_ontap_store.tests.crash.scenes import Rig
 from glance_ontap_store.tests.fakes import exports
+from glance_ontap_store.tests.fakes import replication
+from glance_ontap_store.tests.fakes.cinder import FakeOperator
 from glance_ontap_store.tests.fakes.cloud import FakeCloud
 from glance_ontap_store.tests.fakes.glance import Content
 from glance_ontap_store.tests.fakes.glance import OnePass
 from glance_ontap_store.tests.fakes.host import FakeHost
+from glance_ontap_store.tests.fakes.images import FakeGlance
 from glance_ontap_store.tests.fakes.mortal import Host
+from glance_ontap_store.tests.fakes.replication import STORES
+from glance_ontap_store.tests.fakes.replication import parts_of
 
 
 @contextlib.contextmanager
@@ -42,13 +55,35 @@ def directories() -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
 
 
 def new_world(
-    base: pathlib.Path, root: pathlib.Path, patch: pytest.MonkeyPatch
+    base: pathlib.Path,
+    root: pathlib.Path,
+    patch: pytest.MonkeyPatch,
+    volume_type: str = "ontap-fv1",
 ) -> "FakeWorld":
-    """A world in which nothing has happened yet."""
+    """A world in which nothing has happened yet, with images of that type."""
     number = str(len(list(base.iterdir())))
     (base / number).mkdir()
     (root / number).mkdir()
-    return FakeWorld(Host(FakeCloud(base / number, str(root / number), patch)))
+    cloud = FakeCloud(base / number, str(root / number), patch)
+    glance = FakeGlance(enabled=STORES)
+    operator = FakeOperator(cloud.cinder)
+
+    def removed(volume_id: str) -> bool:
+        cloud.cinder.delete(volume_id)
+        return True
+
+    glance.on_removed = removed
+    host = Host(
+        cloud,
+        served={"glance": glance, "operator": operator},
+        also=lambda cloud: (
+            {each: parts_of(cloud, each) for each in STORES},
+            cloud.lifecycle("fv2", "ontap-fv2"),
+            cloud.clock,
+        ),
+        ontap_volume_type=volume_type,
+    )
+    return FakeWorld(host, glance)
 
 
 class Growing(OnePass):
@@ -71,8 +106,9 @@ class Growing(OnePass):
 class FakeWorld:
     """`scenes.World` over the fakes."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, glance: FakeGlance) -> None:
         self.host = host
+        self._glance = glance
         self._numbers = itertools.count()
 
     def new_id(self) -> str:
@@ -124,6 +160,42 @@ class FakeWorld:
         for thread in threading.enumerate():
             if thread.name == "ontap-unmount":
                 thread.join()
+
+    # Replicas, in fv2, of images in fv1.
+
+    def show(self, url: str) -> str:
+        """Let Glance have the image at *url*; its id."""
+        volume_id = scenes.volume_of(url)
+        return replication.show(self._glance, self.host.cloud, volume_id).id
+
+    def carry_out(self, action: Action, image_id: str, source: str) -> Result:
+        """Make or retire the image's replica, in a process of the host."""
+        parts, _store, clock = self.host.also
+        carrying = CarryingOut(
+            self.host.remote("glance"),
+            self.host.remote("operator"),
+            parts,
+            clock,
+            by=By.ARRAY,
+            parallel=1,
+            per_pool=1,
+            stop=Stop(),
+            say=lambda _text: None,
+        )
+        place = replication.pool("fv2")
+        step = Step(action, Image(image_id), "fv2", "a test", place, source)
+        (outcome,) = carrying.run([step])
+        return outcome.result
+
+    def replicating_store(self) -> Lifecycle:
+        """The image-volumes of the store that has the replicas."""
+        store: Lifecycle = self.host.also[1]
+        return store
+
+    def replicas(self, image_id: str) -> list[str]:
+        """The volumes of the image's locations in fv2, in a process of the host."""
+        places = self.host.remote("glance").places(image_id)
+        return [place.volume_id for place in places if place.store == "fv2"]
 
     def volumes(self) -> dict[str, str]:
         """The states of all volumes, by their ids."""

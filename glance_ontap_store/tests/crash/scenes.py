@@ -87,6 +87,8 @@ class Scene:
     data: Content = DATA
     # Whether the image may be gone afterwards.
     deletes: bool = False
+    # What another process does to end it; None: recovery takes back what was begun.
+    ends: Callable[[Rig], Any] | None = None
 
 
 Maker = Callable[[contextlib.ExitStack, World], Scene]

@@ -43,14 +43,20 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def claimed(items: Iterable[pytest.Item], directory: Path) -> Iterator[pytest.Item]:
     """Yield the tests of every module that is free when its turn comes.
 
-    Modules with many tests come first, so that no session is alone at the end.
+    Those that start a lab of their own come first, and then those with many tests, so
+    that no session is alone at the end.
     """
     groups = [
         list(group) for _, group in itertools.groupby(items, lambda item: item.path)
     ]
-    for group in sorted(groups, key=len, reverse=True):
+    for group in sorted(groups, key=_duration, reverse=True):
         if _claim(directory / group[0].path.stem):
             yield from group
+
+
+def _duration(group: list[pytest.Item]) -> tuple[bool, int]:
+    """Return a key that sorts modules by how long they take, roughly."""
+    return group[0].get_closest_marker("own_lab") is not None, len(group)
 
 
 def _claim(path: Path) -> bool:

@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "exclusive: must run alone, in a module or class that is shared"
     )
+    config.addinivalue_line("markers", "own_lab: starts a lab of its own")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,6 +28,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note the test's part before its fixtures are set up."""
     marks = {mark.name for mark in item.iter_markers()}
     direct.Part.is_shared = "shared" in marks and "exclusive" not in marks
+
+
+@pytest.fixture(scope="session")
+def long_option(is_long: bool) -> list[str]:
+    """``--long`` for pytest in another lab, if this run has it."""
+    return ["--long"] if is_long else []
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ def image_volume(admin: Any, image_id: str) -> Any:
 
 def backing_file(lab: Any, volume: Any) -> Path:
     """Return the volume's file, by its host attribute ``host@backend#pool``."""
-    flexvol = volume.host.rpartition("/")[2]
-    return Path(lab.flexvol(flexvol)) / f"volume-{volume.id}"
+    share = volume.host.partition("#")[2]
+    return Path(lab.exported(share)) / f"volume-{volume.id}"
 
 
 def assert_stored(lab: Any, admin: Any, image: Any, data: Pattern) -> None:

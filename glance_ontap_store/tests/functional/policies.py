@@ -5,7 +5,6 @@ The lab has the recommended one: Glance's policy accepts Cinder's service token.
 """
 
 from collections.abc import Iterator
-import configparser
 import contextlib
 import itertools
 from pathlib import Path
@@ -13,6 +12,7 @@ import textwrap
 from typing import Any
 
 from glance_ontap_store.tests.functional import direct
+from lab import ini
 
 PAGES = Path(__file__).parents[3] / "doc/source/admin"
 
@@ -44,33 +44,22 @@ def _write(path: Path, text: str | None) -> None:
         path.write_text(text, "utf-8")
 
 
-def documented(page: str, rule: str) -> str:
-    """Return the policy file with *rule* from the documentation for operators."""
+def documented(page: str, rule: str, which: int = 0) -> str:
+    """Return the policy file with *rule* from the documentation for operators.
+
+    If there are several, *which* counts them from 0.
+    """
     path = PAGES / page
+    found = []
     for block in path.read_text("utf-8").split(".. code-block:: yaml\n\n")[1:]:
         lines = itertools.takewhile(
             lambda line: line.startswith("    "), block.split("\n")
         )
         text = textwrap.dedent("\n".join(lines)) + "\n"
         if f'"{rule}"' in text:
-            return text
-    raise AssertionError(f"no policy file in {path} has {rule}")
-
-
-def password(config: Path, group: str) -> dict[str, str]:
-    """Return the options of the login with a password in *group*."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read(config, "utf-8")
-    names = (
-        "auth_type",
-        "auth_url",
-        "username",
-        "password",
-        "project_name",
-        "user_domain_name",
-        "project_domain_name",
-    )
-    return {name: parser[group][name] for name in names}
+            found.append(text)
+    assert len(found) > which, f"no policy file in {path} has {rule}"
+    return found[which]
 
 
 @contextlib.contextmanager
@@ -79,7 +68,7 @@ def credentials_for_glance(lab: Any, admin: Any) -> Iterator[None]:
 
     Glance has its default policies meanwhile, and the user the role ``admin``.
     """
-    login = password(lab.cinder_config, "service_user")
+    login = ini.login(lab.cinder_config, "service_user")
     user = admin.identity.find_user(login["username"], ignore_missing=False)
     project = admin.identity.find_project(login["project_name"], ignore_missing=False)
     role = admin.identity.find_role("admin", ignore_missing=False)

@@ -145,6 +145,7 @@ class TestOutsideTheGroup:
         assert rights(path) == CINDERS
         assert helped(lab) > before
 
+    @pytest.mark.long
     def test_a_volume_of_an_image_that_is_read_is_cinders_clone(
         self, lab: Any, admin: Any, user: User
     ) -> None:
@@ -163,6 +164,7 @@ class TestOutsideTheGroup:
             state=lambda: images.data_reads(lab, image.id),
         )
 
+    @pytest.mark.long
     def test_a_deleted_image_leaves_no_file(
         self, lab: Any, admin: Any, user: User
     ) -> None:
@@ -183,6 +185,7 @@ class TestOutsideTheGroup:
         lab.start("glance")
         detached.append(volume)
 
+    @pytest.mark.long
     def test_a_crash_during_a_download_leaves_the_file_to_cinder(
         self, lab: Any, admin: Any, user: User, detached: list[Any]
     ) -> None:
@@ -247,6 +250,7 @@ def member(lab: Any) -> None:
     lab.restart("glance")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("member")
 class TestInTheGroup:
     """As NetApp advises. It comes last: the group is not left again."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from glance_ontap_store.tests import disk_formats
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.clouds import User
@@ -98,7 +99,9 @@ def assert_adopted(lab: Any, admin: Any, user: User, image: Any) -> None:
     assert images.backing_file(lab, volume).stat().st_size == volume.size * GIB
 
 
-@pytest.mark.parametrize("trust", [(), ("--trust-glance",)], ids=["verify", "trust"])
+@pytest.mark.parametrize(
+    "trust", sampling.one_of(2, [(), ("--trust-glance",)]), ids=["verify", "trust"]
+)
 def test_an_image_of_upstream_becomes_ours_where_it_is(
     lab: Any, admin: Any, user: User, adoption: Adoption, trust: tuple[str, ...]
 ) -> None:
@@ -125,6 +128,7 @@ def test_an_image_of_upstream_becomes_ours_where_it_is(
     wait_until(lambda: not images.image_volumes(admin, image.id), "its volume is gone")
 
 
+@pytest.mark.long
 def test_a_volume_of_an_adopted_image_is_a_clone(
     lab: Any, admin: Any, user: User, adoption: Adoption
 ) -> None:
@@ -141,6 +145,7 @@ def test_a_volume_of_an_adopted_image_is_a_clone(
     assert blocks.not_in(blocks.extents(str(path)), shared) == 0
 
 
+@pytest.mark.long
 def test_with_upstreams_store_enabled_the_location_is_left_and_finished_later(
     lab: Any, admin: Any, user: User, adoption: Adoption
 ) -> None:
@@ -158,6 +163,7 @@ def test_with_upstreams_store_enabled_the_location_is_left_and_finished_later(
     assert_adopted(lab, admin, user, image)
 
 
+@pytest.mark.long
 def test_a_location_of_a_single_store_becomes_ours(
     lab: Any, admin: Any, user: User, adoption: Adoption
 ) -> None:
@@ -177,6 +183,7 @@ def test_a_location_of_a_single_store_becomes_ours(
     assert_adopted(lab, admin, user, image)
 
 
+@pytest.mark.long
 def test_images_that_do_not_fit_are_refused_or_fail_and_stay_as_they_are(
     lab: Any, admin: Any, user: User, adoption: Adoption
 ) -> None:
@@ -202,6 +209,7 @@ def test_images_that_do_not_fit_are_refused_or_fail_and_stay_as_they_are(
     assert user.stores(image.id) == ["peer"]
 
 
+@pytest.mark.long
 def test_a_qcow2_image_is_not_adopted(user: User, adoption: Adoption) -> None:
     """Cinder guesses that such a file is qcow2, whatever it was."""
     qcow2 = next(each for each in disk_formats.every_image() if each.name == "qcow2")
@@ -232,6 +240,7 @@ def test_images_of_the_file_store_are_copied_verified_and_removed(
     images.assert_stored(lab, admin, user.cloud.image.get_image(image.id), data)
 
 
+@pytest.mark.long
 def test_the_old_copy_stays_if_the_new_one_is_not_the_image(
     lab: Any, admin: Any, user: User, adoption: Adoption
 ) -> None:

@@ -16,13 +16,14 @@ import uuid
 import pytest
 
 from glance_ontap_store.tests import disk_formats
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
-from glance_ontap_store.tests.functional import policies
 from glance_ontap_store.tests.functional import preflight
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Changes
 from glance_ontap_store.tests.functional.preflight import Operator
+from lab import ini
 from lab import stores
 from lab.polling import wait_until
 
@@ -109,6 +110,10 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"fv1": {"ontap_volume_type": "nobody-made-it"}},
         [("error", "volume-type-missing", "fv1")],
     ),
+    "no such type of replicas": (
+        {"fv1": {"ontap_replica_volume_type": "nobody-made-it"}},
+        [("error", "replica-type-missing", "fv1")],
+    ),
     "no volume type": (
         {"fv1": {"ontap_volume_type": None}},
         [("warning", "volume-type-unset", "fv1")],
@@ -180,7 +185,7 @@ GLANCE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("case", GLANCE)
+@pytest.mark.parametrize("case", sampling.one_of(6, GLANCE))
 def test_a_mistake_in_glance_conf_is_found(
     lab: Any, operator: Operator, admin: Any, case: str
 ) -> None:
@@ -240,10 +245,6 @@ CINDER: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
         {"ontap": {"volume_driver": "cinder.volume.drivers.lvm.LVMVolumeDriver"}},
         [("error", "volume-type-not-ontap", store) for store in STORES],
     ),
-    "another protocol": (
-        {"ontap": {"netapp_storage_protocol": "iscsi"}},
-        [("error", "volume-type-not-ontap", store) for store in STORES],
-    ),
 }
 
 
@@ -273,7 +274,7 @@ WORSE: dict[str, tuple[Changes, list[tuple[str, str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("case", WORSE)
+@pytest.mark.parametrize("case", sampling.one_of(4, WORSE))
 def test_a_setting_in_cinder_conf_that_makes_images_worse(
     operator: Operator, case: str
 ) -> None:
@@ -329,7 +330,7 @@ def test_a_mount_base_on_a_file_system_of_several_hosts_is_found(
 # What Cinder says of a pool, and the findings of each store.
 POOLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a FlexGroup": ({"netapp_is_flexgroup": "true"}, "warning", "flexgroup"),
-    "iSCSI": ({"storage_protocol": "iSCSI"}, "error", "volume-type-protocol"),
+    "iSER": ({"storage_protocol": "iSER"}, "error", "volume-type-protocol"),
     "shared blocks": ({"netapp_dedupe_used_percent": 95.0}, "warning", "shared-blocks"),
     "replicated": ({"replication_enabled": True}, "info", "replication"),
 }
@@ -364,6 +365,7 @@ def reported(admin: Any, properties: dict[str, Any]) -> bool:
     )
 
 
+@pytest.mark.long
 @pytest.mark.exclusive
 def test_images_in_a_pool_that_is_gone_are_found(
     lab: Any, operator: Operator, admin: Any, user: Any, tmp_path: Path
@@ -432,7 +434,7 @@ def test_without_an_administrator_cinder_conf_tells_what_the_back_ends_are(
     assert preflight.wrong(found) == [("error", "no-ontap-backend", "cinder")]
 
 
-@pytest.mark.parametrize("case", CINDER)
+@pytest.mark.parametrize("case", sampling.one_of(6, CINDER))
 def test_a_mistake_in_cinder_conf_is_found(operator: Operator, case: str) -> None:
     changes, expected = CINDER[case]
     with operator.changed(changes, "cinder") as cinder_conf:
@@ -459,19 +461,20 @@ def test_a_missing_glance_conf_is_an_error(operator: Operator) -> None:
 def test_a_mistake_in_the_credentials_for_glance_is_found(
     lab: Any, operator: Operator, mistake: dict[str, str]
 ) -> None:
-    login = policies.password(lab.cinder_config, "service_user")
+    login = ini.login(lab.cinder_config, "service_user")
     with operator.changed({"glance": {**login, **mistake}}, "cinder") as cinder_conf:
         code, found = operator.findings("--cinder-conf", cinder_conf)
     assert preflight.wrong(found) == [("error", "glance-user", "cinder")]
     assert code == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("group", "role", "has"),
     [
         ("service_user", "service", "reader"),
-        ("glance", "service", "admin"),
-        ("glance", "admin", "service"),
+        pytest.param("glance", "service", "admin", marks=pytest.mark.long),
+        pytest.param("glance", "admin", "service", marks=pytest.mark.long),
     ],
 )
 def test_the_remedy_gives_cinders_user_the_missing_role(
@@ -484,7 +487,7 @@ def test_the_remedy_gives_cinders_user_the_missing_role(
     has: str,
 ) -> None:
     name, password = user_with(admin, undo, has)
-    login = policies.password(lab.cinder_config, "service_user")
+    login = ini.login(lab.cinder_config, "service_user")
     changes = {group: {**login, "username": name, "password": password}}
     with operator.changed(changes, "cinder") as cinder_conf:
         _, found = operator.findings("--cinder-conf", cinder_conf)
@@ -508,6 +511,7 @@ def user_with(admin: Any, undo: contextlib.ExitStack, role: str) -> tuple[str, s
     return name, password
 
 
+@pytest.mark.long
 def test_the_remedy_gives_the_stores_user_the_missing_role(
     operator: Operator, admin: Any, undo: contextlib.ExitStack
 ) -> None:
@@ -539,18 +543,23 @@ def test_a_cinder_that_does_not_answer_is_found(
 
 
 def new_type(admin: Any, undo: contextlib.ExitStack, **attributes: Any) -> Any:
-    specs = {"volume_backend_name": "ontap", "pool_name": "127.0.0.1:/fv1"}
+    """A type that is pinned to fv1, unless *attributes* say something else."""
+    specs = {"pool_name": "127.0.0.1:/fv1", **attributes.pop("extra_specs", {})}
+    return loose_type(admin, undo, extra_specs=specs, **attributes)
+
+
+def loose_type(admin: Any, undo: contextlib.ExitStack, **attributes: Any) -> Any:
+    """A type for all pools of the back end, unless *attributes* say something else."""
+    specs = {"volume_backend_name": "ontap", **attributes.pop("extra_specs", {})}
     made = admin.block_storage.create_type(
-        name=f"check-{uuid.uuid4().hex[:8]}",
-        extra_specs={**specs, **attributes.pop("extra_specs", {})},
-        **attributes,
+        name=f"check-{uuid.uuid4().hex[:8]}", extra_specs=specs, **attributes
     )
     undo.callback(admin.block_storage.delete_type, made)
     return made
 
 
-def encrypted(admin: Any, undo: contextlib.ExitStack) -> Any:
-    made = new_type(admin, undo)
+def encrypted(admin: Any, undo: contextlib.ExitStack, make: Any = new_type) -> Any:
+    made = make(admin, undo)
     admin.block_storage.create_type_encryption(
         made, provider="luks", control_location="front-end", cipher="aes-xts-plain64"
     )
@@ -591,7 +600,7 @@ TYPES: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {
 }
 
 
-@pytest.mark.parametrize("code", TYPES)
+@pytest.mark.parametrize("code", sampling.one_of(2, TYPES))
 def test_an_unsuitable_volume_type_is_found(
     operator: Operator, admin: Any, undo: contextlib.ExitStack, code: str
 ) -> None:
@@ -608,6 +617,28 @@ def test_an_unsuitable_volume_type_is_found(
         else []
     )
     assert any("of the volume types" in finding["Problem"] for finding in found)
+
+
+OF_REPLICAS: dict[str, Callable[[Any, contextlib.ExitStack], Any]] = {
+    "replica-type-private": lambda admin, undo: loose_type(
+        admin, undo, is_public=False
+    ),
+    "replica-type-encrypted": lambda admin, undo: encrypted(admin, undo, loose_type),
+    "replica-type-pinned": TYPES["volume-type-pool"],
+    "replica-type-backend": lambda admin, undo: loose_type(
+        admin, undo, extra_specs={"volume_backend_name": "lvm"}
+    ),
+}
+
+
+@pytest.mark.parametrize("code", sampling.one_of(3, OF_REPLICAS))
+def test_an_unsuitable_type_of_replicas_is_found(
+    operator: Operator, admin: Any, undo: contextlib.ExitStack, code: str
+) -> None:
+    made = OF_REPLICAS[code](admin, undo)
+    with operator.changed({"fv1": {"ontap_replica_volume_type": made.name}}) as config:
+        _, found = operator.findings(config=config)
+    assert preflight.wrong(found) == [("error", code, "fv1")]
 
 
 @pytest.mark.exclusive
@@ -632,7 +663,7 @@ def test_a_small_quota_is_found(
 
 
 @pytest.mark.exclusive
-@pytest.mark.parametrize("volume_type", ["ontap-fv1", "its id"])
+@pytest.mark.parametrize("volume_type", sampling.one_of(2, ["ontap-fv1", "its id"]))
 @pytest.mark.parametrize("name", ["gigabytes_ontap-fv1", "volumes"])
 def test_the_remedy_of_a_full_quota_raises_that_quota_alone(
     operator: Operator, admin: Any, name: str, volume_type: str

@@ -12,8 +12,8 @@ from typing import Any
 import uuid
 
 import pytest
-import requests
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Operator
@@ -85,23 +85,18 @@ def test_a_clone_is_recognized(
 @contextlib.contextmanager
 def clones_refused(lab: Any, message: str) -> Iterator[None]:
     """Let ONTAP refuse to clone files until the block ends."""
-    faults = f"{lab.facts['urls']['ontap'].partition('/api')[0]}/_sim/faults"
-    fault = {
-        "action": "error",
-        "method": "POST",
-        "path": "^/api/storage/file/clone$",
-        "status": 500,
-        "code": "5374894",
-        "message": message,
-    }
-    made = requests.post(faults, json=fault, timeout=10)
-    made.raise_for_status()
-    try:
+    with lab.fault(
+        action="error",
+        method="POST",
+        path="^/api/storage/file/clone$",
+        status=500,
+        code="5374894",
+        message=message,
+    ):
         yield
-    finally:
-        requests.delete(f"{faults}/{made.json()['id']}", timeout=10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "message", ["SIS clone license expired", "Max Split Load is exceeded (EBUSY)"]
 )
@@ -127,6 +122,7 @@ def test_a_store_of_projects_is_exercised(
     assert codes == ["deep-clone", "deep-stored"], found
 
 
+@pytest.mark.long
 def test_a_store_closed_to_the_clouds_project_is_exercised_without_a_clone(
     operator: Operator, leftovers: Leftovers
 ) -> None:
@@ -143,6 +139,7 @@ def test_a_store_closed_to_the_clouds_project_is_exercised_without_a_clone(
     assert (unknown["Severity"], unknown["Code"]) == ("info", "not-asked")
 
 
+@pytest.mark.long
 def test_a_cloud_that_cannot_log_in_does_not_hide_other_findings(
     operator: Operator,
     leftovers: Leftovers,
@@ -187,6 +184,7 @@ def without_schemes(lab: Any) -> Iterator[None]:
         put("cinder")
 
 
+@pytest.mark.long
 def test_a_download_without_url_schemes_names_the_option(
     lab: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
@@ -198,6 +196,7 @@ def test_a_download_without_url_schemes_names_the_option(
         assert downloads(lab) == before + 1
 
 
+@pytest.mark.long
 def test_without_a_cloud_only_the_store_is_exercised(
     operator: Operator, leftovers: Leftovers
 ) -> None:
@@ -228,6 +227,7 @@ def test_a_step_that_fails_is_a_finding(
     assert "nobody-made-it" in failed["Problem"]
 
 
+@pytest.mark.long
 def test_a_volume_that_cannot_be_made_has_the_reason_of_cinder(
     admin: Any, operator: Operator, leftovers: Leftovers
 ) -> None:
@@ -245,17 +245,20 @@ def test_a_volume_that_cannot_be_made_has_the_reason_of_cinder(
     assert "Could not find any available weighted backend" in problem
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", sampling.one_of(2, [signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize(
     "step",
-    [
-        "Storing a small image",
-        "Reading it back",
-        "Having Glance store an image",
-        "Writing a mark",
-        "Having Cinder make a volume",
-        "Looking into the volume",
-    ],
+    sampling.one_of(
+        6,
+        [
+            "Having Cinder make a volume",
+            "Storing a small image",
+            "Reading it back",
+            "Having Glance store an image",
+            "Writing a mark",
+            "Looking into the volume",
+        ],
+    ),
 )
 def test_an_interrupted_check_leaves_nothing(
     operator: Operator,

@@ -24,6 +24,7 @@ from glance_ontap_store.location import StoreLocation
 from glance_ontap_store.tests.conformance.device import DeviceContract
 from glance_ontap_store.tests.conformance.mounts import MounterContract
 from glance_ontap_store.tests.conformance.mounts import MountsContract
+from glance_ontap_store.tests.conformance.operator import OperatorContract
 from glance_ontap_store.tests.conformance.store import StoreContract
 from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
 from glance_ontap_store.tests.fakes.host import FakeHost
@@ -44,6 +45,7 @@ def base() -> str:
 @pytest.mark.shared
 class TestCinder(VolumeServiceContract):
     volume_type = "ontap-fv1"
+    unpinned_type = "ontap"
     # The scheduler bounds even thin volumes to 20 times the FlexVol.
     full_volume_type = "ontap-fv3"
 
@@ -86,7 +88,7 @@ class TestCinder(VolumeServiceContract):
         super().test_extending_over_the_quota_is_lack_of_space(volumes, make)
 
 
-class TestCinderAsRequester(TestCinder):
+class _AsRequester(TestCinder):
     """With a user's token beside the store's."""
 
     @pytest.fixture
@@ -106,7 +108,13 @@ class TestCinderAsRequester(TestCinder):
             yield
 
 
-class TestCinderForRequesters(TestCinderAsRequester):
+@pytest.mark.long
+class TestCinderAsRequester(_AsRequester):
+    pass
+
+
+@pytest.mark.long
+class TestCinderForRequesters(_AsRequester):
     """Alice creates the volumes, and the store has every right over them."""
 
     @pytest.fixture
@@ -122,6 +130,25 @@ class TestCinderForRequesters(TestCinderAsRequester):
 
 
 @pytest.mark.shared
+@pytest.mark.exclusive
+class TestOperator(OperatorContract):
+    """An administrator's Cinder."""
+
+    other_pool = "127.0.0.1:/fv2"
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    @pytest.fixture
+    def volumes(self) -> CinderClient:
+        return stores.cinder("fv1")
+
+    @pytest.fixture
+    def operator(self, admin: Any) -> CinderClient:
+        return CinderClient(stores.settings("fv1"), admin.session)
+
+
 class TestFileDevice(DeviceContract):
     """On a FlexVol's own file system."""
 

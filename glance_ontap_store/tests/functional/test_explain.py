@@ -25,6 +25,7 @@ from glance_ontap_store.placement.verdict import Path as Way
 from glance_ontap_store.placement.verdict import Verdict
 from glance_ontap_store.survey.gather_placement import PlacementGatherer
 from glance_ontap_store.tests import disk_formats
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -49,7 +50,7 @@ class Case:
     *owner* is ``project`` if the volume's project owns the image, ``metadata`` if the
     image-volume names the owner, or ``neither``. *volumes* counts the image-volumes in
     the pool; the newest has lost its file if *is_broken*. *copy* is where the driver's
-    copy of the image is, and *copy_gib* its size.
+    copy of the image is, and *copy_gib* its size. *encrypts* is of the volume's type.
     """
 
     disk_format: str = "raw"
@@ -60,6 +61,7 @@ class Case:
     copy: str | None = None
     copy_gib: int = 1
     size: int = 1
+    encrypts: bool = False
 
     def __str__(self) -> str:
         changed = [
@@ -93,9 +95,28 @@ CASES = [
     Case(size=2),
     *(Case(copy="fv2", copy_gib=2, size=size) for size in (1, 2, 3)),
     *(Case(copy="fv2", copy_gib=2, size=size, **NONE) for size in (1, 3)),
+    *(
+        Case(encrypts=True, copy=copy, **each)
+        for copy, each in itertools.product((None, "fv2"), (NONE, ONE))
+    ),
+    *(Case(encrypts=True, disk_format="qcow2", **each) for each in (NONE, ONE)),
+    Case(encrypts=True, owner="metadata"),
+]
+# Each way and each reason once; the others need --long.
+SHORT = [
+    Case(),
+    Case(**NONE),
+    Case(**TWO_BROKEN),
+    Case(owner="metadata"),
+    Case(owner="neither"),
+    Case(copy="fv2", **NONE),
+    Case(disk_format="qcow2"),
+    Case(image_volume_gib=2),
+    Case(copy="fv2", copy_gib=2),
+    Case(encrypts=True, copy="fv2"),
 ]
 # One that another configuration of Cinder or Glance changes, and one that stays.
-FEW = [Case(), Case(copy="fv2")]
+FEW = [Case(), pytest.param(Case(copy="fv2"), marks=pytest.mark.long)]
 
 
 class Explained:
@@ -131,6 +152,29 @@ class Explained:
 @pytest.fixture
 def explained(lab: Any, admin: Any) -> Explained:
     return Explained(lab, admin)
+
+
+@pytest.fixture(scope="module")
+def encrypting(admin: Any) -> Iterator[str]:
+    """A type like `TYPE` that encrypts, as far as Cinder's way is concerned.
+
+    The volume gets a key and is no clone. What is downloaded is not encrypted, for
+    which this kernel need not have dm-crypt.
+    """
+    storage = admin.block_storage
+    made = storage.create_type(
+        name="explain-encrypts",
+        extra_specs=dict(storage.find_type(TYPE, ignore_missing=False).extra_specs),
+    )
+    storage.create_type_encryption(
+        made,
+        provider="luks",
+        control_location="back-end",
+        cipher="aes-xts-plain64",
+        key_size=256,
+    )
+    yield made.name
+    storage.delete_type(made)
 
 
 def taken(lab: Any, admin: Any, user: User, image_id: str, size: int, kind: str) -> Way:
@@ -258,18 +302,31 @@ def change_volumes(lab: Any, admin: Any, volumes: Sequence[Any], case: Case) -> 
 
 
 def assert_agreement(
-    lab: Any, admin: Any, case: Case, prepared: Any, explained: Explained, maker: User
+    lab: Any,
+    admin: Any,
+    case: Case,
+    prepared: Any,
+    explained: Explained,
+    maker: User,
+    kind: str = TYPE,
 ) -> Verdict:
     """Assert that the answer is certain, and what Cinder does; return it."""
     image_id = prepared(case)
     project = maker.cloud.current_project_id
-    found = explained(image_id, project, case.size, TYPE)
+    found = explained(image_id, project, case.size, kind)
     assert found.certainty == "certain"
-    assert found.path is taken(lab, admin, maker, image_id, case.size, TYPE)
+    assert found.path is taken(lab, admin, maker, image_id, case.size, kind)
     return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=() if case in SHORT else pytest.mark.long)
+        for case in CASES
+    ],
+    ids=str,
+)
 def test_the_answer_is_what_cinder_does(
     lab: Any,
     admin: Any,
@@ -277,10 +334,14 @@ def test_the_answer_is_what_cinder_does(
     explained: Explained,
     user: User,
     other: User,
+    encrypting: str,
     case: Case,
 ) -> None:
     maker = user if case.owner == "project" else other
-    assert_agreement(lab, admin, case, prepared, explained, maker)
+    kind = encrypting if case.encrypts else TYPE
+    found = assert_agreement(lab, admin, case, prepared, explained, maker, kind)
+    if case.encrypts and case.disk_format == "raw":
+        assert found.code is Code.ENCRYPTED
 
 
 @pytest.fixture(scope="class")
@@ -290,6 +351,7 @@ def without_the_scheme(lab: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_the_scheme")
 class TestWithoutTheScheme:
     @pytest.mark.parametrize("case", FEW, ids=str)
@@ -312,6 +374,7 @@ def with_hidden_locations(lab: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("with_hidden_locations")
 class TestWithHiddenLocations:
     @pytest.mark.parametrize("case", FEW, ids=str)
@@ -386,7 +449,13 @@ class TestWithTheImageVolumeCache:
         assert answer.status_code == 200, answer.text
         agree(Way.DOWNLOAD)
 
-    @pytest.mark.parametrize("case", [Case(), Case(disk_format="qcow2")], ids=str)
+    @pytest.mark.parametrize(
+        "case",
+        sampling.one_of(
+            3, [Case(), Case(disk_format="qcow2"), Case(encrypts=True, volumes=0)]
+        ),
+        ids=str,
+    )
     def test_an_image_without_an_entry(
         self,
         lab: Any,
@@ -394,15 +463,17 @@ class TestWithTheImageVolumeCache:
         prepared: Any,
         explained: Explained,
         user: User,
+        encrypting: str,
         cached: list[str],
         case: Case,
     ) -> None:
+        kind = encrypting if case.encrypts else TYPE
         image_id = prepared(case)
         cached.append(image_id)
         project = user.cloud.current_project_id
-        found = explained(image_id, project, 1, TYPE)
+        found = explained(image_id, project, 1, kind)
         assert found.certainty == "certain"
-        assert found.path is taken(lab, admin, user, image_id, 1, TYPE)
+        assert found.path is taken(lab, admin, user, image_id, 1, kind)
 
 
 class TestTheCommand:
@@ -415,6 +486,7 @@ class TestTheCommand:
         assert ended.stdout, ended.stderr
         return ended.returncode, json.loads(ended.stdout), ended.stderr
 
+    @pytest.mark.long
     def test_all_pools_of_a_type_with_the_files_looked_at(
         self, lab: Any, user: User
     ) -> None:

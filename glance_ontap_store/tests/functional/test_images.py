@@ -28,8 +28,12 @@ pytestmark = pytest.mark.shared
 
 @pytest.mark.parametrize(
     "size",
-    [1, GIB - 1, GIB, GIB + 1],
-    ids=["one-byte", "GiB-minus-1", "GiB", "GiB-plus-1"],
+    [
+        pytest.param(1, id="one-byte"),
+        pytest.param(GIB - 1, id="GiB-minus-1", marks=pytest.mark.long),
+        pytest.param(GIB, id="GiB", marks=pytest.mark.long),
+        pytest.param(GIB + 1, id="GiB-plus-1"),
+    ],
 )
 def test_known_size(lab: Any, admin: Any, user: User, size: int) -> None:
     data = Sized(size)
@@ -37,7 +41,12 @@ def test_known_size(lab: Any, admin: Any, user: User, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [3 * MIB, GIB, 5 * GIB // 2], ids=["3MiB", "GiB", "2.5GiB"]
+    "size",
+    [
+        pytest.param(3 * MIB, id="3MiB"),
+        pytest.param(GIB, id="GiB", marks=pytest.mark.long),
+        pytest.param(5 * GIB // 2, id="2.5GiB", marks=pytest.mark.long),
+    ],
 )
 def test_upstream_unknown_size_became_zeros(
     lab: Any, admin: Any, user: User, size: int

@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import GIB
@@ -66,6 +67,7 @@ def test_list_shows_images_with_their_volumes(
         "Content": "raw",
         "State": "sealed",
         "Status": "available",
+        "Replica Of": None,
     }
     assert (Path(lab.flexvol("fv2")) / f"volume-{volume}").exists()
     filtered = ("list", "--image", second.id, "--pool", "127.0.0.1:/fv2")
@@ -128,7 +130,7 @@ def registered(undo: contextlib.ExitStack) -> Any:
     return storage.wait_for_status(made, interval=0.5, wait=60)
 
 
-@pytest.mark.parametrize("spelling", ["name", "id"])
+@pytest.mark.parametrize("spelling", sampling.one_of(2, ["name", "id"]))
 def test_images_that_cinder_registered_are_found_by_name_or_id_of_the_type(
     operator: Operator, admin: Any, registered: Any, spelling: str
 ) -> None:
@@ -167,6 +169,9 @@ def test_usage_by_project_adds_up_what_the_files_occupy(
         "Image Size": 5 * MIB,
         "Volumes GiB": 1,
         "Allocated": 5 * MIB,
+        "Replicas": 0,
+        "Replicas GiB": 0,
+        "Replicas Allocated": 0,
     }
     listed = asked(operator, "list")
     files = [
@@ -179,6 +184,7 @@ def test_usage_by_project_adds_up_what_the_files_occupy(
     assert usage("usage")[image.owner]["Allocated"] is None
 
 
+@pytest.mark.long
 def test_an_export_that_cannot_be_mounted_leaves_its_size_unknown(
     operator: Operator, user: User
 ) -> None:

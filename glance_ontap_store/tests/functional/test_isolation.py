@@ -194,7 +194,10 @@ class TestLocationsShown:
         assert bob.image.delete(f"/images/{first.id}").status_code == 204
 
 
-@pytest.mark.parametrize("rules", [None, '"add_image_location": ""'])
+@pytest.mark.parametrize(
+    "rules",
+    [pytest.param(None, marks=pytest.mark.long), '"add_image_location": ""'],
+)
 def test_the_location_api_is_for_services(
     lab: Any,
     bob: Any,

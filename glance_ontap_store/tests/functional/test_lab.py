@@ -13,9 +13,11 @@ import urllib.request
 from openstack import connection
 import pytest
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional.clouds import User
 from lab import cinder
 from lab import layout
+from lab import svms
 from lab.client import Lab
 from lab.errors import LabError
 
@@ -55,7 +57,7 @@ def test_services_answer(lab: Lab, admin: connection.Connection) -> None:
 
 
 def test_pools_and_their_capabilities_are_listed(admin: connection.Connection) -> None:
-    """In the embedded flavour too: run this test in both."""
+    """In the embedded flavour too (`test_secure_nfs`)."""
     pools = admin.block_storage.get("/scheduler-stats/get_pools?detail=True").json()
     capabilities = {pool["name"]: pool["capabilities"] for pool in pools["pools"]}
     assert capabilities.keys() == cinder.expected_pools()
@@ -106,7 +108,7 @@ def test_flexvols_are_file_systems_of_their_own(lab: Lab) -> None:
         ["stat", "-f", "-c", "%T", *map(str, places)], text=True
     )
     assert kinds.split() == ["xfs"] * len(places)
-    for name, size in layout.FLEXVOLS.items():
+    for name, size in svms.SIZES.items():
         gib = int(size.removesuffix("GiB"))
         found = os.statvfs(lab.flexvol(name))
         # XFS keeps a little for itself.
@@ -114,7 +116,7 @@ def test_flexvols_are_file_systems_of_their_own(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("store", layout.STORES)
-@pytest.mark.parametrize("size", ["known", "unknown"])
+@pytest.mark.parametrize("size", sampling.one_of(2, ["unknown", "known"]))
 def test_each_store_takes_and_gives_an_image(user: User, store: str, size: str) -> None:
     image = upload(user, store, CONTENT if size == "known" else in_pieces())
     assert user.download(image).content == CONTENT
@@ -157,6 +159,7 @@ def test_request_logs_have_users_and_sizes(lab: Lab, user: User) -> None:
     assert lab.ontap_requests()[0]["user"] == "cinder"
 
 
+@pytest.mark.long
 @pytest.mark.exclusive
 def test_stores_log_in_as_themselves(lab: Lab, user: User) -> None:
     since = time.time()
@@ -215,7 +218,9 @@ def test_mount_nfs_can_be_probed() -> None:
 
 
 @pytest.mark.exclusive
-@pytest.mark.parametrize("service", ["glance", "cinder-volume", "ontap"])
+@pytest.mark.parametrize(
+    "service", sampling.one_of(3, ["glance", "cinder-volume", "ontap"])
+)
 def test_a_service_restarts(lab: Lab, user: User, service: str) -> None:
     before = lab.pid(service)
     lab.restart(service)
@@ -225,6 +230,7 @@ def test_a_service_restarts(lab: Lab, user: User, service: str) -> None:
     assert user.download(image).content == CONTENT
 
 
+@pytest.mark.long
 @pytest.mark.exclusive
 def test_a_killed_service_is_gone_until_it_is_started(lab: Lab) -> None:
     url = lab.facts["urls"]["glance"] + "/healthcheck"
@@ -238,6 +244,7 @@ def test_a_killed_service_is_gone_until_it_is_started(lab: Lab) -> None:
     assert urllib.request.urlopen(url, timeout=10).status == 200
 
 
+@pytest.mark.long
 @pytest.mark.exclusive
 def test_an_edited_configuration_is_read_at_restart(
     lab: Lab, admin: connection.Connection

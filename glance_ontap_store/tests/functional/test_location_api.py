@@ -8,12 +8,13 @@ from typing import Any
 from openstack import connection
 import pytest
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
-from glance_ontap_store.tests.functional import policies
 from glance_ontap_store.tests.functional.clouds import User
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Sized
+from lab import ini
 from lab.polling import wait_until
 
 
@@ -23,7 +24,7 @@ def token_of(cloud: Any) -> str:
 
 def service(config: Any, group: str) -> connection.Connection:
     """Return the cloud as the service whose user is in *group* of its configuration."""
-    login = policies.password(config, group)
+    login = ini.login(config, group)
     del login["auth_type"]
     return connection.Connection(auth=login, region_name="RegionOne")
 
@@ -56,7 +57,7 @@ FORGED = {
 }
 
 
-@pytest.fixture(scope="module", params=[True, False])
+@pytest.fixture(scope="module", params=sampling.one_of(2, [True, False]))
 def roles_required(request: Any, lab: Any) -> Iterator[bool]:
     """Glance's ``service_token_roles_required``, with either value."""
     with contextlib.ExitStack() as undo:

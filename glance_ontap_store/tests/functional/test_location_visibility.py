@@ -11,6 +11,7 @@ from typing import Any
 import openstack.exceptions
 import pytest
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import policies
@@ -20,7 +21,9 @@ from glance_ontap_store.tests.functional.pattern import Sized
 from lab.polling import wait_until
 
 
-@pytest.fixture(scope="module", params=["service token", "credentials"])
+@pytest.fixture(
+    scope="module", params=sampling.one_of(2, ["service token", "credentials"])
+)
 def way(request: Any, lab: Any, admin: Any) -> Iterator[str]:
     """Cinder's way to read locations; the first is the lab's."""
     with contextlib.ExitStack() as undo:
@@ -49,7 +52,7 @@ def refusal(user: User, image_id: str) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("case", VISIBLE)
+@pytest.mark.parametrize("case", sampling.one_of(3, VISIBLE))
 def test_whoever_sees_an_image_gets_a_clone_and_nobody_else_a_volume(
     lab: Any,
     admin: Any,

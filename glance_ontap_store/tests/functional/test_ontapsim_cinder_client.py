@@ -108,7 +108,8 @@ def write(path, size):
 
 def test_the_requests_of_the_drivers_start(client):
     assert client.check_api_permissions() == []
-    assert client.get_operational_lif_addresses() == ["127.0.0.1"]
+    addresses = client.get_operational_lif_addresses()
+    assert addresses == ["127.0.0.1", "127.1.0.1", "127.1.0.2"]
     flexvol = client.get_flexvol(flexvol_path="/fv1")
     assert flexvol == client.get_flexvol(flexvol_name="fv1")
     assert (flexvol["name"], flexvol["vserver"]) == ("fv1", SVM)

@@ -5,6 +5,9 @@ import pytest
 
 from glance_ontap_store.tests.unit.ontapsim.library_contract import MIB
 from glance_ontap_store.tests.unit.ontapsim.library_contract import LibraryContract
+from glance_ontap_store.tests.unit.ontapsim.san_library_contract import (
+    SanLibraryContract,
+)
 from lab.ontapsim import process
 from lab.ontapsim import requirements
 
@@ -25,4 +28,8 @@ def simulator(tmp_path_factory):
 
 
 class TestLibrary(LibraryContract):
+    pass
+
+
+class TestSanLibrary(SanLibraryContract):
     pass

@@ -49,7 +49,7 @@ def test_it_says_where_it_is_and_leaves_nothing_mounted(tmp_path):
         assert simulator.api("GET", "/cluster").status_code == 200
         ready = json.loads((tmp_path / "ready.json").read_text())
         assert ready["flexvols"] == {
-            name: str(tmp_path / "flexvols" / name) for name in FLEXVOLS
+            name: str(tmp_path / "flexvols" / "svm1" / name) for name in FLEXVOLS
         }
         assert ready["ca_file"] is None
         assert len(mounts_below(tmp_path)) == 2
@@ -79,6 +79,33 @@ def test_data_and_uuids_stay_over_a_restart(tmp_path):
             assert path.exists() == (len(found) == 2)
             path.touch()
     assert found[0] == found[1]
+
+
+def test_luns_and_their_maps_stay_over_a_kill(tmp_path):
+    with ExitStack() as stack:
+        killed = stack.enter_context(process.running(tmp_path, FLEXVOLS))
+        for path, body in (
+            (
+                "/storage/luns",
+                {"name": "/vol/fv1/a", "os_type": "linux", "space.size": 64 * MIB},
+            ),
+            ("/protocols/san/igroups", {"name": "g", "os_type": "linux"}),
+            (
+                "/protocols/san/lun-maps",
+                {"lun.name": "/vol/fv1/a", "igroup.name": "g"},
+            ),
+        ):
+            answer = killed.api("POST", path, json={"svm.name": "svm1", **body})
+            assert answer.status_code == 201
+        query = "/storage/luns?fields=*"
+        before = killed.api("GET", query).json()["records"]
+        os.kill(killed.pid, signal.SIGKILL)
+    with process.running(tmp_path, FLEXVOLS) as simulator:
+        assert simulator.api("GET", query).json()["records"] == before
+        assert before[0]["lun_maps"][0]["igroup"]["name"] == "g"
+        path = f"/storage/luns/{before[0]['uuid']}?allow_delete_while_mapped=true"
+        assert simulator.api("DELETE", path).status_code == 200
+        assert not (simulator.flexvols["fv1"] / "a").exists()
 
 
 def test_after_a_kill_the_next_one_takes_over(tmp_path):

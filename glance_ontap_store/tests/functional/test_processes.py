@@ -97,6 +97,7 @@ def test_an_image_whose_reader_died_while_attaching_is_read(
         owner.delete(f"/attachments/{made['id']}", microversion="3.54")
 
 
+@pytest.mark.long
 def test_all_is_readable_after_a_restart(lab: Any, user: User) -> None:
     data = pattern.at(0, 5 * MIB)
     images = {

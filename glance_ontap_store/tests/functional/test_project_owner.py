@@ -81,7 +81,14 @@ def test_the_volume_belongs_to_the_uploader(
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("visibility", ["public", "community", "shared"])
+@pytest.mark.parametrize(
+    "visibility",
+    [
+        "public",
+        pytest.param("community", marks=pytest.mark.long),
+        pytest.param("shared", marks=pytest.mark.long),
+    ],
+)
 def test_upstream_cannot_read_what_another_project_owns(
     lab: Any,
     admin: Any,
@@ -201,6 +208,7 @@ def test_a_store_without_rights_over_the_volume(
         add(store, direct.context("alice"), Pattern(1), 1)
 
 
+@pytest.mark.long
 def test_an_endpoint_template(lab: Any, admin: Any, base: str, leftovers: Any) -> None:
     url = lab.facts["urls"]["cinder"]
     store = stores.make_store(
@@ -243,6 +251,7 @@ def revoke(lab: Any, token: str) -> None:
     assert answer.status_code == 204, answer.text
 
 
+@pytest.mark.long
 def test_a_token_that_expired_before_the_upload(
     lab: Any, admin: Any, base: str, leftovers: Any
 ) -> None:
@@ -258,6 +267,7 @@ def test_a_token_that_expired_before_the_upload(
     store.delete(direct.at("own", volume_id), context=context)
 
 
+@pytest.mark.long
 def test_a_token_that_was_revoked_before_the_upload(
     lab: Any, admin: Any, base: str, leftovers: Any, caplog: Any
 ) -> None:
@@ -272,6 +282,7 @@ def test_a_token_that_was_revoked_before_the_upload(
     store.delete(direct.at("own", volume_id))
 
 
+@pytest.mark.long
 def test_a_token_that_is_revoked_during_the_upload(
     lab: Any, admin: Any, user: User
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from glance_ontap_store.tests import sampling
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -140,7 +141,9 @@ class TestOwnerOfTheImage:
         admin.image.update_image(image.id, visibility="public")
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
-    @pytest.mark.parametrize("method", ["glance-direct", "web-download"])
+    @pytest.mark.parametrize(
+        "method", sampling.one_of(2, ["glance-direct", "web-download"])
+    )
     def test_an_administrator_imports_into_a_users_image(
         self, lab: Any, admin: Any, user: User, other: User, method: str
     ) -> None:
@@ -177,6 +180,7 @@ class TestOwnerOfTheImage:
         self.assert_owned_and_cloned(lab, admin, user, image, other)
 
     @pytest.mark.exclusive
+    @pytest.mark.long
     def test_an_upload_on_glances_last_thread_ends(
         self, lab: Any, admin: Any, user: User, operator: User
     ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 from importlib import metadata
+import json
 from typing import Any
 
 import openstack
@@ -28,16 +29,22 @@ from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.tests.functional.pattern import MIB
 from glance_ontap_store.tests.functional.pattern import Pattern
 from glance_ontap_store.tests.functional.pattern import Sized
+from glance_ontap_store.tests.functional.preflight import CINDER_CONF
+from glance_ontap_store.tests.functional.preflight import Operator
 from lab import glance
 from lab.demo import blocks
 from lab.polling import wait_until
+from lab.stores import CONFIG
 
-pytestmark = pytest.mark.exclusive
+# With the newest release, test_images.py and test_location_visibility.py show the same.
+pytestmark = [pytest.mark.exclusive, pytest.mark.long]
 
+CINDER = int(metadata.version("cinder").partition(".")[0])
 # Cinder 27 (2025.2) asks Glance's location API. Earlier ones know ``direct_url`` only.
-ASKS_LOCATION_API = int(metadata.version("cinder").partition(".")[0]) >= 27
+ASKS_LOCATION_API = CINDER >= 27
 # Glance has the location API since release 29 (2024.2).
 HAS_LOCATION_API = int(metadata.version("glance").partition(".")[0]) >= 29
+INTERNAL_CONFIG = f"/etc/glance/{glance.INTERNAL}/glance-api.conf"
 
 
 @contextlib.contextmanager
@@ -118,11 +125,12 @@ def test_a_deleted_image_leaves_no_volume(admin: Any, alice_there: User) -> None
 
 
 class Visibility:
-    """A way to show locations, and the URL of the Glance that Cinder asks."""
+    """A way to show locations; the URL of the Glance that Cinder asks, and its file."""
 
-    def __init__(self, kind: str, cinder_asks: str) -> None:
+    def __init__(self, kind: str, cinder_asks: str, config: str = CONFIG) -> None:
         self.kind = kind
         self.cinder_asks = cinder_asks
+        self.config = config
 
     @property
     def clones(self) -> bool:
@@ -144,7 +152,7 @@ def visibility(lab: Any, request: pytest.FixtureRequest) -> Iterator[Visibility]
         url = stack.enter_context(running(lab, glance.INTERNAL))
         servers = {"DEFAULT": {"glance_api_servers": url}}
         stack.enter_context(direct.cinder_options(lab, servers))
-        yield Visibility(request.param, url)
+        yield Visibility(request.param, url, INTERNAL_CONFIG)
 
 
 def clones_of_files(lab: Any) -> int:
@@ -199,6 +207,36 @@ def test_a_copy_on_another_flexvol_is_cloned_if_cinder_knows_all_locations(
     # The copying itself reads from the store, and not through the API.
     assert data_reads(lab, image.id) == ([] if ASKS_LOCATION_API else [size])
     assert pattern.first_difference(path, size) is None
+
+
+def test_check_deep_says_what_cinder_does(lab: Any, visibility: Visibility) -> None:
+    code, found = Operator(lab).findings(
+        *("--deep", "--store", "fv1", "--volume-type", "ontap-fv1"),
+        *("--cinder-conf", CINDER_CONF, "--cinder-release", str(CINDER)),
+        config=visibility.config,
+    )
+    codes = {finding["Code"] for finding in found}
+    assert "deep-stored" in codes, found
+    assert ("deep-clone" in codes) is visibility.clones, found
+    assert ("deep-download" in codes) is not visibility.clones
+    assert ("locations-hidden" in codes) is not visibility.clones
+    assert (code < 2) is visibility.clones, found
+
+
+def test_explain_says_what_cinder_does(
+    lab: Any, user: User, visibility: Visibility
+) -> None:
+    image = user.uploaded(Sized(MIB))
+    ended = Operator(lab).run(
+        *("--os-cloud", "admin", "explain", image.id, "-f", "json"),
+        *("--volume-type", "ontap-fv1", "--cinder-conf", CINDER_CONF),
+        *("--cinder-release", str(CINDER), "--files"),
+        config=visibility.config,
+    )
+    assert ended.stdout, ended.stderr
+    (found,) = json.loads(ended.stdout)
+    way = "image-volume clone" if visibility.clones else "download"
+    assert found["Path"] == way, found
 
 
 def test_users_see_locations_only_where_they_are_shown(

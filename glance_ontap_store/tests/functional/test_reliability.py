@@ -20,4 +20,4 @@ def test_the_next_process_cleans_up_after_a_killed_one() -> None:
 
 
 def test_a_soak_loses_and_leaves_nothing() -> None:
-    run("soak", "--minutes", "2", "--seed", "20261128")
+    run("soak", "--minutes", "1", "--seed", "20261128")

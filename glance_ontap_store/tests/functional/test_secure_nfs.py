@@ -7,15 +7,27 @@ import sys
 
 import pytest
 
+HERE = Path(__file__).parent
+CASES = HERE / "secure_nfs_cases.py"
+# No other test starts the embedded flavour.
+POOLS = f"{HERE / 'test_lab.py'}::test_pools_and_their_capabilities_are_listed"
 
-def test_the_cases_of_secure_nfs_pass_in_their_lab() -> None:
+
+@pytest.mark.own_lab
+@pytest.mark.parametrize(
+    "flavour",
+    [(), pytest.param(("--broker",), marks=pytest.mark.long)],
+    ids=["embedded", "stock"],
+)
+def test_the_cases_of_secure_nfs_pass_in_their_lab(
+    flavour: tuple[str, ...], long_option: list[str]
+) -> None:
     """Their results are in the output, one line each."""
-    cases = Path(__file__).with_name("secure_nfs_cases.py")
+    lab = (sys.executable, "-m", "lab", "run", "--secure-nfs", "--stores", "fv1")
     code = subprocess.call(
         [
-            *(sys.executable, "-m", "lab", "run", "--secure-nfs", "--stores", "fv1"),
-            *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"),
-            str(cases),
+            *(*lab, *flavour, sys.executable, "-m", "pytest"),
+            *("-v", "-p", "no:cacheprovider", *long_option, POOLS, str(CASES)),
         ]
     )
     assert code == pytest.ExitCode.OK

@@ -10,10 +10,10 @@ from typing import Any
 from openstack import connection
 
 from glance_ontap_store.tests.fakes.glance import Context
-from glance_ontap_store.tests.functional import policies
 from glance_ontap_store.tests.soak import content
 from glance_ontap_store.tests.soak import left
 from glance_ontap_store.tests.soak.model import Image
+from lab import ini
 from lab.client import Lab
 from lab.polling import wait_until
 
@@ -30,7 +30,7 @@ def _glance() -> Any:
 @functools.cache
 def _vouched() -> dict[str, str]:
     """The header of a service: Glance takes locations from services only."""
-    login = policies.password(Lab.from_facts().glance_config, "keystone_authtoken")
+    login = ini.login(Lab.from_facts().glance_config, "keystone_authtoken")
     del login["auth_type"]
     service = connection.Connection(auth=login, region_name="RegionOne")
     return {"X-Service-Token": str(service.session.get_token())}

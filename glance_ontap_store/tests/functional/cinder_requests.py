@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requests of stores to Cinder, as Cinder's log shows them."""
+
+import time
+from typing import Any
+
+from lab.polling import wait_until
+
+
+class Requests:
+    """The requests to Cinder since its creation or the last question, as words."""
+
+    def __init__(self, lab: Any) -> None:
+        self._lab = lab
+        self._since = time.time()
+
+    def new(self, last: str) -> list[str]:
+        """Return them when *last* is logged, which happens after its answer."""
+        found: list[str] = wait_until(
+            lambda: words if last in (words := self._words()) else [],
+            f"there is a request to {last}",
+        )
+        self._since = time.time()
+        return found
+
+    def _words(self) -> list[str]:
+        found = self._lab.cinder_requests(self._since)
+        found.sort(key=lambda each: each["time"])
+        return [_word(request) for request in found if _is_of_a_store(request)]
+
+
+def _is_of_a_store(request: dict[str, Any]) -> bool:
+    return (request["user"] or "").startswith("image-")
+
+
+def _word(request: dict[str, Any]) -> str:
+    """Return a word for the request; the log does not show the action on a volume."""
+    method, parts = request["method"], request["path"].strip("/").split("/")
+    kind = tuple("<id>" if len(part) >= 32 else part for part in parts[1:])
+    if kind[:1] == ("<id>",):  # the project, in upstream's URLs
+        kind = kind[1:]
+    return {
+        ("POST", "volumes"): "create",
+        ("GET", "volumes", "<id>"): "show",
+        ("DELETE", "volumes", "<id>"): "delete",
+        ("POST", "volumes", "<id>", "action"): "act",
+        ("POST", "volumes", "<id>", "metadata"): "set metadata",
+        ("POST", "attachments"): "reserve",
+        ("PUT", "attachments", "<id>"): "connect",
+        ("POST", "attachments", "<id>", "action"): "complete",
+        ("DELETE", "attachments", "<id>"): "detach",
+    }.get((method, *kind), f"{method} {'/'.join(kind)}")
