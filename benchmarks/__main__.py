@@ -13,20 +13,26 @@ import signal
 import sys
 import time
 from typing import TYPE_CHECKING
+from typing import NoReturn
 import warnings
 
+from benchmarks import disk
 from benchmarks import plans
 from benchmarks import report
 from benchmarks import running
 from benchmarks.plans import CasePlan
 from benchmarks.progress import ProgressLine
 from benchmarks.results import Run
+from lab.cli import temporary_base
 
 if TYPE_CHECKING:
     from lab.client import Lab
 
 DEFAULT_REPEATS = 5
-DEFAULT_MINUTES = 90
+DEFAULT_MINUTES = 120
+# Of a quick run; with the lab's start it ends within ten minutes.
+QUICK_REPEATS = 3
+QUICK_MINUTES = 9
 RESULTS = "results.json"
 # Exit codes.
 FAILED = 1
@@ -52,24 +58,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     # Not at the top: --render and --help need neither a lab nor the lab's packages.
     from benchmarks.cases import CASES
+    from benchmarks.cases import QUICK
 
     try:
-        chosen = plans.choose(CASES, options.cases)
+        chosen = (
+            plans.named(CASES, QUICK)
+            if options.quick
+            else plans.choose(CASES, options.cases)
+        )
     except ValueError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return MISUSED
     if options.list:
         print(report.listing(chosen, options.repeats))
         return 0
-    if options.output and importlib.util.find_spec("matplotlib") is None:
-        # Better now than at the end of the run.
-        print(
-            "benchmarks: --output draws charts and needs matplotlib: "
-            "pip install -r bench-requirements.txt",
-            file=sys.stderr,
-        )
+    if problem := _problem(chosen, options):
+        print(f"benchmarks: {problem}", file=sys.stderr)
         return MISUSED
+    if "LAB_FACTS" not in os.environ:
+        _enter_a_lab(sys.argv[1:] if argv is None else argv)
     return _measure(chosen, options)
+
+
+def _problem(chosen: Sequence[CasePlan], options: argparse.Namespace) -> str:
+    """Return what would fail only at the end of the run, or late in it; "" if nothing.
+
+    Nothing has been made yet, not even a lab.
+    """
+    if options.output and importlib.util.find_spec("matplotlib") is None:
+        return (
+            "--output draws charts and needs matplotlib: "
+            "pip install -r bench-requirements.txt"
+        )
+    needed = disk.needed_gib([plan.disk for plan in chosen], options.scale)
+    return disk.lack(needed, Path(temporary_base()))
+
+
+def _enter_a_lab(arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a new lab that runs the benchmark."""
+    again = [sys.executable, "-m", "benchmarks", *arguments]
+    os.execv(sys.executable, [sys.executable, "-m", "lab", "run", "--broker", *again])
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -81,6 +109,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_run_options(parser)
     _add_output_options(parser)
     options = parser.parse_args(argv)
+    if options.repeats is None:
+        options.repeats = QUICK_REPEATS if options.quick else DEFAULT_REPEATS
+    if options.minutes is None:
+        options.minutes = QUICK_MINUTES if options.quick else DEFAULT_MINUTES
     if options.repeats < 1 or options.scale <= 0:
         parser.error("--repeats and --scale must be positive")
     if options.rst and not (options.output or options.render):
@@ -92,17 +124,22 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats",
         type=int,
-        default=DEFAULT_REPEATS,
-        help="how often each line is measured (default: %(default)s)",
+        help=f"how often each line is measured (default: {DEFAULT_REPEATS})",
     )
     parser.add_argument(
         "--minutes",
         type=float,
-        default=DEFAULT_MINUTES,
         help="make fewer repeats if the run would take longer than this (default: "
-        "%(default)s)",
+        f"{DEFAULT_MINUTES})",
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--quick",
+        action="store_true",
+        help="some of the cases, within ten minutes: each kind of operation, with "
+        f"{QUICK_REPEATS} repeats",
+    )
+    which.add_argument(
         "--cases",
         help="comma-separated names of cases, or beginnings of names (see --list)",
     )

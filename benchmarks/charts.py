@@ -20,7 +20,14 @@ from benchmarks.results import Run
 
 MIB = 1024**2
 # A store has the same colour in all charts; limits are grey.
-_COLOURS = {"fv1": "#1f6fb4", "peer": "#d9762b", "file": "#7a9a3a"}
+_OURS = "#1f6fb4"
+_COLOURS = {
+    "fv1": _OURS,
+    "peer": "#d9762b",
+    "file": "#7a9a3a",
+    **dict.fromkeys(("array", "sample", "replica", "storm"), _OURS),
+    "copy": "#d9762b",
+}
 _LIMIT = "#a9a9a9"
 _WRONG = "wrong bytes"
 
@@ -57,6 +64,7 @@ def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
         "uploads": ("Uploads, until durable", _panels(run, _UPLOADS)),
         "downloads": ("Downloads of 1 GiB", _panels(run, _DOWNLOADS)),
         "volumes": ("Volumes from an image", _panels(run, _VOLUMES)),
+        "replicas": ("Replicas on another FlexVol", _panels(run, _REPLICAS)),
         "memory": ("Peak memory of one transfer", _panels(run, _MEMORY)),
     }
     written = []
@@ -80,12 +88,14 @@ _UPLOADS: tuple[_Spec, ...] = (
     ("glance-sparse", "8 GiB with 1 GiB of data, through Glance", "speed", "MiB/s"),
     ("store-unknown", "2.5 GiB, size unknown, called directly", "speed", "MiB/s"),
     ("glance-unknown", "2.5 GiB, size unknown, through Glance", "speed", "MiB/s"),
+    ("store-uploads", "8 of 512 MiB together, called directly", "bytes_per_s", "MiB/s"),
 )
 _DOWNLOADS: tuple[_Spec, ...] = (
     ("store-download", "Warm, called directly", "speed", "MiB/s"),
     ("glance-download", "Warm, through Glance", "speed", "MiB/s"),
     ("store-download-cold", "Cold, called directly", "speed", "MiB/s"),
     ("store-download", "First byte, called directly", "first_byte_s", "seconds"),
+    ("first-byte", "First byte, in two processes", "first_byte_s", "seconds"),
     ("store-readers", "8 readers together, called directly", "bytes_per_s", "MiB/s"),
     ("glance-readers", "8 readers together, through Glance", "bytes_per_s", "MiB/s"),
 )
@@ -93,6 +103,14 @@ _VOLUMES: tuple[_Spec, ...] = (
     ("volume-same", "On the image's FlexVol", "seconds", "seconds"),
     ("volume-other", "On another FlexVol", "seconds", "seconds"),
     ("volumes-many", "20 at once on the image's FlexVol", "seconds", "seconds"),
+    ("volumes-hundred", "100 at once on the image's FlexVol", "seconds", "seconds"),
+    ("volumes-locations", "20 at once, by configuration", "seconds", "seconds"),
+    ("volumes-locations", "The same, CPU time of the services", "cpu_s", "CPU seconds"),
+)
+_REPLICAS: tuple[_Spec, ...] = (
+    ("replica", "Making one, random data", "seconds_per_gib", "seconds per GiB"),
+    ("volume-replica", "A volume, with a replica there", "seconds", "seconds"),
+    ("volumes-storm", "Many volumes at once", "seconds", "seconds"),
 )
 _MEMORY: tuple[_Spec, ...] = (
     ("memory-upload", "Upload of 512 MiB", "peak_bytes", "MiB"),
@@ -200,8 +218,13 @@ def _digits(most: float) -> int:
 
 
 def _caption(run: Run) -> str:
+    taken = max(len(line.samples) for case in run.cases for line in case.lines)
+    extent = (
+        "One repeat of each line."
+        if taken == 1
+        else f"Medians of up to {taken} repeats, whiskers from least to most."
+    )
     return (
-        f"Medians of up to {run.options['repeats']} repeats, whiskers from least to "
-        "most. Simulated array, bind mounts. "
+        f"{extent} Simulated array, bind mounts. "
         f"{run.machine.get('cores', '?')} cores, {run.began[:10]}."
     )

@@ -106,20 +106,41 @@ class _MoreMemory:
 
 
 class _Finished:
-    """The readers that finished, of all repeats."""
+    """The transfers at once that finished, of all repeats; *what* is their name."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def is_in(self, case: Case) -> bool:
-        return _has(case, "finished")
+        return _has(case, self._what)
 
     def title(self, _case: Case) -> str:
-        return "readers finished"
+        return f"{self._what} finished"
 
     def show(self, _case: Case, line: Line) -> str:
         if not (finished := line.values("finished")):
             return ""
         return (
             f"{sum(finished.values()):.0f}"
-            f" of {sum(line.values('readers').values()):.0f}"
+            f" of {sum(line.values(self._what).values()):.0f}"
+        )
+
+
+class _Fallbacks:
+    """The volumes that are no clones of the image, of all repeats."""
+
+    def is_in(self, case: Case) -> bool:
+        return _has(case, "fallbacks")
+
+    def title(self, _case: Case) -> str:
+        return "not clones"
+
+    def show(self, _case: Case, line: Line) -> str:
+        if not (fallbacks := line.values("fallbacks")):
+            return ""
+        return (
+            f"{sum(fallbacks.values()):.0f}"
+            f" of {sum(line.values('volumes').values()):.0f}"
         )
 
 
@@ -151,15 +172,27 @@ def _has(case: Case, metric: str) -> bool:
 COLUMNS: tuple[Column, ...] = (
     _Metric("seconds", "seconds", 1, 2),
     _Speed(),
+    _Metric("seconds_per_gib", "seconds per GiB", 1, 2),
     _Metric("bytes_per_s", "MiB/s together", MIB, 0),
     _Metric("peak_bytes", "peak MiB", MIB, 0),
     _Speedup(),
     _MoreMemory(),
-    _Finished(),
+    _Finished("readers"),
+    _Finished("uploads"),
+    _Metric("one_volume_s", "one volume, s", 1, 2),
+    _Metric("cpu_s", "CPU seconds", 1, 1),
+    _Metric("keystone_cpu_s", "of it Keystone", 1, 1),
     _Metric("first_byte_s", "first byte, s", 1, 3),
+    # Of runs that did not separate reading and detaching.
     _Metric("after_first_s", "the rest, s", 1, 3),
+    _Metric("reading_s", "reading, s", 1, 3),
+    _Metric("detach_s", "detaching, s", 1, 3),
     _Metric("stored_bytes", "stored MiB", MIB, 0),
     _Metric("new_bytes", "new MiB on the FlexVol", MIB, 1),
+    _Metric("glance_bytes", "MiB through Glance's API", MIB, 0),
+    _Metric("host_bytes", "MiB read and written by hosts", MIB, 0),
+    _Fallbacks(),
+    _Metric("unshared_bytes", "new MiB of blocks", MIB, 1),
     _Requests("upload"),
     _Requests("download"),
     _Requests("delete"),

@@ -2,10 +2,12 @@
 """Glance and Cinder as a user calls them, with a client that uses little CPU time."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import http.client
 from pathlib import Path
 from urllib import parse
 
+from benchmarks import together
 from benchmarks.images import MIB
 from benchmarks.images import Image
 from benchmarks.images import Reader
@@ -73,8 +75,8 @@ class Cloud:
         if answer.status != 204:
             raise Refused(f"upload: {answer.status} {text[:200]!r}")
 
-    def download(self, image_id: str) -> Iterator[int]:
-        """Yield the length of each piece as it arrives.
+    def download(self, image_id: str) -> Iterator[memoryview]:
+        """Yield each piece as it arrives. The next one is written over it.
 
         :raises Refused: Glance does not send the image
         """
@@ -88,7 +90,7 @@ class Cloud:
                 raise Refused(f"download: {answer.status} {answer.read()[:200]!r}")
             room = bytearray(PIECE)
             while count := answer.readinto(room):
-                yield count
+                yield memoryview(room)[:count]
         finally:
             connection.close()
 
@@ -134,7 +136,37 @@ class Cloud:
         )
         return str(volume.id)
 
-    def wait_available(self, volume_ids: list[str], timeout_s: float) -> None:
+    def create_volumes(
+        self, image_id: str, size_gib: int, flexvols: Sequence[str]
+    ) -> list[str]:
+        """Ask Cinder for a volume on each of *flexvols*, all at the same time.
+
+        Return their ids in that order. A FlexVol may be named more than once.
+
+        :raises Refused: a request failed; the other volumes are deleted
+        """
+        made, errors = together.ask(
+            lambda flexvol: self.create_volume(image_id, size_gib, flexvol), flexvols
+        )
+        if errors:
+            self.delete_volumes(made)
+            raise Refused(
+                f"{len(errors)} of {len(flexvols)} requests failed; the first: "
+                f"{errors[0]}"
+            ) from errors[0]
+        return made
+
+    def data_bytes(self, image_id: str) -> int:
+        """Return the bytes of the image that Glance's API has received and sent."""
+        return sum(
+            request["request_bytes"] + request["response_bytes"]
+            for request in self._lab.glance_requests()
+            if request["path"].endswith(f"/{image_id}/file")
+        )
+
+    def wait_available(
+        self, volume_ids: list[str], timeout_s: float, poll_s: float = POLL_S
+    ) -> None:
         """Return when all volumes are available.
 
         :raises Refused: a volume has another status than those on the way there
@@ -153,7 +185,7 @@ class Cloud:
             return not waiting
 
         polling.wait_until(
-            are_available, "the volumes are available", timeout_s, POLL_S
+            are_available, "the volumes are available", timeout_s, poll_s
         )
 
     def delete_volumes(self, volume_ids: list[str]) -> None:

@@ -117,6 +117,12 @@ class Reader:
         return data
 
 
+def mistake(path: str | os.PathLike[str], image: Image) -> str:
+    """Return how the file differs from *image*, as text; "" if it does not."""
+    offset = difference(path, image)
+    return "" if offset is None else f"bytes differ from offset {offset} on"
+
+
 def difference(path: str | os.PathLike[str], image: Image) -> int | None:
     """Return the offset of the first block of the file that differs from *image*.
 

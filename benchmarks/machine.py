@@ -25,6 +25,7 @@ def facts(flexvol: Path) -> dict[str, str]:
         "cpu": _cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": _memory(),
+        "load before the run": f"{os.getloadavg()[0]:.1f}",
         "kernel": platform.release(),
         "flexvols": f"{_file_system(flexvol)} on a loop device",
         "loop file on": _file_system(measure.loop_file(flexvol) or flexvol),

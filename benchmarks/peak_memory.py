@@ -9,13 +9,13 @@ that a store needs.
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 import subprocess
 import sys
 from typing import Any
 
 from benchmarks import limits
+from benchmarks import processes
 from benchmarks import stores
 from benchmarks import streams
 from benchmarks.images import Image
@@ -43,15 +43,13 @@ def of_download(store: str, stored: StoredImage) -> float:
 
 
 def _measured(order: dict[str, Any]) -> float:
-    top = str(Path(__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [top, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.peak_memory", json.dumps(order)],
+        processes.command("peak_memory", order),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=False,
-        env=os.environ | {"PYTHONPATH": path},
+        env=processes.environment(),
     )
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-250:]}")

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from benchmarks.disk import Disk
 from benchmarks.results import Sample
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class CasePlan:
     *level* is "store" for calls of the store, "glance" for requests to the services.
     *bytes* returns the bytes that pass in a sample's seconds, or 0 if a speed has no
     meaning. *baseline* is the store or limit that the others are compared with.
+    *disk* is the room that the case needs on the machine's disk.
     """
 
     name: str
@@ -61,12 +64,18 @@ class CasePlan:
     bytes: Callable[[Bench], int] = lambda _bench: 0
     baseline: str = ""
     prepare_s: float = 0
+    disk: Disk = field(default_factory=Disk)
 
     def expected_s(self, repeats: int) -> float:
         """Return the seconds that the case should take, at full size."""
         return self.prepare_s + sum(
             line.expected_s * line.repeats(repeats) for line in self.lines
         )
+
+
+def named(plans: Sequence[CasePlan], names: Sequence[str]) -> list[CasePlan]:
+    """Return the plans with exactly these names, in the order of *plans*."""
+    return [plan for plan in plans if plan.name in names]
 
 
 def choose(plans: Sequence[CasePlan], wanted: str | None) -> list[CasePlan]:

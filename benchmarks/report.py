@@ -77,11 +77,12 @@ def case_table(case: Case) -> Table:
 _LEVELS = {"store": "calls of the store", "glance": "through Glance's API"}
 
 
-def targets_table(run: Run) -> Table:
-    """Return the verdicts on the targets."""
+def targets_table(run: Run, is_measured_only: bool = False) -> Table:
+    """Return the verdicts on the targets, on all of them or on those measured."""
     rows = [
         [verdict.target, verdict.measured, verdict.outcome]
         for verdict in targets.verdicts(run)
+        if not is_measured_only or verdict.outcome != targets.UNKNOWN
     ]
     return Table(
         "targets",
@@ -149,11 +150,16 @@ def _plain(table: Table) -> str:
 
 
 def rst(run: Run) -> dict[str, str]:
-    """Return the tables by file name, for a page of the documentation to include."""
+    """Return the tables by file name, for a page of the documentation to include.
+
+    The table of targets has only those that were measured.
+    """
+    found = [
+        *(case_table(case) for case in run.cases),
+        targets_table(run, is_measured_only=True),
+    ]
     texts = {
-        f"{table.name}.rst.inc": _list_table(table)
-        for table in tables(run)
-        if table.rows
+        f"{table.name}.rst.inc": _list_table(table) for table in found if table.rows
     }
     facts = [(name, text) for name, text in run.machine.items() if name != "array"]
     rows = [

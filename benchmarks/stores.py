@@ -18,6 +18,7 @@ from benchmarks import limits
 from benchmarks.images import Image
 from benchmarks.images import Reader
 from glance_ontap_store.location import StoreLocation
+from glance_ontap_store.opts import OPTIONS
 from lab import polling
 from lab.client import Lab
 from lab.stores import CONFIG
@@ -101,9 +102,18 @@ class DirectStore:
         )
 
 
-def ours(lab: Lab) -> DirectStore:
-    """Return this package's store, configured as in the lab's Glance."""
-    driver = make_store(lab, "fv1")
+def can_linger() -> bool:
+    """Return whether this version of the store has the option ``ontap_linger``."""
+    return any(option.name == "ontap_linger" for option in OPTIONS)
+
+
+def ours(lab: Lab, linger_s: int = 0) -> DirectStore:
+    """Return this package's store, configured as in the lab's Glance.
+
+    It keeps an attachment for *linger_s* seconds after the last reader, if it can.
+    """
+    options: dict[str, Any] = {"linger": linger_s} if can_linger() else {}
+    driver = make_store(lab, "fv1", **options)
     find = _volume_file(lab.flexvol("fv1"))
     return DirectStore("fv1", driver, StoreLocation, find, None)
 
@@ -136,7 +146,11 @@ def upstream_file(lab: Lab) -> DirectStore:
 
 
 # The functions that make the stores, by the store's name in the lab's Glance.
-MAKERS = {"fv1": ours, "peer": upstream_cinder, "file": upstream_file}
+MAKERS: dict[str, Callable[[Lab], DirectStore]] = {
+    "fv1": ours,
+    "peer": upstream_cinder,
+    "file": upstream_file,
+}
 
 
 def _conf() -> cfg.ConfigOpts:

@@ -40,32 +40,43 @@ def drain(stream: Iterator[Sized]) -> int:
         return sum(len(piece) for piece in stream)
 
 
-def check_equal(stream: Iterator[bytes], image: Image) -> None:
-    """Read *stream* to its end and compare it with *image*.
+def difference(stream: Iterator[Any], image: Image) -> str:
+    """Read *stream* to its end and return where it differs from *image*.
 
-    :raises ValueError: the bytes differ; the message has the offset of the piece
+    "" if all bytes that arrive are right, even if they are not the whole image.
     """
     offset = 0
     with closing(stream):
         for piece in stream:
-            if piece != image.at(offset, len(piece)):
-                raise ValueError(f"WRONG bytes read at {offset}")
+            if bytes(piece) != image.at(offset, len(piece)):
+                return f"bytes read at {offset} differ"
             offset += len(piece)
-    if offset != image.size:
-        raise ValueError(f"WRONG: {offset} bytes read of {image.size}")
+    return ""
 
 
-def timed(stream: Iterator[Any], began: float) -> dict[str, float]:
+def timed(stream: Iterator[Sized], size: int, began: float) -> dict[str, float]:
     """Read *stream* to its end and return its times as metrics of a sample.
 
     The times count from *began*, a reading of the monotonic clock: until the first
-    piece, from the first piece to the end, and the whole.
+    piece, from there until *size* bytes have arrived, from there until the stream is
+    closed (a store detaches then), and the whole.
+
+    :raises ValueError: another number of bytes has arrived
     """
-    metrics: dict[str, float] = {}
+    arrived = 0
+    first = last = began
     with closing(stream):
-        for _piece in stream:
-            metrics.setdefault("first_byte_s", time.monotonic() - began)
-    metrics["seconds"] = time.monotonic() - began
-    if "first_byte_s" in metrics:
-        metrics["after_first_s"] = metrics["seconds"] - metrics["first_byte_s"]
-    return metrics
+        for piece in stream:
+            last = time.monotonic()
+            if not arrived:
+                first = last
+            arrived += len(piece)
+    end = time.monotonic()
+    if arrived != size:
+        raise ValueError(f"{arrived} bytes read of {size}")
+    return {
+        "seconds": end - began,
+        "first_byte_s": first - began,
+        "reading_s": last - first,
+        "detach_s": end - last,
+    }

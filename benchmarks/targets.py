@@ -12,11 +12,18 @@ from benchmarks.figures import Spread
 from benchmarks.results import Run
 
 MIB = 1024**2
+GIB = 1024**3
+# Of an image's size: what services read and write, besides, in logs and messages.
+_NOISE = 0.25
 MET = "met"
 MISSED = "missed"
 EQUAL = "equal within the spread"
 UNKNOWN = "not measured"
 _FIRST = " first byte"
+_READINGS = {
+    "reading_s": "reading alone, after the first piece,",
+    "after_first_s": "after the first 4 MiB",
+}
 
 
 @dataclass(frozen=True)
@@ -86,21 +93,22 @@ def _upload_limit(run: Run) -> Verdict:
 
 
 def _download_limit(run: Run) -> Verdict:
-    """The whole time decides; the ratio without the attachment is only shown."""
+    """The whole time decides; the ratio of the reading alone is only shown."""
     case = "store-download"
     whole = _at_least(
         "download: at least 0.85 times the speed of a plain pread loop",
         0.85,
         figures.ratio(_values(run, case, "pread"), _values(run, case, "fv1")),
     )
-    metric = "after_first_s"
-    rest = figures.ratio(
-        _values(run, case, "pread", metric), _values(run, case, "fv1", metric)
-    )
-    if rest is None:
-        return whole
-    text = f"{whole.measured}; after the first 4 MiB {_numbers(rest)}"
-    return dataclasses.replace(whole, measured=text)
+    # The second metric is that of runs that did not separate reading and detaching.
+    for metric, name in _READINGS.items():
+        reading = figures.ratio(
+            _values(run, case, "pread", metric), _values(run, case, "fv1", metric)
+        )
+        if reading is not None:
+            text = f"{whole.measured}; {name} {_numbers(reading)}"
+            return dataclasses.replace(whole, measured=text)
+    return whole
 
 
 def _thin(run: Run) -> Verdict:
@@ -138,6 +146,46 @@ def _readers(run: Run) -> Verdict:
             _values(run, case, "fv1-8", "bytes_per_s"),
             _values(run, case, "fv1-1", "bytes_per_s"),
         ),
+    )
+
+
+def _uploads(run: Run) -> Verdict:
+    case = "store-uploads"
+    return _at_least(
+        "8 uploads together: at least 0.9 times the speed of one upload",
+        0.9,
+        figures.ratio(
+            _values(run, case, "fv1-8", "bytes_per_s"),
+            _values(run, case, "fv1-1", "bytes_per_s"),
+        ),
+    )
+
+
+def _second_process(run: Run) -> Verdict:
+    case, metric = "first-byte", "first_byte_s"
+    return _judged(
+        "first byte in a second process: at most 1.5 times as late as in the first",
+        figures.ratio(
+            _values(run, case, "fv1-second", metric),
+            _values(run, case, "fv1-first", metric),
+        ),
+        lambda ratios: ratios.median <= 1.5,
+    )
+
+
+def _again(run: Run) -> Verdict:
+    """Judge only a version that keeps attachments."""
+    case = "first-byte"
+    found = None
+    if _values(run, case, "fv1-again", "linger_s"):
+        found = figures.ratio(
+            _values(run, case, "pread"), _values(run, case, "fv1-again")
+        )
+    return _at_least(
+        "download again within ontap_linger: at least 0.85 times the speed of a plain "
+        "pread loop",
+        0.85,
+        found,
     )
 
 
@@ -230,6 +278,94 @@ def _requests(run: Run) -> Verdict:
     return Verdict(target, "; ".join(texts), MET if is_met else MISSED)
 
 
+def _replica_time(run: Run) -> Verdict:
+    """Judge the size whose volumes on the replica's FlexVol are the slowest."""
+    case = "volume-replica"
+    found = [
+        ratio
+        for gib in ("1", "4")
+        if (
+            ratio := figures.ratio(
+                _values(run, case, f"replica-{gib}"),
+                _values(run, case, f"original-{gib}"),
+            )
+        )
+    ]
+    return _judged(
+        "volume on another FlexVol, after replicate: at most 1.2 times as long as on "
+        "the image's",
+        max(found, key=lambda ratio: ratio.median, default=None),
+        lambda ratios: ratios.median <= 1.2,
+    )
+
+
+def _replica_bytes(run: Run) -> Verdict:
+    """Judge the replicas that the array makes, and the volumes made from them.
+
+    A byte that a host copies is read and written there: twice the size of the image.
+    """
+    target = (
+        "replica by the array, and a volume from it: no byte of the image passes "
+        "Glance's API or a host"
+    )
+    through_glance: list[float] = []
+    shares = [0.0]
+    for case, start in (("replica", "array"), ("volume-replica", "replica")):
+        for gib in (1, 4):
+            line = f"{start}-{gib}"
+            through_glance += _values(run, case, line, "glance_bytes").values()
+            passed = _values(run, case, line, "host_bytes").values()
+            shares += [value / (gib * GIB) for value in passed]
+    if not through_glance:
+        return Verdict(target, "", UNKNOWN)
+    most = max(through_glance)
+    text = (
+        f"at most {most:.0f} bytes; hosts read and wrote at most "
+        f"{max(shares):.1%} of an image's size, in all"
+    )
+    is_met = not most and max(shares) < _NOISE
+    return Verdict(target, text, MET if is_met else MISSED)
+
+
+def _all_clones(target: str, *lines: tuple[str, str]) -> Callable[[Run], Verdict]:
+    """Return the judge of volumes at once, in *lines*: names of a case and a line."""
+
+    def judge(run: Run) -> Verdict:
+        texts = []
+        is_met = True
+        for case, line in lines:
+            asked, fallbacks, new = (
+                sum(_values(run, case, line, metric).values())
+                for metric in ("volumes", "fallbacks", "unshared_bytes")
+            )
+            if not asked:
+                continue
+            is_met = is_met and not fallbacks and not new
+            texts.append(
+                f"{fallbacks:.0f} of {asked:.0f} are no clones, "
+                f"{new / MIB:.1f} MiB are new"
+            )
+        if not texts:
+            return Verdict(target, "", UNKNOWN)
+        return Verdict(target, "; ".join(texts), MET if is_met else MISSED)
+
+    return judge
+
+
+def _recommended(metric: str, most: float, target: str) -> Callable[[Run], Verdict]:
+    """Return the judge of the recommended configuration, beside upstream's."""
+
+    def judge(run: Run) -> Verdict:
+        case = "volumes-locations"
+        found = figures.ratio(
+            _values(run, case, "fv1-token", metric),
+            _values(run, case, "peer-login", metric),
+        )
+        return _judged(target, found, lambda ratios: ratios.median <= most)
+
+    return judge
+
+
 _JUDGES: list[Callable[[Run], Verdict]] = [
     _faster(
         "store-upload",
@@ -246,6 +382,7 @@ _JUDGES: list[Callable[[Run], Verdict]] = [
         "8 GiB sparse upload: at least 3 times the speed of upstream's cinder store",
     ),
     _thin,
+    _uploads,
     _faster(
         "store-download",
         "peer",
@@ -253,10 +390,44 @@ _JUDGES: list[Callable[[Run], Verdict]] = [
         "download: at least 1.3 times the speed of upstream's cinder store",
     ),
     _download_limit,
+    _second_process,
+    _again,
     _all_finish,
     _readers,
     _clones,
     _end_to_end,
+    _replica_time,
+    _replica_bytes,
+    _all_clones(
+        "20 and 100 volumes at once on the image's FlexVol: all are clones without new "
+        "blocks",
+        ("volumes-many", "fv1-20"),
+        ("volumes-hundred", "fv1-100"),
+    ),
+    _all_clones(
+        "20 and 100 volumes at once over all FlexVols, after replicate: all are clones "
+        "without new blocks",
+        ("volumes-storm", "storm-20"),
+        ("volumes-storm", "storm-100"),
+    ),
+    _recommended(
+        "one_volume_s",
+        0.7,
+        "volume from an image, recommended configuration: at most 0.7 times as long as "
+        "with upstream's store and configuration",
+    ),
+    _recommended(
+        results.SECONDS,
+        0.7,
+        "20 volumes at once, recommended configuration: at most 0.7 times as long as "
+        "with upstream's store and configuration",
+    ),
+    _recommended(
+        "cpu_s",
+        0.5,
+        "20 volumes at once, recommended configuration: at most 0.5 times the CPU time "
+        "with upstream's store and configuration",
+    ),
     _memory("upload"),
     _memory("download"),
     _requests,

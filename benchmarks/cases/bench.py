@@ -9,30 +9,36 @@ import threading
 from benchmarks import stores
 from benchmarks import streams
 from benchmarks.cases.lines import STORES
+from benchmarks.disk import Kept
 from benchmarks.glance import Cloud
 from benchmarks.images import GIB
 from benchmarks.images import MIB
 from benchmarks.images import Image
+from benchmarks.replicas import Replicas
 from benchmarks.stores import DirectStore
 from benchmarks.stores import StoredImage
+from glance_ontap_store.replication.step import Verify
 from lab.client import Lab
 
 # The image for the first use of a store, which is not measured.
 TRIAL = Image(MIB)
 _TRIALS = 4
+# Images of 1 GiB, in each store.
+IN_STORES = Kept("written by calls of the stores", 3)
+IN_GLANCE = Kept("written through Glance", 3)
 
 
 class Bench:
     """One lab, with the stores and images that were made in it so far.
 
-    Nothing of it is removed: it ends with the lab. All sizes are multiplied by
-    *scale*.
+    They end with the lab. All sizes are multiplied by *scale*.
     """
 
     def __init__(self, lab: Lab, scale: float = 1) -> None:
         self.lab = lab
         self.scale = scale
         self.fv1: Path = lab.flexvol("fv1")
+        self._in_glance: dict[tuple[str, Image], tuple[str, Path]] = {}
 
     @functools.cached_property
     def cloud(self) -> Cloud:
@@ -44,6 +50,15 @@ class Bench:
         for store in STORES:
             _at_once(functools.partial(_try_in_glance, cloud, store))
         return cloud
+
+    @functools.cached_property
+    def replicas(self) -> Replicas:
+        """The images' replicas. The array has made one before."""
+        replicas = Replicas(self.lab)
+        image_id, _path = self.image_in_glance("fv1", TRIAL)
+        replicas.make(image_id, "fv2", verify=Verify.SAMPLE)
+        replicas.retire(image_id, "fv2")
+        return replicas
 
     @functools.cache  # noqa: B019 - lives as long as the process
     def store(self, name: str) -> DirectStore:
@@ -62,22 +77,30 @@ class Bench:
 
     @functools.cache  # noqa: B019 - stays in the store until the lab ends
     def image_in_store(self, name: str) -> StoredImage:
-        """Return an image of 1 GiB that a call of the store has written.
+        """Return an image of 1 GiB that a call of the store has written."""
+        return self.store(name).add(self.image(1))
 
-        It was read once and compared.
-        """
-        store = self.store(name)
-        image = self.image(1)
-        stored = store.add(image)
-        streams.check_equal(store.get(stored), image)
-        return stored
-
-    @functools.cache  # noqa: B019 - stays in Glance until the lab ends
     def image_in_glance(self, store: str, image: Image) -> tuple[str, Path]:
-        """Return the id of *image* in Glance, and the file with its bytes."""
-        image_id = self.cloud.create()
-        self.cloud.upload(image_id, image, store, True)
-        return image_id, self.cloud.path(image_id, store)
+        """Return the id of *image* in Glance, and the file with its bytes.
+
+        The first call uploads it. It stays there for later cases.
+        """
+        found = self._in_glance.get((store, image))
+        if found is None:
+            image_id = self.cloud.create()
+            self.cloud.upload(image_id, image, store, True)
+            found = image_id, self.cloud.path(image_id, store)
+            self._in_glance[store, image] = found
+        return found
+
+    def remove_from_glance(self, store: str, image: Image) -> None:
+        """Delete *image*, if `image_in_glance` has uploaded it."""
+        if found := self._in_glance.pop((store, image), None):
+            self.cloud.delete_image(*found)
+
+    def volume_path(self, flexvol: str, volume_id: str) -> Path:
+        """Return the file of a volume."""
+        return self.lab.flexvol(flexvol) / f"volume-{volume_id}"
 
     def unsynced(self, store: str) -> Path | None:
         """Return where the store's uploads leave dirty pages.
@@ -105,5 +128,5 @@ def _at_once(do: Callable[[], None]) -> None:
 def _try_in_glance(cloud: Cloud, store: str) -> None:
     image_id = cloud.create()
     cloud.upload(image_id, TRIAL, store, True)
-    sum(cloud.download(image_id))
+    streams.drain(cloud.download(image_id))
     cloud.delete_image(image_id, cloud.path(image_id, store))

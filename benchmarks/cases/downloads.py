@@ -10,9 +10,12 @@ import time
 
 from benchmarks import measure
 from benchmarks import streams
+from benchmarks.cases.bench import IN_GLANCE
+from benchmarks.cases.bench import IN_STORES
 from benchmarks.cases.bench import Bench
 from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
+from benchmarks.disk import Disk
 from benchmarks.plans import CasePlan
 from benchmarks.plans import Prepare
 from benchmarks.plans import Takes
@@ -22,7 +25,8 @@ from benchmarks.results import Sample
 def _by_the_store(set_cache: Callable[[Path], None]) -> Prepare:
     """Return the preparation of downloads by a call of each store, and their limit.
 
-    *set_cache* warms or empties the page cache for a file before each download.
+    *set_cache* warms or empties the page cache for a file before each download. In the
+    first repeat another download follows that compares the bytes.
     """
 
     @contextlib.contextmanager
@@ -38,7 +42,12 @@ def _by_the_store(set_cache: Callable[[Path], None]) -> Prepare:
                 if is_limit
                 else bench.store(store).get(stored)
             )
-            return Sample(repeat, streams.timed(stream, began))
+            metrics = streams.timed(stream, stored.size, began)
+            wrong = ""
+            if repeat == 1 and not is_limit:
+                again = bench.store(store).get(stored)
+                wrong = streams.difference(again, bench.image(1))
+            return Sample(repeat, metrics, wrong=wrong)
 
         yield {name: functools.partial(sample, name) for name in (*STORES, "pread")}
 
@@ -47,11 +56,18 @@ def _by_the_store(set_cache: Callable[[Path], None]) -> Prepare:
 
 @contextlib.contextmanager
 def _through_glance(bench: Bench) -> Iterator[Takes]:
+    image = bench.image(1)
+
     def sample(store: str, repeat: int) -> Sample:
-        image_id, path = bench.image_in_glance(store, bench.image(1))
+        image_id, path = bench.image_in_glance(store, image)
         measure.make_warm(path)
         began = time.monotonic()
-        return Sample(repeat, streams.timed(bench.cloud.download(image_id), began))
+        stream = bench.cloud.download(image_id)
+        metrics = streams.timed(stream, image.size, began)
+        wrong = ""
+        if repeat == 1:
+            wrong = streams.difference(bench.cloud.download(image_id), image)
+        return Sample(repeat, metrics, wrong=wrong)
 
     yield {store: functools.partial(sample, store) for store in STORES}
 
@@ -66,6 +82,7 @@ STORE = (
         bytes=lambda bench: bench.image(1).size,
         baseline="peer",
         prepare_s=30,
+        disk=Disk((IN_STORES,)),
     ),
     CasePlan(
         "store-download-cold",
@@ -75,6 +92,7 @@ STORE = (
         _by_the_store(measure.make_cold),
         bytes=lambda bench: bench.image(1).size,
         baseline="peer",
+        disk=Disk((IN_STORES,)),
     ),
 )
 
@@ -88,5 +106,6 @@ GLANCE = (
         bytes=lambda bench: bench.image(1).size,
         baseline="peer",
         prepare_s=35,
+        disk=Disk((IN_GLANCE,)),
     ),
 )

@@ -13,14 +13,23 @@ LABELS = {
     "serial": "hashes only, in series",
     "dd": "limit: dd with fsync",
     "pread": "limit: pread loop",
+    "array": "replica, copied by the array",
+    "sample": "the same, with samples compared",
+    "copy": "replica, copied by Glance",
+    "download": "first volume, downloaded",
+    "original": "on the image's FlexVol",
+    "replica": "on another one, after replicate",
+    "storm": "over all FlexVols",
 }
 
 
-def line(name: str, expected_s: float, unit: str = "") -> LinePlan:
+def line(
+    name: str, expected_s: float, unit: str = "", most_repeats: int | None = None
+) -> LinePlan:
     """Return a line with the label of its store and, if it has one, its variant.
 
     *unit* is the unit of the variant, as GiB in "this store, 4 GiB" for ``fv1-4``.
     """
     store, _, variant = name.partition("-")
     label = LABELS[store] + (f", {variant} {unit}" if variant else "")
-    return LinePlan(name, label, expected_s)
+    return LinePlan(name, label, expected_s, most_repeats)

@@ -6,9 +6,11 @@ import contextlib
 import functools
 
 from benchmarks import peak_memory
+from benchmarks.cases.bench import IN_STORES
 from benchmarks.cases.bench import Bench
 from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
+from benchmarks.disk import Disk
 from benchmarks.plans import CasePlan
 from benchmarks.plans import LinePlan
 from benchmarks.plans import Takes
@@ -47,6 +49,7 @@ CASES = (
         _lines(5),
         _uploads,
         baseline="null",
+        disk=Disk(passing=2),
     ),
     CasePlan(
         "memory-download",
@@ -55,5 +58,6 @@ CASES = (
         _lines(4),
         _downloads,
         baseline="null",
+        disk=Disk((IN_STORES,)),
     ),
 )

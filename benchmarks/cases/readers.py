@@ -5,69 +5,54 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import functools
-import threading
-import time
+from typing import Any
 
 from benchmarks import measure
-from benchmarks import running
 from benchmarks import streams
+from benchmarks import together
+from benchmarks.cases.bench import IN_GLANCE
+from benchmarks.cases.bench import IN_STORES
 from benchmarks.cases.bench import Bench
 from benchmarks.cases.lines import LABELS
 from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
+from benchmarks.disk import Disk
+from benchmarks.images import Image
 from benchmarks.plans import CasePlan
 from benchmarks.plans import LinePlan
 from benchmarks.plans import Takes
 from benchmarks.results import Sample
 
 READERS = 8
-TIMEOUT_S = 120
 
 
-def read_together(
-    size: int, read: Callable[[], int], readers: int, repeat: int
-) -> Sample:
-    """Call *read* on *readers* threads at once and return the sample.
+def read(begin: Callable[[], Any], image: Image, readers: int, repeat: int) -> Sample:
+    """Download *image* on *readers* threads at once and return the sample.
 
-    *read* reads the whole image and returns the number of bytes; a reader has
-    finished if that is *size*. The seconds last until the last thread has ended, at
-    most `TIMEOUT_S`. The sample's note counts the readers that did not finish.
+    *begin* returns a stream of the image's bytes. In the first repeat as many readers
+    follow that are not measured and compare the bytes.
     """
-    counts: list[int] = []
-    errors: list[BaseException] = []
-
-    def read_once() -> None:
-        try:
-            counts.append(read())
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=read_once, daemon=True) for _ in range(readers)]
-    began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, began + TIMEOUT_S - time.monotonic()))
-    seconds = time.monotonic() - began
-    late = sum(thread.is_alive() for thread in threads)
-    finished = counts.count(size)
-    note = "" if finished == readers else _note(finished, readers, late, errors)
-    for thread in threads:
-        # The next sample must not share the machine with late readers.
-        thread.join(TIMEOUT_S)
-    metrics = {"finished": float(finished), "readers": float(readers)}
-    if finished:
-        metrics |= {"seconds": seconds, "bytes_per_s": finished * size / seconds}
-    return Sample(repeat, metrics, note=note)
+    sample = together.transfer(
+        image.size, lambda: streams.drain(begin()), "readers", readers, repeat
+    )
+    if repeat == 1:
+        sample.wrong = difference(begin, image, readers)
+    return sample
 
 
-def _note(finished: int, readers: int, late: int, errors: list[BaseException]) -> str:
-    note = f"{finished} of {readers} finished"
-    if late:
-        note += f", {late} not within {TIMEOUT_S} s"
-    if errors:
-        note += f"; {running.describe(errors[0])[:120]}"
-    return note
+def difference(begin: Callable[[], Any], image: Image, readers: int) -> str:
+    """Return what one of *readers* at once reads wrong; "" if nothing.
+
+    A reader that is refused, or gets only the image's beginning, reads nothing wrong.
+    """
+    found = []
+
+    def compare() -> int:
+        found.append(streams.difference(begin(), image))
+        return image.size
+
+    together.transfer(image.size, compare, "readers", readers, 1)
+    return next(filter(None, found), "")
 
 
 @contextlib.contextmanager
@@ -76,9 +61,7 @@ def _by_the_store(bench: Bench) -> Iterator[Takes]:
         stored = bench.image_in_store(name)
         store = bench.store(name)
         measure.make_warm(stored.path)
-        return read_together(
-            stored.size, lambda: streams.drain(store.get(stored)), readers, repeat
-        )
+        return read(lambda: store.get(stored), bench.image(1), readers, repeat)
 
     yield _takes(sample)
 
@@ -90,9 +73,7 @@ def _through_glance(bench: Bench) -> Iterator[Takes]:
     def sample(store: str, readers: int, repeat: int) -> Sample:
         image_id, path = bench.image_in_glance(store, image)
         measure.make_warm(path)
-        return read_together(
-            image.size, lambda: sum(bench.cloud.download(image_id)), readers, repeat
-        )
+        return read(lambda: bench.cloud.download(image_id), image, readers, repeat)
 
     yield _takes(sample)
 
@@ -115,12 +96,30 @@ _LINES = (
     line(f"file-{READERS}", 3, unit="readers"),
 )
 _TITLE = f"{READERS} downloads of one image of 1 GiB at once, warm"
+# The readers that compare bytes.
+_COMPARED_S = 45
 
 STORE = (
-    CasePlan("store-readers", "store", _TITLE, _LINES, _by_the_store, baseline="peer"),
+    CasePlan(
+        "store-readers",
+        "store",
+        _TITLE,
+        _LINES,
+        _by_the_store,
+        baseline="peer",
+        prepare_s=_COMPARED_S,
+        disk=Disk((IN_STORES,)),
+    ),
 )
 GLANCE = (
     CasePlan(
-        "glance-readers", "glance", _TITLE, _LINES, _through_glance, baseline="peer"
+        "glance-readers",
+        "glance",
+        _TITLE,
+        _LINES,
+        _through_glance,
+        baseline="peer",
+        prepare_s=_COMPARED_S,
+        disk=Disk((IN_GLANCE,)),
     ),
 )

@@ -13,6 +13,7 @@ from benchmarks import request_count
 from benchmarks import streams
 from benchmarks.cases.bench import Bench
 from benchmarks.cases.lines import LABELS
+from benchmarks.disk import Disk
 from benchmarks.plans import CasePlan
 from benchmarks.plans import LinePlan
 from benchmarks.plans import Takes
@@ -80,5 +81,6 @@ CASES = (
             for kind in _KINDS
         ),
         _prepare,
+        disk=Disk(passing=6),
     ),
 )

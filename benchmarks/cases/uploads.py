@@ -6,22 +6,30 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import functools
+import os
 from pathlib import Path
 
 from benchmarks import images
 from benchmarks import limits
 from benchmarks import measure
+from benchmarks import together
 from benchmarks.cases.bench import Bench
+from benchmarks.cases.lines import LABELS
 from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
+from benchmarks.disk import Disk
 from benchmarks.images import Image
 from benchmarks.limits import Dd
 from benchmarks.plans import CasePlan
+from benchmarks.plans import LinePlan
 from benchmarks.plans import Prepare
 from benchmarks.plans import Take
 from benchmarks.plans import Takes
 from benchmarks.results import Sample
 from benchmarks.stores import DirectStore
+from benchmarks.stores import StoredImage
+
+UPLOADS = 8
 
 
 def _by_the_store(
@@ -120,13 +128,50 @@ def _glance_upload(
         cloud.delete_image(image_id, path)
 
 
+@contextlib.contextmanager
+def _together(bench: Bench) -> Iterator[Takes]:
+    """Prepare uploads of several images at once by calls of one store."""
+    image = bench.image(0.5)
+
+    def sample(name: str, uploads: int, repeat: int) -> Sample:
+        store = bench.store(name)
+        made: list[StoredImage] = []
+
+        def upload() -> int:
+            made.append(store.add(image))
+            return made[-1].size
+
+        os.sync()
+        try:
+            sample = together.transfer(
+                image.size, upload, "uploads", uploads, repeat, store.unsynced
+            )
+            mistakes = [
+                _mistake(stored.path, stored.multihash, image, repeat == 1)
+                for stored in made
+            ]
+            sample.wrong = next(filter(None, mistakes), "")
+            return sample
+        finally:
+            for stored in made:
+                store.delete(stored)
+
+    yield {
+        "fv1-1": functools.partial(sample, "fv1", 1),
+        **{
+            f"{store}-{UPLOADS}": functools.partial(sample, store, UPLOADS)
+            for store in STORES
+        },
+    }
+
+
 def _mistake(path: Path, multihash: str, image: Image, is_compared: bool) -> str:
     """Return the difference between the stored image and *image*; "" if none.
 
     The bytes of the file are compared only if *is_compared*.
     """
-    if is_compared and (offset := images.difference(path, image)) is not None:
-        return f"stored bytes differ from offset {offset} on"
+    if is_compared and (mistake := images.mistake(path, image)):
+        return f"stored {mistake}"
     if path.stat().st_size < image.size:
         return f"the file has only {path.stat().st_size} bytes"
     if multihash != image.sha512:
@@ -151,6 +196,7 @@ STORE = (
         bytes=lambda bench: bench.image(1).size,
         baseline="peer",
         prepare_s=10,
+        disk=Disk(passing=5),
     ),
     CasePlan(
         "store-sparse",
@@ -166,6 +212,7 @@ STORE = (
         _by_the_store(8, 1),
         bytes=lambda bench: bench.image(8, 1).size,
         baseline="peer",
+        disk=Disk(passing=18),
     ),
     CasePlan(
         "store-unknown",
@@ -181,6 +228,22 @@ STORE = (
         _by_the_store(2.5, is_size_known=False),
         bytes=lambda bench: bench.image(2.5).size,
         baseline="peer",
+        disk=Disk(passing=9),
+    ),
+    CasePlan(
+        "store-uploads",
+        "store",
+        f"{UPLOADS} uploads at once, each 512 MiB of random data",
+        (
+            LinePlan("fv1-1", f"{LABELS['fv1']}, 1 upload", 4),
+            line(f"fv1-{UPLOADS}", 18, "uploads"),
+            line(f"peer-{UPLOADS}", 35, "uploads"),
+            line(f"file-{UPLOADS}", 25, "uploads"),
+        ),
+        _together,
+        baseline="peer",
+        prepare_s=30,
+        disk=Disk(passing=13),
     ),
 )
 
@@ -194,6 +257,7 @@ GLANCE = (
         bytes=lambda bench: bench.image(1).size,
         baseline="peer",
         prepare_s=20,
+        disk=Disk(passing=4),
     ),
     CasePlan(
         "glance-sparse",
@@ -203,6 +267,7 @@ GLANCE = (
         _through_glance(8, 1, stores=("fv1", "peer")),
         bytes=lambda bench: bench.image(8, 1).size,
         baseline="peer",
+        disk=Disk(passing=10),
     ),
     CasePlan(
         "glance-unknown",
@@ -212,5 +277,6 @@ GLANCE = (
         _through_glance(2.5, is_size_known=False),
         bytes=lambda bench: bench.image(2.5).size,
         baseline="peer",
+        disk=Disk(passing=9),
     ),
 )

@@ -85,6 +85,23 @@ def test_polls_are_shown_apart_from_requests() -> None:
     assert found["upload (and polls)"] == "8 (3)"
 
 
+def test_the_volumes_that_are_no_clones_are_counted_of_all_repeats() -> None:
+    storm = line(
+        "storm-20", [9, 9], volumes=[20, 20], fallbacks=[0, 1], unshared_bytes=[0, MIB]
+    )
+    found = row(report.case_table(case("volumes-storm", storm)), "label of storm")
+    assert found["not clones"] == "1 of 40"
+    assert found["new MiB of blocks"] == "0.5 (0.0 to 1.0)"
+
+
+def test_published_targets_are_those_that_were_measured() -> None:
+    run = runs.run(case("replica", line("array-1", [1], glance_bytes=[0])))
+    text = report.rst(run)["targets.rst.inc"]
+    assert "no byte of the image" in text
+    assert "not measured" not in text
+    assert "not measured" in report.text(run)
+
+
 def test_variants_are_compared_with_the_same_variant() -> None:
     table = report.case_table(
         case("volume-same", line("fv1-1", [1]), line("fv1-4", [1]), line("peer-4", [3]))

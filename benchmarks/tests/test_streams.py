@@ -44,30 +44,42 @@ def test_pread_reads_the_file_in_blocks(tmp_path: Path) -> None:
     path.write_bytes(IMAGE.at(0, IMAGE.size))
     pieces = list(streams.pread(path, IMAGE.size))
     assert [len(piece) for piece in pieces] == [BLOCK, 5]
-    streams.check_equal(iter(pieces), IMAGE)
+    assert streams.difference(iter(pieces), IMAGE) == ""
 
 
-@pytest.mark.parametrize(
-    ("pieces", "message"),
-    [
-        ([IMAGE.at(0, BLOCK), b"wrong"], f"WRONG bytes read at {BLOCK}"),
-        ([IMAGE.at(0, BLOCK)], f"WRONG: {BLOCK} bytes read of {IMAGE.size}"),
-    ],
-)
-def test_wrong_bytes_of_a_download_are_an_error(
-    pieces: list[bytes], message: str
-) -> None:
-    stream = ClosingStream(pieces)
-    with pytest.raises(ValueError, match=message):
-        streams.check_equal(stream, IMAGE)
+def test_wrong_bytes_of_a_download_are_told_with_their_place() -> None:
+    stream = ClosingStream([IMAGE.at(0, BLOCK), b"wrong"])
+    assert streams.difference(stream, IMAGE) == f"bytes read at {BLOCK} differ"
     assert stream.is_closed
 
 
-def test_times_until_the_first_piece_and_after_it_make_up_the_whole() -> None:
-    times = streams.timed(iter([b"a", b"b"]), time.monotonic())
-    whole = times["first_byte_s"] + times["after_first_s"]
-    assert whole == pytest.approx(times["seconds"])
+def test_right_bytes_have_no_difference_even_if_some_are_missing() -> None:
+    assert streams.difference(iter([memoryview(IMAGE.at(0, 9))]), IMAGE) == ""
 
 
-def test_an_empty_download_has_no_first_byte() -> None:
-    assert set(streams.timed(iter([]), time.monotonic())) == {"seconds"}
+def test_bytes_after_the_image_are_a_difference() -> None:
+    pieces = [IMAGE.at(0, BLOCK), IMAGE.at(BLOCK, 5), b"x"]
+    assert streams.difference(iter(pieces), IMAGE) != ""
+
+
+class SlowToClose(ClosingStream):
+    """A stream whose attachment takes a while to end."""
+
+    PAUSE_S = 0.05
+
+    def close(self) -> None:
+        time.sleep(self.PAUSE_S)
+
+
+def test_the_detachment_is_measured_apart_from_the_reading() -> None:
+    stream = SlowToClose([b"a", b"bc"])
+    times = streams.timed(stream, 3, time.monotonic())
+    parts = times["first_byte_s"] + times["reading_s"] + times["detach_s"]
+    assert parts == pytest.approx(times["seconds"])
+    assert times["detach_s"] >= SlowToClose.PAUSE_S
+
+
+@pytest.mark.parametrize("pieces", [[], [b"ab"], [b"abcd"]])
+def test_a_download_of_another_length_is_an_error(pieces: list[bytes]) -> None:
+    with pytest.raises(ValueError, match=r"bytes read of 3"):
+        streams.timed(iter(pieces), 3, time.monotonic())

@@ -58,13 +58,16 @@ def test_uploads_are_compared_with_the_slower_limit(
     assert found.outcome == expected
 
 
-def test_a_download_is_judged_with_its_attachment_and_also_shown_without() -> None:
+@pytest.mark.parametrize("metric", ["reading_s", "after_first_s"])
+def test_a_download_is_judged_with_its_attachment_and_also_shown_without(
+    metric: str,
+) -> None:
     found = verdict(
         "download: at least 0.85",
         case(
             "store-download",
-            line("fv1", [1.0, 1.0], after_first_s=[0.5, 0.5]),
-            line("pread", [0.5, 0.5], after_first_s=[0.45, 0.45]),
+            line("fv1", [1.0, 1.0], **{metric: [0.5, 0.5]}),
+            line("pread", [0.5, 0.5], **{metric: [0.45, 0.45]}),
         ),
     )
     assert found.outcome == targets.MISSED
@@ -191,6 +194,169 @@ def test_requests_must_be_fewer_than_upstreams() -> None:
     assert verdict(start, requests(9, 1)).outcome == targets.MET
     assert verdict(start, requests(10, 1)).outcome == targets.MISSED
     assert verdict(start, requests(9, 2)).outcome == targets.MISSED
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"), [([1.2, 1.1], targets.MET), ([1.3, 1.2], targets.MISSED)]
+)
+def test_a_volume_from_a_replica_takes_as_long_as_from_the_original(
+    ours: list[float], expected: str
+) -> None:
+    """The slower of the sizes decides."""
+    found = verdict(
+        "volume on another FlexVol",
+        case(
+            "volume-replica",
+            *(line("original-1", [1, 1]), line("replica-1", [0.9, 0.9])),
+            *(line("original-4", [1, 1]), line("replica-4", ours)),
+        ),
+    )
+    assert found.outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"), [(1.5, targets.MET), (1.6, targets.MISSED)]
+)
+def test_the_first_byte_in_a_second_process_is_compared_with_the_first(
+    second: float, expected: str
+) -> None:
+    found = verdict(
+        "first byte in a second process",
+        case(
+            "first-byte",
+            line("fv1-first", [9], first_byte_s=[1]),
+            line("fv1-second", [9], first_byte_s=[second]),
+        ),
+    )
+    assert found.outcome == expected
+
+
+def test_a_repeated_download_is_judged_only_if_attachments_can_be_kept() -> None:
+    start = "download again"
+    pread = line("pread", [0.85])
+    kept = line("fv1-again", [1], linger_s=[5])
+    assert verdict(start, case("first-byte", kept, pread)).outcome == targets.MET
+    slow = line("fv1-again", [1.1], linger_s=[5])
+    assert verdict(start, case("first-byte", slow, pread)).outcome == targets.MISSED
+    old = line("fv1-again", [1])
+    assert verdict(start, case("first-byte", old, pread)).outcome == targets.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("speed", "expected"), [(90, targets.MET), (80, targets.MISSED)]
+)
+def test_uploads_together_are_compared_with_one(speed: float, expected: str) -> None:
+    found = verdict(
+        "8 uploads together",
+        case(
+            "store-uploads",
+            line("fv1-1", [1], bytes_per_s=[100]),
+            line("fv1-8", [8], bytes_per_s=[speed]),
+        ),
+    )
+    assert found.outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "by_a_host", "expected"),
+    [
+        (0, 0, 20 * MIB, targets.MET),
+        (0, 7, 0, targets.MISSED),
+        (7, 0, 0, targets.MISSED),
+        (0, 0, 2048 * MIB, targets.MISSED),
+    ],
+)
+def test_no_byte_of_a_replica_passes_glance_or_a_host(
+    made: float, used: float, by_a_host: float, expected: str
+) -> None:
+    found = verdict(
+        "replica by the array",
+        case("replica", line("array-1", [1], glance_bytes=[made])),
+        case(
+            "volume-replica",
+            line("replica-1", [1], glance_bytes=[used], host_bytes=[by_a_host]),
+        ),
+    )
+    assert found.outcome == expected
+    assert f"at most {max(made, used)} bytes" in found.measured
+    assert f"at most {by_a_host / MIB / 1024:.1%}" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "new", "expected"),
+    [(0, 0, targets.MET), (1, 0, targets.MISSED), (0, MIB, targets.MISSED)],
+)
+def test_every_volume_of_a_storm_must_be_a_clone(
+    fallbacks: float, new: float, expected: str
+) -> None:
+    def storm(count: int, fallbacks: float, new: float) -> Line:
+        return line(
+            f"storm-{count}",
+            [9],
+            volumes=[count],
+            fallbacks=[fallbacks],
+            unshared_bytes=[new],
+        )
+
+    found = verdict(
+        "20 and 100 volumes at once over all",
+        case("volumes-storm", storm(20, 0, 0), storm(100, fallbacks, new)),
+    )
+    assert found.outcome == expected
+    assert "of 20 are no clones" in found.measured
+    assert f"{fallbacks} of 100 are no clones" in found.measured
+
+
+def test_volumes_on_the_images_flexvol_must_be_clones_too() -> None:
+    few = line("fv1-20", [9], volumes=[20], fallbacks=[0], unshared_bytes=[0])
+    many = line("fv1-100", [9], volumes=[100], fallbacks=[2], unshared_bytes=[MIB])
+    start = "20 and 100 volumes at once on the image's"
+    assert verdict(start, case("volumes-many", few)).outcome == targets.MET
+    found = verdict(start, case("volumes-many", few), case("volumes-hundred", many))
+    assert found.outcome == targets.MISSED
+    assert "2 of 100 are no clones, 1.0 MiB are new" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("start", "ours", "expected"),
+    [
+        ("volume from an image, recommended", {"one": 0.7}, targets.MET),
+        ("volume from an image, recommended", {"one": 0.71}, targets.MISSED),
+        ("20 volumes at once, recommended configuration: at most 0.7", {}, targets.MET),
+        (
+            "20 volumes at once, recommended configuration: at most 0.7",
+            {"all": 7.1},
+            targets.MISSED,
+        ),
+        ("20 volumes at once, recommended configuration: at most 0.5", {}, targets.MET),
+        (
+            "20 volumes at once, recommended configuration: at most 0.5",
+            {"cpu": 5.1},
+            targets.MISSED,
+        ),
+    ],
+)
+def test_the_recommended_configuration_is_compared_with_upstreams(
+    start: str, ours: dict[str, float], expected: str
+) -> None:
+    def volumes(name: str, all_s: float, one_s: float, cpu_s: float) -> Line:
+        return line(name, [all_s], one_volume_s=[one_s], cpu_s=[cpu_s])
+
+    found = verdict(
+        start,
+        case(
+            "volumes-locations",
+            volumes(
+                "fv1-token",
+                ours.get("all", 7),
+                ours.get("one", 0.7),
+                ours.get("cpu", 5),
+            ),
+            volumes("peer-login", 10, 1, 10),
+            volumes("peer-token", 1, 0.1, 1),
+        ),
+    )
+    assert found.outcome == expected
 
 
 def test_a_failed_sample_does_not_count() -> None:
