@@ -5,12 +5,14 @@
 """
 
 from collections.abc import Iterator
+import os
 
 from openstack import connection
 import pytest
 
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional.clouds import User
+from glance_ontap_store.tests.functional.quiet import Remains
 from lab.client import Lab
 
 
@@ -81,3 +83,22 @@ def operator(admin: connection.Connection) -> Iterator[User]:
     user = User(admin)
     yield user
     user.clean()
+
+
+@pytest.fixture(scope="session")
+def remains(lab: Lab) -> Remains:
+    return Remains(lab)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Name the module that leaves attachments or mounts, which disturb the next ones.
+
+    Not in the shared part, where other tests go on meanwhile.
+    """
+    if "LAB_FACTS" not in os.environ or direct.Part.is_shared:
+        yield
+        return
+    remains: Remains = request.getfixturevalue("remains")
+    yield
+    remains.must_end()

@@ -50,7 +50,6 @@ class Process:
 
     def __init__(self, popen: "subprocess.Popen[str]") -> None:
         self._popen = popen
-        self.expect("read")
 
     def expect(self, word: str) -> None:
         assert self._popen.stdout is not None
@@ -67,6 +66,13 @@ class Process:
         self._popen.stdin.close()
         assert self._popen.wait() == 0
 
+    def end_or_kill(self) -> None:
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            self._popen.stdin.close()
+            self._popen.wait(timeout=30)
+        self.kill()
+
     def kill(self) -> None:
         self._popen.kill()
         self._popen.wait()
@@ -80,10 +86,13 @@ def reading(base: str, volume_id: str, linger_s: int) -> Iterator[Process]:
         stdout=subprocess.PIPE,
         text=True,
     ) as popen:
+        process = Process(popen)
         try:
-            yield Process(popen)
+            process.expect("read")
+            yield process
         finally:
-            popen.kill()
+            # What a failed test reads is released too: the next tests need it so.
+            process.end_or_kill()
 
 
 @pytest.fixture
