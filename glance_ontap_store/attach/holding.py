@@ -58,7 +58,7 @@ class Holding:
         """As `Attached.connected`."""
         self._handle.connect(self._protocol, device)
 
-    def others(self, device: str) -> list[str]:
+    def others(self, device: str, alive: bool = False) -> list[str]:
         """As `Attached.others`."""
         return [
             entry.thing.volume_id
@@ -66,15 +66,15 @@ class Holding:
             if isinstance(entry.thing, Attaching)
             and entry.thing.device == device
             and entry.thing.attachment_id != self.attachment_id
-            and self._is_rival(entry, entry.thing)
+            and self._is_rival(entry, entry.thing, alive)
         ]
 
-    def _is_rival(self, entry: Entry, thing: Attaching) -> bool:
+    def _is_rival(self, entry: Entry, thing: Attaching, alive: bool) -> bool:
         """Return whether the device must not be shared with that attachment.
 
         A dead process has it no more: if it had the same volume, it is the device.
         """
-        if thing.volume_id != self._volume_id:
+        if thing.volume_id != self._volume_id and not alive:
             return True
         processes = self._volumes.journal.processes
         mark = Mark(processes.own().base_id, entry.token)

@@ -77,11 +77,11 @@ class Attached(Protocol):
         :raises errors.Misconfigured: it cannot be written down
         """
 
-    def others(self, device: str) -> list[str]:
+    def others(self, device: str, alive: bool = False) -> list[str]:
         """Return the ids of volumes for which this host holds the same device.
 
         They are those of other attachments. That of this volume itself is among them
-        only if the process that attached it may live.
+        only if the process that attached it may live; with *alive* that is so of all.
 
         :raises errors.Misconfigured: the journals of this host cannot be read
         """

@@ -14,16 +14,25 @@ from glance_ontap_store.attach.block.connection import BlockConnection
 from glance_ontap_store.attach.block.sysfs import Seen
 
 
-def certain(connection: BlockConnection, found: Found, seen: Seen) -> str | None:
-    """Return the identity of the device; None if nothing tells one.
+def known(found: Found, seen: Seen) -> frozenset[str]:
+    """Return the identities that the device has or had.
 
     *found* is what os-brick knew when the host was connected, and *seen* what the
     kernel knows after it has asked the array again.
+    """
+    told = sysfs.identity(found.wwn) if found.wwn else None
+    return seen.ids | ({told} if told else set())
+
+
+def certain(
+    connection: BlockConnection, found: Found, ids: frozenset[str]
+) -> str | None:
+    """Return the identity of the device; None if nothing tells one.
+
+    *ids*: those that it is `known` by.
 
     :raises errors.Broken: they differ, or it is not the one that Cinder named
     """
-    told = sysfs.identity(found.wwn) if found.wwn else None
-    ids = seen.ids | ({told} if told else set())
     if len(ids) > 1:
         raise errors.Broken(
             f"{found.path} has had more than one identity ({', '.join(sorted(ids))}):"

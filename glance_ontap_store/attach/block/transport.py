@@ -12,6 +12,7 @@ device is gone, the kernel would take the old device for the new volume.
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import os
 from typing import Any
@@ -123,15 +124,16 @@ class BlockTransport:
         name = os.path.basename(os.path.realpath(found.path))
         self._connector.ask_again(self._sysfs.look(name).disks)
         seen = self._sysfs.look(name)
-        device = identity.certain(connection, found, seen)
+        ids = identity.known(found, seen)
+        if len(ids) > 1:
+            # Its user disconnects the host: without its paths, its map would stay.
+            for one in sorted(ids):
+                _leave_to(attached.others(one, alive=True), found, one, attached)
+        device = identity.certain(connection, found, ids)
         if device is not None:
             # In this order: of two that connect at once, both see the other.
             attached.connected(device)
-            others = attached.others(device)
-            if others:
-                # It is theirs. The attachment gives the place on the target up at once.
-                attached.disconnected()
-                raise identity.taken(found, device, attached.volume_id, others)
+            _leave_to(attached.others(device), found, device, attached)
         return seen
 
     def _open(self, found: Found, seen: Seen, mode: str) -> int:
@@ -160,6 +162,21 @@ class BlockTransport:
     def disconnect(self, info: Mapping[str, Any]) -> None:
         """Disconnect this host from the volume, as `Connector.disconnect`."""
         self._connector.disconnect(block_connection.parse(info))
+
+
+def _leave_to(
+    others: Sequence[str], found: Found, device: str, attached: Attached
+) -> None:
+    """Leave the device to *others*, the volumes for which this host has it, if any.
+
+    The attachment gives the place on the target up at once.
+
+    :raises errors.Broken: another volume has it
+    :raises errors.ImageVolumeInUse: another attachment of the volume has it
+    """
+    if others:
+        attached.disconnected()
+        raise identity.taken(found, device, attached.volume_id, others)
 
 
 def _close(fd: int, path: str) -> None:

@@ -68,7 +68,7 @@ class Attached:
     def connected(self, device):
         self.devices.append(device)
 
-    def others(self, device):
+    def others(self, device, alive=False):
         return self.rivals
 
     def disconnected(self):

@@ -68,8 +68,8 @@ class LunAttachment:
             self._handle.connect("iscsi", device)
         self.device = device
 
-    def others(self, device: str) -> list[str]:
-        """As `Attached.others`."""
+    def others(self, device: str, alive: bool = False) -> list[str]:
+        """As `Attached.others`; all that are written down are alive."""
         return [
             other.volume_id
             for other in self._attachments.living

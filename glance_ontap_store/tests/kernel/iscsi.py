@@ -178,10 +178,6 @@ class Array:
         finally:
             self._shell.run("multipathd")
 
-    def flush_maps(self) -> None:
-        """Remove all multipath devices of the host, as its administrator does."""
-        self._shell.run("multipath -F; dmsetup remove_all")
-
     def restore(self) -> None:
         """All portals up, no password, no LUN."""
         for address in PORTALS:

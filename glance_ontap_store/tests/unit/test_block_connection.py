@@ -186,9 +186,8 @@ class TestSysfs:
 class TestIdentity:
     def certain(self, info, wwn=None, *ids):
         found = Found("/dev/sda", wwn)
-        return identity.certain(
-            connection.parse(info), found, Seen("sda", frozenset(ids))
-        )
+        known = identity.known(found, Seen("sda", frozenset(ids)))
+        return identity.certain(connection.parse(info), found, known)
 
     def test_one_identity_is_the_devices(self):
         assert self.certain(ISCSI, WWN, WWN) == WWN

@@ -211,6 +211,46 @@ class TestIdentity:
             assert not cloud.cinder.luns
         assert cloud.cinder.get(volume.id).status == "available"
 
+    def test_a_device_with_two_identities_is_left_to_the_live_process_that_has_it(
+        self, cloud, volume
+    ):
+        """As before, but the kernel notices the next volume only now."""
+        old = made(cloud)
+        with cloud.attacher().writable(old):
+            (attachment_id,) = cloud.cinder.attachments(old.id)
+            cloud.cinder.detach(attachment_id)
+            with pytest.raises(errors.Broken, match=f"device of volume {old.id}"):
+                with cloud.attacher().writable(volume):
+                    pass
+            assert "disconnect" not in cloud.kernel.events
+            assert len(cloud.kernel.devices) == 1
+            assert not cloud.cinder.luns
+        # Its user has removed it.
+        assert not cloud.kernel.devices
+        with cloud.attacher().writable(volume) as opened:
+            opened.write_at(0, b"new")
+        assert content_of(cloud, volume.id)[:3] == b"new"
+
+    def test_a_device_with_two_identities_of_a_dead_process_is_removed(
+        self, cloud, volume
+    ):
+        old = made(cloud)
+        other = cloud.another_process()
+        opened = other.attacher().writable(old)
+        opened.__enter__()
+        (attachment_id,) = cloud.cinder.attachments(old.id)
+        cloud.cinder.detach(attachment_id)
+        # The kernel closes what a killed process has open.
+        cloud.kernel.is_open = lambda _path: False
+        other.processes.close()
+        with pytest.raises(errors.Broken, match="more than one identity"):
+            with cloud.attacher().writable(volume):
+                pass
+        assert not cloud.kernel.devices
+        with cloud.attacher().writable(volume) as written:
+            written.write_at(0, b"new")
+        assert content_of(cloud, volume.id)[:3] == b"new"
+
     def test_two_processes_do_not_share_the_device_of_one_volume(self, cloud):
         volume = made(cloud, "ontap-shared1")
         other = cloud.another_process()
