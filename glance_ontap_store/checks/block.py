@@ -59,6 +59,24 @@ def _protocols(
     return {low: name for low, name in sorted(found.items()) if low in _NAMED_BY}
 
 
+def is_all(facts: Facts) -> bool:
+    """Return whether all stores' volumes are known to be LUNs or namespaces."""
+    admin = facts.admin
+    if admin is None or isinstance(admin, Unknown):
+        return False
+    types, pools = admin.volume_types, admin.pools
+    if isinstance(types, Unknown) or isinstance(pools, Unknown):
+        return False
+    reached = [
+        volume_types.reached_by(store, admin, types, pools) for store in facts.stores
+    ]
+    return all(reached) and all(
+        (pool.protocol or "").lower() in _NAMED_BY
+        for found in reached
+        for pool in found
+    )
+
+
 @judges.per_store(*_NEEDS)
 def host_has_a_name(
     store: StoreFacts,

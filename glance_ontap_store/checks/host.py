@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 
+from glance_ontap_store.checks import block
 from glance_ontap_store.checks import codes
 from glance_ontap_store.checks.finding import Finding
 from glance_ontap_store.checks.registry import Judges
@@ -24,7 +25,7 @@ judges = Judges()
 def programs_are_installed(facts: Facts) -> Iterator[Finding]:
     """Report programs that are missing on this host."""
     for name, path in facts.host.programs.items():
-        if path is None:
+        if path is None and not (name == "mount.nfs" and block.is_all(facts)):
             yield codes.PROGRAM_MISSING(
                 "host",
                 f"The program {name} is missing on this host.",

@@ -961,6 +961,7 @@ def test_an_unanswered_question_is_a_note(case):
         with_luns("nvme", MULTIPATH, host={"no_path_retry": "queue"}),
         with_luns("nvme", cinder=with_backend(reserves_space=True)),
         with_luns("nvme", space_allocation="<is> false"),
+        with_luns(host={"programs": {"mount.nfs": None}}),
         with_luns(host={"brick_lock_paths": {"nova-compute": "/b"}}),
         with_luns(
             glance={"brick_lock_path": None},
@@ -972,6 +973,19 @@ def test_an_unanswered_question_is_a_note(case):
 )
 def test_a_setup_that_works_has_no_findings(changes):
     assert seen(intact(**changes)) == []
+
+
+@pytest.mark.parametrize("missing", ["pools", "volume_types", "store"])
+def test_mount_nfs_is_needed_unless_all_volumes_are_known_to_be_luns(missing):
+    changes = with_luns(host={"programs": {"mount.nfs": None}})
+    if missing == "store":
+        changes["stores"] = (
+            *changes["stores"],
+            store("fv9", {"ontap_volume_type": "no"}),
+        )
+    else:
+        changes["admin"] = {**changes["admin"], missing: SILENT}
+    assert ("ERROR", "program-missing") in seen(intact(**changes))
 
 
 # The release of Cinder, and the severity of a cluster of cinder-volumes then.
