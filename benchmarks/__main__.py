@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"benchmarks: {problem}", file=sys.stderr)
         return MISUSED
     if "LAB_FACTS" not in os.environ:
-        _enter_a_lab(sys.argv[1:] if argv is None else argv)
+        _enter_a_lab(chosen, sys.argv[1:] if argv is None else argv)
     return _measure(chosen, options)
 
 
@@ -94,10 +94,11 @@ def _problem(chosen: Sequence[CasePlan], options: argparse.Namespace) -> str:
     return disk.lack(needed, Path(temporary_base()))
 
 
-def _enter_a_lab(arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by a new lab that runs the benchmark."""
-    again = [sys.executable, "-m", "benchmarks", *arguments]
-    os.execv(sys.executable, [sys.executable, "-m", "lab", "run", "--broker", *again])
+def _enter_a_lab(chosen: Sequence[CasePlan], arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a new lab, as the cases need it, with the benchmark."""
+    options = dict.fromkeys(option for plan in chosen for option in plan.lab)
+    lab = [sys.executable, "-m", "lab", "run", "--broker", *options]
+    os.execv(sys.executable, [*lab, sys.executable, "-m", "benchmarks", *arguments])
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

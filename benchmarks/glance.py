@@ -99,13 +99,14 @@ class Cloud:
         return str(self._cloud.image.get_image(image_id).hash_value)
 
     def path(self, image_id: str, store: str) -> Path:
-        """Return the file with the image's bytes in *store*."""
+        """Return the file with the image's bytes in *store*: for a LUN, the array's."""
         if store == "file":
             return Path(self._lab.facts["file_store"], image_id)
         (volume,) = self._admin.block_storage.volumes(
             all_projects=True, name=f"image-{image_id}"
         )
-        return Path(self._lab.flexvol("fv1"), f"volume-{volume.id}")
+        flexvol = "iscsi1" if "iscsi" in store else "fv1"
+        return Path(self._lab.flexvol(flexvol), f"volume-{volume.id}")
 
     def delete_image(self, image_id: str, path: Path | None) -> None:
         """Delete the image; return when *path*, the file with its bytes, is gone.

@@ -53,7 +53,8 @@ class CasePlan:
     *level* is "store" for calls of the store, "glance" for requests to the services.
     *bytes* returns the bytes that pass in a sample's seconds, or 0 if a speed has no
     meaning. *baseline* is the store or limit that the others are compared with.
-    *disk* is the room that the case needs on the machine's disk.
+    *disk* is the room that the case needs on the machine's disk, *lab* the options of
+    ``python -m lab run`` that it needs.
     """
 
     name: str
@@ -65,6 +66,7 @@ class CasePlan:
     baseline: str = ""
     prepare_s: float = 0
     disk: Disk = field(default_factory=Disk)
+    lab: tuple[str, ...] = ()
 
     def expected_s(self, repeats: int) -> float:
         """Return the seconds that the case should take, at full size."""

@@ -2,11 +2,12 @@
 """The benchmark's cases, one module for each theme.
 
 `CASES` has the order of the report: calls of the store, requests to Glance, volumes,
-replicas, then memory and requests.
+replicas, iSCSI, then memory and requests.
 """
 
 from benchmarks.cases import downloads
 from benchmarks.cases import first_byte
+from benchmarks.cases import iscsi
 from benchmarks.cases import locations
 from benchmarks.cases import memory
 from benchmarks.cases import readers
@@ -38,6 +39,7 @@ CASES = (
     *storms.CASES,
     *locations.CASES,
     *replicas.CASES,
+    *iscsi.CASES,
     *memory.CASES,
     *requests.CASES,
 )

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab, the stores, and the images that all cases share."""
 
-from collections.abc import Callable
 import functools
 from pathlib import Path
 import threading
@@ -48,7 +47,7 @@ class Bench:
         """
         cloud = Cloud(self.lab)
         for store in STORES:
-            _at_once(functools.partial(_try_in_glance, cloud, store))
+            try_in_glance(cloud, store)
         return cloud
 
     @functools.cached_property
@@ -107,6 +106,8 @@ class Bench:
 
         None if its uploads end only when the bytes are durable.
         """
+        if store == "peer-iscsi":
+            return self.lab.flexvol("iscsi1")
         return {
             "peer": self.fv1,
             "file": Path(self.lab.facts["file_store"]),
@@ -116,16 +117,19 @@ class Bench:
         return max(MIB, int(gib * GIB * self.scale) // MIB * MIB)
 
 
-def _at_once(do: Callable[[], None]) -> None:
-    """Call *do* several times at once, so that each of Glance's workers gets a call."""
-    threads = [threading.Thread(target=do, daemon=True) for _number in range(_TRIALS)]
+def try_in_glance(cloud: Cloud, store: str) -> None:
+    """Use *store* several times at once, so that each of Glance's workers does."""
+    threads = [
+        threading.Thread(target=_try, args=[cloud, store], daemon=True)
+        for _number in range(_TRIALS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _try_in_glance(cloud: Cloud, store: str) -> None:
+def _try(cloud: Cloud, store: str) -> None:
     image_id = cloud.create()
     cloud.upload(image_id, TRIAL, store, True)
     streams.drain(cloud.download(image_id))

@@ -16,6 +16,7 @@ from benchmarks.cases.bench import Bench
 from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
 from benchmarks.disk import Disk
+from benchmarks.images import Image
 from benchmarks.plans import CasePlan
 from benchmarks.plans import Prepare
 from benchmarks.plans import Takes
@@ -56,20 +57,23 @@ def _by_the_store(set_cache: Callable[[Path], None]) -> Prepare:
 
 @contextlib.contextmanager
 def _through_glance(bench: Bench) -> Iterator[Takes]:
-    image = bench.image(1)
+    yield {
+        store: functools.partial(through_glance, bench, store, bench.image(1))
+        for store in STORES
+    }
 
-    def sample(store: str, repeat: int) -> Sample:
-        image_id, path = bench.image_in_glance(store, image)
-        measure.make_warm(path)
-        began = time.monotonic()
-        stream = bench.cloud.download(image_id)
-        metrics = streams.timed(stream, image.size, began)
-        wrong = ""
-        if repeat == 1:
-            wrong = streams.difference(bench.cloud.download(image_id), image)
-        return Sample(repeat, metrics, wrong=wrong)
 
-    yield {store: functools.partial(sample, store) for store in STORES}
+def through_glance(bench: Bench, store: str, image: Image, repeat: int) -> Sample:
+    """Download *image*, which is in *store*. In the first repeat bytes are compared."""
+    image_id, path = bench.image_in_glance(store, image)
+    measure.make_warm(path)
+    began = time.monotonic()
+    stream = bench.cloud.download(image_id)
+    metrics = streams.timed(stream, image.size, began)
+    wrong = ""
+    if repeat == 1:
+        wrong = streams.difference(bench.cloud.download(image_id), image)
+    return Sample(repeat, metrics, wrong=wrong)
 
 
 STORE = (

@@ -9,6 +9,7 @@ LABELS = {
     "fv1": "this store",
     "peer": "upstream cinder",
     "file": "upstream file",
+    "iscsi1": "this store",
     "null": "limit: hashes only, on threads",
     "serial": "hashes only, in series",
     "dd": "limit: dd with fsync",

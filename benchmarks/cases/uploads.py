@@ -102,16 +102,17 @@ def _through_glance(
     def prepare(bench: Bench) -> Iterator[Takes]:
         image = bench.image(gib, data_gib)
         yield {
-            store: functools.partial(_glance_upload, bench, store, image, is_size_known)
+            store: functools.partial(through_glance, bench, store, image, is_size_known)
             for store in stores
         }
 
     return prepare
 
 
-def _glance_upload(
+def through_glance(
     bench: Bench, store: str, image: Image, is_size_known: bool, repeat: int
 ) -> Sample:
+    """Upload *image* into *store*, and delete it."""
     cloud = bench.cloud
     image_id = cloud.create()
     path = None

@@ -90,6 +90,13 @@ def test_outside_of_a_lab_the_benchmark_starts_one_with_its_options() -> None:
 
 
 @pytest.mark.usefixtures("outside")
+def test_cases_of_block_protocols_are_measured_in_a_lab_that_has_them() -> None:
+    with pytest.raises(NewLab) as started:
+        __main__.main(["--cases", "iscsi,requests"])
+    assert started.value.args[:5] == ("-m", "lab", "run", "--broker", "--san")
+
+
+@pytest.mark.usefixtures("outside")
 def test_a_full_disk_is_told_before_a_lab_is_started(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
