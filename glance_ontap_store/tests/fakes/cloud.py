@@ -264,7 +264,10 @@ class FakeRig:
         )
 
     def holdings(self) -> set[str]:
-        return self._cloud.holdings()
+        # A thread lets the volume go a moment after Cinder has detached it; a clock
+        # whose time passes only in sleeps gives it no time for that.
+        reading = self.store._backend.images._leases._table
+        return self._cloud.holdings() | {f"reader of {each}" for each in tuple(reading)}
 
     def file_of(self, volume_id: str) -> str:
         return self._cloud.cinder.path_of(volume_id)
