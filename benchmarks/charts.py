@@ -25,7 +25,7 @@ _COLOURS = {
     "fv1": _OURS,
     "peer": "#d9762b",
     "file": "#7a9a3a",
-    **dict.fromkeys(("array", "sample", "replica", "storm"), _OURS),
+    **dict.fromkeys(("iscsi1", "array", "sample", "replica", "storm"), _OURS),
     "copy": "#d9762b",
 }
 _LIMIT = "#a9a9a9"
@@ -65,6 +65,7 @@ def draw(run: Run, directory: Path, kind: str = "svg") -> list[Path]:
         "downloads": ("Downloads of 1 GiB", _panels(run, _DOWNLOADS)),
         "volumes": ("Volumes from an image", _panels(run, _VOLUMES)),
         "replicas": ("Replicas on another FlexVol", _panels(run, _REPLICAS)),
+        "iscsi": ("Images on iSCSI, through Glance", _panels(run, _ISCSI)),
         "memory": ("Peak memory of one transfer", _panels(run, _MEMORY)),
     }
     written = []
@@ -111,6 +112,12 @@ _REPLICAS: tuple[_Spec, ...] = (
     ("replica", "Making one, random data", "seconds_per_gib", "seconds per GiB"),
     ("volume-replica", "A volume, with a replica there", "seconds", "seconds"),
     ("volumes-storm", "Many volumes at once", "seconds", "seconds"),
+)
+_ISCSI: tuple[_Spec, ...] = (
+    ("iscsi-upload", "Upload of 1 GiB random data", "speed", "MiB/s"),
+    ("iscsi-sparse", "Upload of 4 GiB with 512 MiB of data", "speed", "MiB/s"),
+    ("iscsi-download", "Download of 1 GiB, warm", "speed", "MiB/s"),
+    ("iscsi-volume", "Volume on the image's FlexVol", "seconds", "seconds"),
 )
 _MEMORY: tuple[_Spec, ...] = (
     ("memory-upload", "Upload of 512 MiB", "peak_bytes", "MiB"),
