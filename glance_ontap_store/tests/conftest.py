@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The choice between a short run of the tests and a whole one."""
 
+import hypothesis
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of the tests that a short run leaves out."""
+    """Register the mark of the tests that a short run leaves out.
+
+    Hypothesis tries the same values in each short run, and others in each long one: a
+    change should fail for what it did. No test asserts a time or leaves files in the
+    tree.
+    """
+    hypothesis.settings.register_profile(
+        "ours",
+        deadline=None,
+        database=None,
+        derandomize=not config.getoption("long"),
+    )
+    hypothesis.settings.load_profile("ours")
     config.addinivalue_line(
         "markers", "long: another case of what a short run shows; needs --long"
     )

@@ -2,17 +2,12 @@
 from collections.abc import Iterator
 import logging
 
-import hypothesis
 import pytest
 
 from glance_ontap_store.tests.fakes.fixtures import cloud
 from glance_ontap_store.tests.fakes.fixtures import recorder
 
 __all__ = ["cloud", "recorder"]
-
-# No test asserts a time, and none leaves files in the tree.
-hypothesis.settings.register_profile("unit", deadline=None, database=None)
-hypothesis.settings.load_profile("unit")
 
 
 @pytest.fixture(autouse=True)
