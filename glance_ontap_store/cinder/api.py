@@ -69,7 +69,8 @@ class Volume:
     a volume that was never migrated. *created_at* and *updated_at* are
     Cinder's text, in UTC without a zone (``2026-01-31T12:00:00.000000``).
     *attachments* are those that are complete; `VolumeService.attachments` has the
-    others too. *image_id* is the image that Cinder made it from, if it did.
+    others too. *image_id* is the image that Cinder made it from, if it did. One that
+    *is_shared* can have attachments of several processes (``multiattach``).
     """
 
     id: str
@@ -89,6 +90,7 @@ class Volume:
     availability_zone: str | None = None
     attachments: tuple[Connected, ...] = ()
     image_id: str | None = None
+    is_shared: bool = False
 
     @property
     def is_leaving(self) -> bool:

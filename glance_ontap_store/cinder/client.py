@@ -540,6 +540,7 @@ def _volume(volume: Any) -> Volume:
         metadata=dict(volume.metadata),
         volume_type=volume.volume_type,
         encrypted=bool(volume.encrypted),
+        is_shared=bool(shown.get("multiattach")),
         name=shown.get("name"),
         # The scheduler names its pools by the cluster, if there is one.
         pool=shown.get("cluster_name") or host,

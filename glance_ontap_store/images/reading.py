@@ -118,6 +118,7 @@ class Reading:
         # What is sealed can be cloned, which is faster than to wait for a reader.
         wait_s = 0 if image.is_sealed else self._volumes.waits.attach_s
         try:
+            _raise_if_taken(image)
             return stack.enter_context(self._attached(image, wait_s))
         except errors.ImageVolumeInUse as busy:
             if self._free(image.id):
@@ -312,6 +313,16 @@ class Reading:
             self._volumes, new, str(record.write_id), is_temporary=True
         ) as made:
             yield made
+
+
+def _raise_if_taken(image: ImageVolume) -> None:
+    """Spare the requests for an attachment that Cinder is known to refuse.
+
+    :raises errors.ImageVolumeInUse: another process has a volume that can be cloned
+    """
+    volume = image.volume
+    if image.is_sealed and volume.status == "in-use" and not volume.is_shared:
+        raise errors.ImageVolumeInUse(f"Image-volume {volume.id} is in use.")
 
 
 def _not_kept(image: ImageVolume, device: Device) -> OpenImage:

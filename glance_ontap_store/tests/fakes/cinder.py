@@ -670,6 +670,7 @@ class FakeCinder:
             metadata=dict(volume.metadata),
             volume_type=volume.type_name,
             encrypted=self._types[volume.type_name].is_encrypted,
+            is_shared=self._types[volume.type_name].is_multiattach,
             name=volume.name,
             name_id=volume.name_id,
             created_at=volume.created_at,

@@ -272,6 +272,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
         "metadata": dict(volume.metadata),
         "volume_type": volume.volume_type,
         "encrypted": volume.encrypted,
+        "multiattach": volume.is_shared,
         "availability_zone": volume.availability_zone,
         "attachments": [
             {"attachment_id": shown.id, **dataclasses.asdict(shown)}

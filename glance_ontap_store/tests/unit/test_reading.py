@@ -48,6 +48,16 @@ class TestTwoProcesses:
         cloud.clock.sleep(60)
         assert cloud.holdings() == before
 
+    def test_no_attachment_is_tried_that_cinder_would_refuse(self, cloud, stored):
+        found, _content = stored()
+        first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        assert cloud.volumes.get(found.volume_id).status == "in-use"
+        cloud.volumes.calls.clear()
+        second, _size = cloud.lifecycle().read(found.volume_id, 0, None)
+        assert cloud.volumes.calls[:2] == ["get", "create"]
+        second.close()
+        first.close()
+
     def test_the_clone_is_not_connected_by_cinder(self, cloud, stored):
         found, _content = stored()
         first, _size = cloud.lifecycle().read(found.volume_id, 0, None)
