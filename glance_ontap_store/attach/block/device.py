@@ -4,6 +4,8 @@
 from collections.abc import Callable
 import ctypes
 import errno
+import fcntl
+import mmap
 import os
 import sys
 
@@ -18,8 +20,11 @@ LOG = logging.getLogger(__name__)
 
 # From <linux/falloc.h>.
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
-# Zeros are written in pieces of this size, and looked at in samples of it.
+# Zeros are written in pieces of this size, and looked at in samples of it. A device
+# that failed is asked once more with such a piece.
 _PIECE = 1024 * 1024
+# A write past the page cache begins at a multiple of a block of any device.
+_BLOCK = 4096
 # Dirty pages of zeros are sent to the array after so many bytes.
 _SYNC_AFTER = 128 * 1024 * 1024
 # fallocate(2) for a device that cannot zero a range by itself.
@@ -47,6 +52,22 @@ def punch(fd: int, offset: int, length: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def write_past_cache(fd: int, offset: int, data: bytes) -> None:
+    """Write whole blocks to a device, which answers itself.
+
+    :raises OSError: what the device said
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    # Its memory is aligned, as the kernel wants it.
+    with mmap.mmap(-1, len(data)) as buffer:
+        buffer.write(data)
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+        try:
+            os.pwrite(fd, buffer, offset)
+        finally:
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+
+
 class BlockDevice(Positional):
     """The device of a LUN or a namespace, open on this host.
 
@@ -63,6 +84,14 @@ class BlockDevice(Positional):
         self._is_thin = is_thin
         # The bytes up to here were zeroed by the device itself.
         self._is_blank = False
+        # The end of the last data.
+        self._written_to = 0
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write all of *data*, as `Positional.write_at`."""
+        super().write_at(offset, data)
+        if len(data):
+            self._written_to = max(self._written_to, offset + len(data))
 
     def extent(self, offset: int) -> Extent:
         """Return that there are no holes: nothing tells of those of a device."""
@@ -143,8 +172,29 @@ class BlockDevice(Positional):
                 synced = offset
 
     def sync(self) -> None:
-        """Return when all written data is on the array, or raise what it reported."""
-        os.fsync(self._fd)
+        """Return when all written data is on the array, or raise what it reported.
+
+        Linux has one error for all writes that failed behind the writer's back: EIO,
+        also if the device said that it has no room (fs/buffer.c,
+        mark_buffer_write_io_error). So the device is asked once more.
+        """
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno == errno.EIO and self._is_full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
+
+    def _is_full(self) -> bool:
+        """Return whether the device says that it has no room for what came last."""
+        end = -(-self._written_to // _BLOCK) * _BLOCK
+        start = max(0, end - _PIECE)
+        try:
+            write_past_cache(self._fd, start, self.read_at(start, end - start))
+        except OSError as error:
+            LOG.warning("%s failed, and says: %s", self.name, error.strerror)
+            return error.errno == errno.ENOSPC
+        return False
 
     def access(self) -> Access | None:
         """Return None: the volume is not a file."""

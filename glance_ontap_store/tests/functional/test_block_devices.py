@@ -128,6 +128,35 @@ def test_an_image_is_written_thin_and_nothing_old_is_left(
     assert identity.startswith("3600a0980")
 
 
+@pytest.fixture
+def small(tmp_path, tmp_path_factory):
+    """A file system with 20 MiB of room, in the place of the FlexVol."""
+    disk = tmp_path_factory.mktemp("disk") / "disk"
+    with disk.open("wb") as file:
+        file.truncate(400 * MIB)
+    subprocess.run(["mkfs.xfs", "-q", str(disk)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(disk), str(tmp_path)], check=True)
+    state = os.statvfs(tmp_path)
+    with (tmp_path / "filler").open("wb") as file:
+        free = state.f_bavail * state.f_frsize
+        os.posix_fallocate(file.fileno(), 0, free - 20 * MIB)
+    yield
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    disk.unlink()
+
+
+def test_a_full_flexvol_is_told_from_other_errors(
+    small, host, file, attached, transport
+):
+    with pytest.raises(errors.NoSpace, match="The FlexVol is full"):
+        with transport.opened(INFO, "rw", attached) as device:
+            sink = Sink(device, thin=True)
+            sink.write(os.urandom(64 * MIB))
+            sink.finish()
+    assert not attached.is_connected
+    assert host.devices.list() == {"devices": {}}
+
+
 def test_a_device_grows_with_its_volume(host, file, attached, transport):
     with transport.opened(INFO, "rw", attached) as device:
         assert device.is_blank()

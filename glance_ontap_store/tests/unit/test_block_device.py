@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.attach.block import device as block
 from glance_ontap_store.attach.block.device import BlockDevice
@@ -156,6 +157,66 @@ def test_bytes_from_the_cleared_offset_on_are_zeros(opened, path, offset):
     assert device.read_at(0, len(before)) == before
     rest = device.read_at(offset, GIB)
     assert rest == bytes(max(0, GIB - offset))
+
+
+class TestFailedWrites:
+    """Linux says EIO of what it wrote in the background, whatever the device said."""
+
+    @pytest.fixture(autouse=True)
+    def _failing(self, monkeypatch):
+        def fail(_fd):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fail)
+
+    @pytest.fixture
+    def answering(self, monkeypatch):
+        """A function that sets the answer of the device; where it was asked."""
+        asked = []
+
+        def answer(code):
+            def write(_fd, offset, data):
+                asked.append((offset, len(data)))
+                if code:
+                    raise OSError(code, os.strerror(code))
+
+            monkeypatch.setattr(block, "write_past_cache", write)
+            return asked
+
+        return answer
+
+    def test_a_full_flexvol_was_an_input_output_error(self, opened, answering):
+        asked = answering(errno.ENOSPC)
+        sink = Sink(opened(), thin=True)
+        sink.write(b"x" * (3 * MIB + 4095))
+        sink.write(b"y" * 2)
+        with pytest.raises(errors.NoSpace, match="The FlexVol is full"):
+            sink.finish()
+        # Whole blocks, up to the one with the last data.
+        assert asked == [(2 * MIB + 8192, MIB)]
+
+    @pytest.mark.parametrize(
+        ("offset", "data", "start", "length"),
+        [(0, b"head", 0, 4096), (4096, b"more", 0, 8192)],
+    )
+    def test_before_the_first_mib_it_is_asked_for_less(
+        self, opened, answering, offset, data, start, length
+    ):
+        asked = answering(errno.ENOSPC)
+        device = opened()
+        device.write_at(offset, data)
+        device.write_at(GIB, b"")
+        with pytest.raises(OSError, match="No space"):
+            device.sync()
+        assert asked == [(start, length)]
+
+    @pytest.mark.parametrize("code", [0, errno.EIO, errno.EREMOTEIO])
+    def test_another_answer_leaves_it_an_input_output_error(
+        self, opened, answering, code
+    ):
+        answering(code)
+        with pytest.raises(errors.Broken, match="Input/output error"):
+            write(opened(), IMAGE)
 
 
 class TestGrowth:
