@@ -126,12 +126,17 @@ def _backends(lab: Layout) -> dict[str, dict[str, Value]]:
     """Return the options of each back end by its name."""
     found = {svm.backend: _backend(lab, svm) for svm in lab.svms}
     if lab.san:
-        found |= san.backends(_backend(lab, lab.svms[0]))
+        found |= san.backends(_nfs_backend(lab, lab.svms[0]))
     return found
 
 
 def _backend(lab: Layout, svm: Svm) -> dict[str, Value]:
     """Return the options of the back end of an SVM."""
+    nfs = _nfs_backend(lab, svm)
+    return nfs if svm.protocol == "nfs" else san.backend(nfs, svm.protocol)
+
+
+def _nfs_backend(lab: Layout, svm: Svm) -> dict[str, Value]:
     return {
         "volume_driver": "cinder.volume.drivers.netapp.common.NetAppDriver",
         "volume_backend_name": svm.backend,
@@ -271,7 +276,7 @@ def expected_pools(
     of: Sequence[Svm] = (svms.FIRST,), with_san: bool = False
 ) -> set[str]:
     """Return the name of each FlexVol's pool."""
-    pools = {f"lab@{svm.backend}#{share}" for svm in of for share in svm.shares}
+    pools = {f"lab@{svm.backend}#{pool}" for svm in of for pool in svm.pools}
     return pools | (san.pools() if with_san else set())
 
 
@@ -286,7 +291,7 @@ def create_volume_types(lab: Layout, admin: session.Session) -> None:
         specs = {"volume_backend_name": svm.backend}
         types[svm.backend] = specs
         for name, path in svm.types:
-            types[f"ontap-{name}"] = {**specs, "pool_name": svm.share(path)}
+            types[f"ontap-{name}"] = {**specs, "pool_name": svm.pool(path)}
     if lab.san:
         types |= san.volume_types()
     for name, specs in types.items():

@@ -93,6 +93,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--broker",
     )
     common.add_argument(
+        "--protocol",
+        choices=("nfs", *san.PROTOCOLS),
+        default="nfs",
+        help="the protocol of the FlexVols fv1, fv2 and fv3 (default: nfs); others "
+        "need --broker, see lab/san.py",
+    )
+    common.add_argument(
         "--dir",
         type=Path,
         help="directory for the lab's logs and data, new or empty; kept at the end "
@@ -113,7 +120,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         parents=[common],
         help="run a command inside a lab, and end with its exit code",
         usage=f"{PROGRAM} [--release R] run [--broker] [--secure-nfs] "
-        "[--svms 2] [--san] [--dir DIR] [--keep] [--stores A,B] CMD ...",
+        "[--svms 2] [--san] [--protocol P] [--dir DIR] [--keep] [--stores A,B] CMD ...",
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
     options = parser.parse_args(argv)
@@ -134,6 +141,12 @@ def _check_flavour(
         parser.error("--svms 2 needs --broker: the embedded Cinder has one back end")
     if options.san and (options.secure_nfs or not options.broker):
         parser.error("--san needs --broker, and its services run as root")
+    beside = options.secure_nfs or options.svms == 2 or options.san
+    if options.protocol != "nfs" and (beside or not options.broker):
+        parser.error(
+            f"--protocol {options.protocol} needs --broker, and goes together with"
+            " neither --secure-nfs nor --svms 2 nor --san"
+        )
     usual = STORES if options.svms == 1 else STORES_OF_TWO
     if options.san:
         usual = (*usual, *san.STORES)
@@ -174,6 +187,7 @@ def _outside(options: argparse.Namespace) -> int:
         "secure_nfs": options.secure_nfs,
         "svms": options.svms,
         "san": options.san,
+        "protocol": options.protocol,
         "do": options.do,
         "command": getattr(options, "command", []),
     }
@@ -228,8 +242,11 @@ def _inside(order: dict[str, object]) -> int:
         bool(order["secure_nfs"]),
         with_second_svm=order["svms"] == 2,
         with_san=bool(order["san"]),
+        protocol=str(order["protocol"]),
     )
-    progress.say("lab", f"starting, {lab.flavour} flavour, in {lab.root}")
+    progress.say(
+        "lab", f"starting, {lab.flavour} flavour, {lab.protocol}, in {lab.root}"
+    )
     command = [str(word) for word in order["command"]]  # type: ignore[attr-defined]
 
     def work(lab: Layout, running: Supervisor) -> int:

@@ -122,10 +122,30 @@ class Lab:
         """Set an option, or remove it for None; Cinder reads it when restarted."""
         _set_option(self.cinder_config, group, name, value)
 
-    # Devices of a lab with block protocols.
+    # What leads to volumes.
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the FlexVols fv1, fv2 and fv3, such as ``nfs``."""
+        return str(self.facts["protocol"])
+
+    def pool(self, name: str) -> Path:
+        """Return the directory of a pool of Cinder, by what follows ``#`` in hosts.
+
+        It has a file for each volume, which is a LUN or a namespace in other labs.
+        """
+        return self.exported(name) if ":/" in name else self.flexvol(name)
 
     def devices(self) -> dict[str, dict[str, str]]:
-        """Return the host's devices: path, WWN and the unit's uuid by where it is."""
+        """Return the host's devices by where they are.
+
+        Each has ``path``, ``wwn``, the uuid of its ``unit`` and the ``name`` of its
+        file on the FlexVol.
+
+        There are none in a lab with NFS alone.
+        """
+        if not self.facts["san_socket"]:
+            return {}
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(CONTROL_TIMEOUT_S)
             connection.connect(self.facts["san_socket"])

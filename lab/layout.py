@@ -72,6 +72,13 @@ class Layout:
     svms: tuple[Svm, ...] = (FIRST,)
     # Back ends for block protocols beside NFS: san.py.
     san: bool = False
+    # That of the usual back end.
+    protocol: str = "nfs"
+
+    @property
+    def has_devices(self) -> bool:
+        """Return whether hosts reach volumes as block devices, all or some."""
+        return self.san or self.protocol != "nfs"
 
     @property
     def users(self) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -141,6 +148,7 @@ def plan(
     secure_nfs: bool = False,
     with_second_svm: bool = False,
     with_san: bool = False,
+    protocol: str = "nfs",
 ) -> Layout:
     """Return the layout of a new lab, with free ports and fresh passwords."""
     names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS, *USERS_OF_SECOND)
@@ -153,8 +161,9 @@ def plan(
         ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         passwords={name: secrets.token_hex(16) for name in names},
         secure_nfs=secure_nfs,
-        svms=(FIRST, SECOND) if with_second_svm else (FIRST,),
+        svms=(FIRST, SECOND) if with_second_svm else (FIRST.by(protocol),),
         san=with_san,
+        protocol=protocol,
     )
 
 

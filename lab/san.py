@@ -15,6 +15,10 @@ volume type         what Cinder chooses
 
 Each FlexVol has a store of its name in Glance; ``peer-iscsi`` is upstream's cinder
 store on ``iscsi1``.
+
+With ``--protocol iscsi`` (or ``fc``, ``nvme``) there is no such back end beside NFS,
+but the lab's usual one has that protocol: ``fv1``, ``fv2`` and ``fv3`` hold LUNs or
+namespaces, and all stores and volume types have their usual names.
 """
 
 from collections.abc import Mapping
@@ -65,21 +69,28 @@ def _protocol_of(flexvol: str) -> str:
 
 def backends(nfs: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
     """Return the sections of cinder.conf, made of that of the NFS back end."""
+    return {
+        backend_of(protocol): {
+            **backend(nfs, protocol),
+            "volume_backend_name": backend_of(protocol),
+            "netapp_pool_name_search_pattern": rf"({protocol}\d+)",
+        }
+        for protocol in PROTOCOLS
+    }
+
+
+def backend(nfs: Mapping[str, Value], protocol: str) -> dict[str, Value]:
+    """Return the section of the NFS back end, changed to another protocol."""
     shared = {
         name: value
         for name, value in nfs.items()
         if not name.startswith(("nfs_", "nas_"))
     }
     return {
-        backend_of(protocol): {
-            **shared,
-            "volume_backend_name": backend_of(protocol),
-            "netapp_storage_protocol": protocol,
-            "netapp_pool_name_search_pattern": rf"({protocol}\d+)",
-            # Else each clone takes its whole size of the FlexVol.
-            "netapp_lun_space_reservation": "disabled",
-        }
-        for protocol in PROTOCOLS
+        **shared,
+        "netapp_storage_protocol": protocol,
+        # Else each clone takes its whole size of the FlexVol.
+        "netapp_lun_space_reservation": "disabled",
     }
 
 

@@ -92,11 +92,15 @@ def wwn_of(unit: Unit) -> str:
 
 @dataclass(frozen=True)
 class Device:
-    """A device that is there: its path, and a descriptor that keeps it."""
+    """A device that is there: its path, and a descriptor that keeps it.
+
+    *unit* is the uuid of the LUN or namespace, and *name* that of its file.
+    """
 
     path: str
     wwn: str
     unit: str
+    name: str
     descriptor: int
 
 
@@ -150,13 +154,18 @@ class Devices:
         return {"bytes": os.lseek(device.descriptor, 0, os.SEEK_END)}
 
     def list(self) -> dict[str, Any]:
-        """Return all devices: path, WWN and the unit's uuid by where it is."""
+        """Return all devices: path, WWN, the unit's uuid and name by where it is."""
         with self._lock:
             found = dict(self._devices)
         return {
             "devices": {
-                name: {"path": one.path, "wwn": one.wwn, "unit": one.unit}
-                for name, one in found.items()
+                where: {
+                    "path": one.path,
+                    "wwn": one.wwn,
+                    "unit": one.unit,
+                    "name": one.name,
+                }
+                for where, one in found.items()
             }
         }
 
@@ -172,7 +181,8 @@ def _held(path: str, unit: Unit) -> Device:
     descriptor = os.open(path, os.O_RDONLY)
     # Who has it open keeps it; the kernel removes it with the last one.
     _run("losetup", "--detach", path)
-    return Device(path, wwn_of(unit), unit.uuid, descriptor)
+    name = unit.stored.rpartition("/")[2]
+    return Device(path, wwn_of(unit), unit.uuid, name, descriptor)
 
 
 def _flush(path: str) -> None:

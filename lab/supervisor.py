@@ -66,7 +66,7 @@ class Supervisor:
         )
         rootwrap.write_sudo(lab.bin)
         sqlite_plugin.install(lab.root / "plugins")
-        if lab.san:
+        if lab.has_devices:
             self._make_devices()
         for module in (keystone, cinder, glance):
             module.write_config(lab)
@@ -220,6 +220,7 @@ class Supervisor:
         facts = {
             "flavour": lab.flavour,
             "secure_nfs": lab.secure_nfs,
+            "protocol": lab.protocol,
             "root": str(lab.root),
             "stores": list(lab.stores),
             "flexvols": ontap.get("flexvols", {}),
@@ -241,7 +242,7 @@ class Supervisor:
             "ontap_requests": str(lab.requests("ontap")),
             "configs": str(lab.configs),
             "control": str(lab.control),
-            "san_socket": str(lab.san_socket) if lab.san else None,
+            "san_socket": str(lab.san_socket) if lab.has_devices else None,
             "pids": self.pids(),
         }
         new = lab.facts.with_suffix(f".{threading.get_ident()}")
@@ -285,19 +286,29 @@ def service_environment(lab: Layout) -> dict[str, str]:
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
         "TMPDIR": str(lab.scratch),
-        "PYTHONPATH": os.pathsep.join([str(lab.root / "plugins"), str(CHECKOUT)]),
+        "PYTHONPATH": _python_path(lab),
         "PYTHONUNBUFFERED": "1",
         "OS_GLANCE_CONFIG_DIR": "/etc/glance",
         san.SOCKET_VARIABLE: str(lab.san_socket),
     }
 
 
+def _python_path(lab: Layout) -> str:
+    """Return where Python finds the lab, and what `san.install` put there."""
+    return os.pathsep.join([str(lab.root / "plugins"), str(CHECKOUT)])
+
+
 def command_environment(lab: Layout) -> dict[str, str]:
-    """Return the environment variables of a command inside the lab."""
+    """Return the environment variables of a command inside the lab.
+
+    Its Python processes have os-brick's connectors replaced as the services have, if
+    the lab has devices: they may attach volumes themselves.
+    """
     path = [str(environment_bin()), packages.search_path()]
     return _base_environment() | {
         "PATH": os.pathsep.join(path),
-        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONPATH": _python_path(lab),
+        san.SOCKET_VARIABLE: str(lab.san_socket),
         "OS_CLIENT_CONFIG_FILE": str(lab.clouds),
         "OS_CLOUD": "admin",
         "LAB_FACTS": str(lab.facts),

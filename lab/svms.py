@@ -16,6 +16,7 @@ FlexVol        mounted at      why
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 # Also that of the first SVM's NFS server.
 CLUSTER_ADDRESS = "127.0.0.1"
@@ -35,7 +36,8 @@ class FlexVol:
 class Svm:
     """An SVM, its NFS server's address, and Cinder's back end for it.
 
-    ``types`` names volume types that are pinned to a FlexVol, by its path.
+    ``types`` names volume types that are pinned to a FlexVol, by its path. ``protocol``
+    is the one by which hosts reach volumes: ``nfs``, or one of ``san.PROTOCOLS``.
     """
 
     name: str
@@ -43,9 +45,24 @@ class Svm:
     backend: str
     flexvols: tuple[FlexVol, ...]
     types: tuple[tuple[str, str], ...]
+    protocol: str = "nfs"
+
+    def by(self, protocol: str) -> "Svm":
+        """Return the same SVM, its volumes reached by another protocol."""
+        return replace(self, protocol=protocol)
+
+    def pool(self, path: str) -> str:
+        """Return what Cinder calls the pool of the FlexVol mounted at *path*."""
+        if self.protocol == "nfs":
+            return self.share(path)
+        return {flexvol.path: flexvol.name for flexvol in self.flexvols}[path]
+
+    @property
+    def pools(self) -> list[str]:
+        return [self.pool(flexvol.path) for flexvol in self.flexvols]
 
     def share(self, path: str) -> str:
-        """Return the export of a path, which is also the name of Cinder's pool."""
+        """Return the export of a path."""
         return f"{self.address}:{path}"
 
     @property

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's block protocols: back ends, names, and what its host sees."""
 
+import configparser
 from dataclasses import replace
 import os
 from pathlib import Path
@@ -18,6 +19,8 @@ from lab import layout
 from lab import san
 from lab import san_devices
 from lab import san_hook
+from lab import supervisor
+from lab import svms
 from lab.ontapsim import san_records
 from lab.ontapsim.san import Igroup
 from lab.ontapsim.san import Map
@@ -96,12 +99,56 @@ def test_the_types_are_pinned_to_their_flexvols():
         ["up", "--san"],
         ["up", "--broker", "--san", "--secure-nfs"],
         ["up", "--broker", "--stores", "iscsi1"],
+        ["up", "--protocol", "iscsi"],
+        ["up", "--broker", "--protocol", "iscsi", "--san"],
+        ["up", "--broker", "--protocol", "iscsi", "--secure-nfs"],
+        ["up", "--broker", "--protocol", "iscsi", "--svms", "2"],
+        ["up", "--broker", "--protocol", "fibre"],
     ],
 )
 def test_flavours_that_do_not_go_together_are_refused(wrong, capsys):
     with pytest.raises(SystemExit):
         cli.main(wrong)
     assert "error:" in capsys.readouterr().err
+
+
+# The usual FlexVols with another protocol
+
+
+@pytest.mark.parametrize("protocol", san.PROTOCOLS)
+def test_the_usual_back_end_gets_another_protocol(tmp_path, protocol):
+    lab = layout.plan(
+        tmp_path, tmp_path, broker=True, stores=layout.STORES, protocol=protocol
+    )
+    lab.make_directories()
+    cinder.write_config(lab)
+    text = (lab.configs / "cinder" / "cinder.conf").read_text()
+    conf = configparser.ConfigParser(interpolation=None)
+    conf.read_string(text)
+    assert conf["DEFAULT"]["enabled_backends"] == "ontap"
+    assert conf["ontap"]["netapp_storage_protocol"] == protocol
+    assert conf["ontap"]["netapp_lun_space_reservation"] == "disabled"
+    assert not [name for name in conf["ontap"] if name.startswith(("nfs_", "nas_"))]
+    assert lab.has_devices
+    # Users, and so stores, are those of a lab with NFS.
+    assert lab.users == plan(tmp_path, with_san=False).users
+
+
+def test_its_pools_are_flexvols_and_not_exports():
+    usual = svms.FIRST.by("iscsi")
+    assert usual.pool("/fv1") == "fv1"
+    assert svms.FIRST.pool("/fv1") == "127.0.0.1:/fv1"
+    assert cinder.expected_pools((usual,)) == {f"lab@ontap#fv{n}" for n in (1, 2, 3)}
+
+
+def test_processes_in_a_lab_have_the_connectors_of_its_services(tmp_path):
+    lab = plan(tmp_path, with_san=True)
+    theirs, ours = (
+        make(lab)
+        for make in (supervisor.service_environment, supervisor.command_environment)
+    )
+    for name in ("PYTHONPATH", san.SOCKET_VARIABLE):
+        assert ours[name] == theirs[name]
 
 
 # os-brick
