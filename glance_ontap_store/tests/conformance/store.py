@@ -40,6 +40,8 @@ class Rig(Protocol):
     # The store that glance_store made from ``enabled_backends``.
     store: Any
     store_id: str
+    # Whether its volumes are block devices to the host, and not files of an export.
+    has_devices: bool
 
     def location(self, uri: str) -> Any:
         """The Location that glance_store makes of *uri* for this store."""
@@ -51,7 +53,7 @@ class Rig(Protocol):
         """
 
     def file_of(self, volume_id: str) -> str:
-        """The path of the volume's file on its FlexVol, not below a mount."""
+        """The path of the file that holds the volume's bytes, not below a mount."""
 
     def volume(self, volume_id: str) -> Volume:
         """The volume as Cinder shows it.
@@ -437,9 +439,10 @@ class StoreContract:
         added = add(2 * CHUNK)
         before = rig.holdings()
         os.truncate(rig.file_of(added.volume_id), CHUNK + 5)
-        stream, _size = rig.store.get(added.location)
-        with pytest.raises(exceptions.BackendException, match="ends at"):
-            b"".join(stream)
+        # A device has the length of its volume, or it is not the volume's.
+        words = "another volume" if rig.has_devices else "ends at"
+        with pytest.raises(exceptions.BackendException, match=words):
+            b"".join(rig.store.get(added.location)[0])
         assert rig.holdings() == before
 
     def test_a_missing_file_is_an_error_and_leaves_nothing(self, rig, add):
@@ -447,10 +450,9 @@ class StoreContract:
         before = rig.holdings()
         path = rig.file_of(added.volume_id)
         os.rename(path, f"{path}.away")
+        words = "cannot connect" if rig.has_devices else "has no file|No such file"
         try:
-            with pytest.raises(
-                exceptions.BackendException, match=r"has no file|No such file"
-            ):
+            with pytest.raises(exceptions.BackendException, match=words):
                 rig.store.get(added.location)
         finally:
             os.rename(f"{path}.away", path)

@@ -3,16 +3,13 @@
 
 from collections.abc import Iterator
 import contextlib
-import os
 
-from glance_store import exceptions
 import pytest
 
 from glance_ontap_store.tests.conformance.device import DeviceContract
 from glance_ontap_store.tests.conformance.mounts import MounterContract
 from glance_ontap_store.tests.conformance.mounts import MountsContract
 from glance_ontap_store.tests.conformance.operator import OperatorContract
-from glance_ontap_store.tests.conformance.store import CHUNK
 from glance_ontap_store.tests.conformance.store import StoreContract
 from glance_ontap_store.tests.conformance.volume_service import VolumeServiceContract
 from glance_ontap_store.tests.fakes.cinder import FakeCinder
@@ -132,20 +129,3 @@ class TestStoreOverFakesOnBlockDevices(StoreContract):
     @pytest.fixture(params=["lun1", "fc1", "nvme1"])
     def rig(self, cloud, request):
         return cloud.rig(request.param)
-
-    def test_upstream_short_device_data_is_an_error(self, rig, add):
-        """A device has the length of its volume, or it is not the volume's."""
-        added = add(2 * CHUNK)
-        os.truncate(rig.file_of(added.volume_id), CHUNK + 5)
-        with pytest.raises(exceptions.BackendException, match="another volume"):
-            rig.store.get(added.location)
-
-    def test_a_missing_file_is_an_error_and_leaves_nothing(self, rig, add):
-        """A LUN that is gone: os-brick finds no device."""
-        added = add(CHUNK)
-        before = rig.holdings()
-        os.unlink(rig.file_of(added.volume_id))
-        with pytest.raises(exceptions.BackendException, match="cannot connect"):
-            rig.store.get(added.location)
-        assert rig.holdings() == before
-        open(rig.file_of(added.volume_id), "wb").close()

@@ -134,7 +134,12 @@ class LabWorld:
             self._foreign.discard(attachment_id)
 
     def growing(self) -> OnePass:
-        """A reader of `DATA`, whose upload makes its volume's file longer."""
+        """A reader of `DATA`, whose upload makes its volume's file longer.
+
+        A LUN does not grow by itself: there it is a plain reader.
+        """
+        if self.lab.protocol != "nfs":
+            return OnePass(DATA)
         return Growing(self.lab.flexvol(STORE))
 
     def leave_remains(self) -> None:
@@ -179,6 +184,7 @@ class LabWorld:
             ),
             "files": sorted(now.files - self.before.files - files),
             "mounts": left.mounted_below(self.base),
+            "devices": left.devices(self.lab),
         }
         return {kind: things for kind, things in found.items() if things}
 

@@ -257,6 +257,8 @@ class FakeRig:
         self._cloud = cloud
         self.store_id = store_id
         self.store = multi_backend.get_store_from_store_identifier(store_id)
+        self._volume_type = f"ontap-{store_id}"
+        self.has_devices = TYPES[self._volume_type].protocol != "nfs"
 
     def location(self, uri: str) -> Any:
         return location.get_location_from_uri_and_backend(
@@ -279,7 +281,8 @@ class FakeRig:
         self._cloud.clock.sleep(60)
 
     def make_volume(self, metadata: dict[str, str]) -> str:
-        made = self._cloud.cinder.create(NewVolume("foreign", 1, "ontap-fv1", metadata))
+        new = NewVolume("foreign", 1, self._volume_type, metadata)
+        made = self._cloud.cinder.create(new)
         self.settle()
         return made.id
 

@@ -7,6 +7,15 @@ from typing import Any
 from lab.polling import wait_until
 
 
+def attaching(lab: Any) -> tuple[str, ...]:
+    """Return the requests of an attachment, up to its use.
+
+    The length of a device is compared with that of the volume, which is asked for.
+    """
+    words = ("reserve", "connect", "complete")
+    return words if lab.protocol == "nfs" else (*words, "show")
+
+
 class Requests:
     """The requests to Cinder since its creation or the last question, as words.
 
@@ -18,11 +27,16 @@ class Requests:
         self._lab = lab
         self._since = time.time()
 
-    def new(self, last: str) -> list[str]:
-        """Return them when *last* is logged, which happens after its answer."""
+    def new(self, *last: str) -> list[str]:
+        """Return them when *last* are logged in this order, which is after answers."""
+
+        def logged() -> list[str]:
+            words = self._words()
+            rest = iter(words)
+            return words if all(word in rest for word in last) else []
+
         found: list[str] = wait_until(
-            lambda: words if last in (words := self._words()) else [],
-            f"there is a request to {last}",
+            logged, f"there are requests to {', '.join(last)}"
         )
         self._since = time.time()
         return found

@@ -23,13 +23,23 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "exclusive: must run alone, in a module or class that is shared"
     )
     config.addinivalue_line("markers", "own_lab: starts a lab of its own")
+    config.addinivalue_line(
+        "markers", "nfs_only(reason): is about NFS, and left out with other protocols"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note the test's part before its fixtures are set up."""
-    marks = {mark.name for mark in item.iter_markers()}
+    """Note the test's part before its fixtures are set up.
+
+    A test that is marked ``nfs_only`` is skipped, with its reason, in a lab whose
+    volumes are LUNs or namespaces.
+    """
+    marks = {mark.name: mark for mark in item.iter_markers()}
     direct.Part.is_shared = "shared" in marks and "exclusive" not in marks
+    is_about_nfs = "nfs_only" in marks and "LAB_FACTS" in os.environ
+    if is_about_nfs and Lab.from_facts().protocol != "nfs":
+        pytest.skip(f"NFS only: {marks['nfs_only'].args[0]}")
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +102,10 @@ def remains(lab: Lab) -> Remains:
 
 @pytest.fixture(scope="module", autouse=True)
 def _quiet(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Name the module that leaves attachments or mounts, which disturb the next ones.
+    """Name the module that leaves attachments, mounts or devices.
 
-    Not in the shared part, where other tests go on meanwhile.
+    They would disturb the next ones. Not in the shared part, where other tests go on
+    meanwhile.
     """
     if "LAB_FACTS" not in os.environ or direct.Part.is_shared:
         yield

@@ -21,6 +21,7 @@ from glance_ontap_store.tests.functional import pattern
 from glance_ontap_store.tests.functional.pattern import Pattern
 from lab import layout
 from lab import stores
+from lab.client import Lab
 from lab.polling import wait_until
 
 
@@ -238,9 +239,20 @@ class Leftovers:
         return {
             "volumes": {volume.id for volume in storage.volumes(all_projects=True)},
             "attachments": {attachment["id"] for attachment in attachments},
-            "mounts": mounted_below(self._base),
+            "connections": connected(self._base),
             "files": {path.name for path in self._flexvol.iterdir()},
         }
+
+
+def connected(base: str) -> set[str]:
+    """Return what leads from this host to volumes: mounts below *base*, and devices.
+
+    Devices are all of the host's. So only tests that run alone may ask.
+    """
+    devices = Lab.from_facts().devices()
+    return mounted_below(base) | {
+        f"{where}: {device['name']}" for where, device in devices.items()
+    }
 
 
 def mounted_below(base: str) -> set[str]:

@@ -24,9 +24,11 @@ def image_volume(admin: Any, image_id: str) -> Any:
 
 
 def backing_file(lab: Any, volume: Any) -> Path:
-    """Return the volume's file, by its host attribute ``host@backend#pool``."""
-    share = volume.host.partition("#")[2]
-    return Path(lab.exported(share)) / f"volume-{volume.id}"
+    """Return the volume's file, by its host attribute ``host@backend#pool``.
+
+    Of a LUN or a namespace it is the file in which the array keeps it.
+    """
+    return Path(lab.pool(volume.host.partition("#")[2])) / f"volume-{volume.id}"
 
 
 def assert_stored(lab: Any, admin: Any, image: Any, data: Pattern) -> None:

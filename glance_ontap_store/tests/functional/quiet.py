@@ -13,7 +13,7 @@ _TIMEOUT_S = 60
 
 
 class Remains:
-    """Attachments in Cinder and mounts of stores that are new since its creation."""
+    """Attachments in Cinder and connections of this host: those since its creation."""
 
     def __init__(self, lab: Lab) -> None:
         self._admin = lab.cloud("admin")
@@ -27,13 +27,13 @@ class Remains:
         """
         wait_until(
             lambda: not self.found(),
-            "the module has left no attachment and no mount",
+            "the module has left no attachment and no connection",
             timeout_s=_TIMEOUT_S,
             state=self.found,
         )
 
     def found(self) -> set[str]:
-        """Return what is left: mount points, and attachments with their volumes."""
+        """Return what is left: mounts, devices, and attachments with their volumes."""
         return self._present() - self._known
 
     def _present(self) -> set[str]:
@@ -45,4 +45,4 @@ class Remains:
             f"attachment {each['id']} of volume {each['volume_id']}: {each['status']}"
             for each in answer.json()["attachments"]
         }
-        return attachments | direct.mounted_below(self._base)
+        return attachments | direct.connected(self._base)

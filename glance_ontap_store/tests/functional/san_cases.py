@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block protocols in a lab of their own: the store, Cinder, and the host's devices.
+"""What is special to block protocols: Cinder, devices, ``check`` and ``explain``.
 
-``test_san.py`` starts the lab.
+``test_san.py`` starts the lab. What holds with each protocol is tested by the tests of
+NFS: `block`.
 """
 
 from concurrent import futures
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import uuid
 
+from glance_store import exceptions
 import pytest
 
 from glance_ontap_store import errors
@@ -54,15 +56,9 @@ def owner(admin):
 
 
 @pytest.fixture(autouse=True)
-def _no_device_is_left(lab, monkeypatch):
-    monkeypatch.setenv(san.SOCKET_VARIABLE, lab.facts["san_socket"])
+def _no_device_is_left(lab):
     yield
     wait_until(lambda: not lab.devices(), "all devices of the host are gone")
-
-
-def path_of(lab, volume):
-    """Return the file of a volume, by the pool that Cinder says it is in."""
-    return lab.flexvol(volume.host.rpartition("#")[2]) / f"volume-{volume.id}"
 
 
 class Attachment:
@@ -128,7 +124,7 @@ def test_cinder_writes_an_image_into_a_volume(lab, owner, protocol):
     image = owner.uploaded(data, "file")
     flexvol = FLEXVOLS[protocol]
     volume = owner.volume(volume_type=f"ontap-{flexvol}", image_id=image.id)
-    assert pattern.first_difference(path_of(lab, volume), data.size) is None
+    assert pattern.first_difference(images.backing_file(lab, volume), data.size) is None
 
 
 def test_a_volume_is_written_grown_and_read_by_its_device(lab, owner, protocol):
@@ -143,7 +139,7 @@ def test_a_volume_is_written_grown_and_read_by_its_device(lab, owner, protocol):
         device.write(data)
     attachment.disconnect()
     attachment.detach()
-    with path_of(lab, volume).open("rb") as file:
+    with images.backing_file(lab, volume).open("rb") as file:
         file.seek(2 * GIB - MIB)
         assert file.read() == data
 
@@ -167,7 +163,7 @@ def test_a_volume_migrates_inside_the_array(lab, owner):
     there = "iscsi2" if here == "iscsi1" else "iscsi1"
     host = volume.host.removesuffix(here) + there
     data = os.urandom(MIB)
-    with path_of(lab, volume).open("r+b") as file:
+    with images.backing_file(lab, volume).open("r+b") as file:
         file.write(data)
     owner.cloud.block_storage.migrate_volume(volume, host=host)
 
@@ -176,7 +172,7 @@ def test_a_volume_migrates_inside_the_array(lab, owner):
         return found if found.host == host else None
 
     volume = wait_until(moved, "the volume is in its new pool")
-    with path_of(lab, volume).open("rb") as file:
+    with images.backing_file(lab, volume).open("rb") as file:
         assert file.read(MIB) == data
     assert not (lab.flexvol(here) / f"volume-{volume.id}").exists()
 
@@ -200,7 +196,7 @@ def stored(lab, admin, image, data):
     assert volume.status == "available"
     assert not volume.attachments
     assert volume.size == -(-data.size // GIB)
-    path = path_of(lab, volume)
+    path = images.backing_file(lab, volume)
     assert path.stat().st_size == volume.size * GIB
     assert pattern.first_difference(path, data.size) is None
     return volume
@@ -221,10 +217,10 @@ def test_an_image_is_stored_read_cloned_and_deleted(lab, admin, owner, protocol)
         lambda: images.data_reads(lab, image.id) == reads, "both downloads are logged"
     )
     volume = owner.volume(size=2, volume_type=f"ontap-{flexvol}", image_id=image.id)
-    path = path_of(lab, volume)
+    path = images.backing_file(lab, volume)
     # The array has cloned it: no byte went through a host, and no block is new.
     assert images.data_reads(lab, image.id) == reads
-    shared = blocks.extents(str(path_of(lab, source)))
+    shared = blocks.extents(str(images.backing_file(lab, source)))
     assert blocks.not_in(blocks.extents(str(path)), shared) == 0
     assert path.stat().st_size == 2 * GIB
     assert pattern.first_difference(path, data.size) is None
@@ -357,7 +353,7 @@ def test_an_image_of_unknown_size_ends_in_a_volume_of_its_size(
     smallest = owner.volume(
         size=3, volume_type=f"ontap-{FLEXVOLS[protocol]}", image_id=image.id
     )
-    assert path_of(lab, smallest).stat().st_size == 3 * GIB
+    assert images.backing_file(lab, smallest).stat().st_size == 3 * GIB
 
 
 def test_zeros_of_an_image_take_no_room(lab, admin, owner):
@@ -373,7 +369,7 @@ def test_zeros_of_an_image_take_no_room(lab, admin, owner):
             return data
 
     image = owner.uploaded(Holed(64 * MIB), "iscsi1")
-    path = path_of(lab, images.image_volume(admin, image.id))
+    path = images.backing_file(lab, images.image_volume(admin, image.id))
     assert path.stat().st_blocks * 512 <= 4 * MIB
     with path.open("rb") as file:
         assert file.read(MIB) == pattern.at(0, MIB)
@@ -389,11 +385,8 @@ def test_readers_of_one_image_do_not_wait_for_each_other(owner, protocol):
         assert all(content == pattern.at(0, size) for content in found)
 
 
-# As a glance-api of the lab: os-brick's connectors are replaced first.
 _WRITER = """
 import sys, time
-from lab import san_hook
-san_hook.install()
 from lab.client import Lab
 from lab.stores import make_store
 
@@ -415,8 +408,6 @@ store.add(name, Reader(), 50_000_000, "sha256")
 # The next process of the host: its first use starts the recovery.
 _NEXT = """
 import sys
-from lab import san_hook
-san_hook.install()
 from glance_ontap_store.tests.functional import direct
 from lab.client import Lab
 from lab.stores import make_store
@@ -454,21 +445,17 @@ def test_an_upload_that_was_killed_leaves_no_device_and_no_volume(lab, admin, pr
         assert process.stdout.readline() == "writing\n"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert len(lab.devices()) == 1
     new = left.new()
     assert {kind: len(found) for kind, found in new.items()} == {
         "volumes": 1,
         "attachments": 1,
+        "connections": 1,
         "files": 1,
     }
     (volume_id,) = new["volumes"]
     with started(_NEXT, flexvol, base, volume_id) as process:
         assert process.stdout.readline() == "BackendException\n"
-        wait_until(
-            lambda: not left.new() and not lab.devices(),
-            "all is released",
-            state=lambda: (left.new(), lab.devices()),
-        )
+        wait_until(lambda: not left.new(), "all is released", state=left.new)
 
 
 def test_an_attachment_with_a_device_is_not_deleted_by_another_host(lab, admin):
@@ -489,6 +476,32 @@ def test_an_attachment_with_a_device_is_not_deleted_by_another_host(lab, admin):
     attachment.detach()
     storage.delete_volume(volume.id)
     storage.wait_for_delete(volume)
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_an_image_that_a_dead_host_is_attaching_is_busy_until_it_is_swept(
+    lab, admin, owner, is_connected
+):
+    """Over NFS it is read without an attachment."""
+    image = owner.uploaded(Sized(MIB), "iscsi1")
+    volume = images.image_volume(admin, image.id)
+    storage = direct.owner("iscsi1").block_storage
+    body = {"volume_uuid": volume.id, "mode": "ro"}
+    if is_connected:
+        names = {**san.HOST_NAMES, "initiator": "iqn.2000-01.org.example:another"}
+        body["connector"] = {"host": "another", "ip": "192.0.2.99", **names}
+    made = storage.post(
+        "/attachments", json={"attachment": body}, microversion=ATTACHMENTS
+    ).json()["attachment"]
+    base = stores.new_base()
+    store = stores.make_store(lab, "iscsi1", mount_point_base=base, attach_wait=12)
+    left = Leftovers(lab, admin, base, "iscsi1")
+    with pytest.raises(exceptions.InUseByStore):
+        store.get(direct.at("iscsi1", volume.id))
+    wait_until(lambda: not left.new(), "nothing is left", state=left.new)
+    storage.delete(f"/attachments/{made['id']}", microversion=ATTACHMENTS)
+    stream, _size = store.get(direct.at("iscsi1", volume.id))
+    assert b"".join(stream) == pattern.at(0, MIB)
 
 
 def test_no_request_of_the_drivers_was_unknown(lab):

@@ -55,7 +55,7 @@ def test_changed_bytes_are_found_by_their_digest(
 ) -> None:
     base = stores.option("fv1", "ontap_mount_point_base")
     # Of processes that other tests have killed.
-    mounted = direct.mounted_below(base)
+    connected = direct.connected(base)
     right, damaged = user.uploaded(Sized(5 * MIB)), user.uploaded(Sized(5 * MIB))
     done = str(tmp_path / "done")
     path = images.backing_file(lab, images.image_volume(admin, damaged.id))
@@ -70,8 +70,8 @@ def test_changed_bytes_are_found_by_their_digest(
     assert not [key for key in rows if key[0] == right.id]
     volume_id = images.image_volume(admin, right.id).id
     assert volume_id in Path(done).read_text()
-    # Glance's own mount ends a moment after a transfer.
-    wait_until(lambda: direct.mounted_below(base) <= mounted, "audit has unmounted")
+    # Glance's own connection ends a moment after a transfer.
+    wait_until(lambda: direct.connected(base) <= connected, "audit has disconnected")
 
 
 def test_a_sample_finds_a_file_that_was_cut(

@@ -18,6 +18,7 @@ from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.preflight import CINDER_CONF
 from glance_ontap_store.tests.functional.preflight import Operator
 from lab import stores
+from lab import svms
 from lab.polling import wait_until
 
 # The size of the check's image, which no other image has.
@@ -164,8 +165,8 @@ def test_a_download_to_another_flexvol_is_recognized(
     assert sorted(found) == ["deep-download", "deep-stored"], found
     assert found["deep-download"]["Severity"] == "warning"
     remedy = found["deep-download"]["Remedy"]
-    assert "127.0.0.1:/fv2" in remedy
-    assert "127.0.0.1:/fv1" in remedy
+    usual = svms.FIRST.by(lab.protocol)
+    assert all(f"#{usual.pool(path)}" in remedy for path in ("/fv1", "/fv2"))
     assert downloads(lab) == before + 1
 
 

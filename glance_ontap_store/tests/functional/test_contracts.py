@@ -33,7 +33,16 @@ from glance_ontap_store.tests.functional.direct import Leftovers
 from glance_ontap_store.tests.functional.pattern import GIB
 from glance_ontap_store.transfer import buffers
 from lab import stores
+from lab import svms
 from lab.polling import wait_until
+
+# What tells a host where a volume is.
+CONNECTION_KEYS = {
+    "nfs": ("export", "name"),
+    "iscsi": ("target_iqn", "target_portal", "target_lun"),
+    "fc": ("target_wwn", "target_lun"),
+    "nvme": ("target_nqn", "portals", "vol_uuid"),
+}
 
 
 @pytest.fixture
@@ -50,8 +59,9 @@ class TestCinder(VolumeServiceContract):
     full_volume_type = "ontap-fv3"
 
     @pytest.fixture(autouse=True)
-    def place(self, admin: Any) -> None:
+    def place(self, lab: Any, admin: Any) -> None:
         self._admin = admin
+        self.connection_keys = ("driver_volume_type", *CONNECTION_KEYS[lab.protocol])
 
     @pytest.fixture
     def clock(self) -> Clock:
@@ -134,7 +144,9 @@ class TestCinderForRequesters(_AsRequester):
 class TestOperator(OperatorContract):
     """An administrator's Cinder."""
 
-    other_pool = "127.0.0.1:/fv2"
+    @pytest.fixture(autouse=True)
+    def place(self, lab: Any) -> None:
+        self.other_pool = svms.FIRST.by(lab.protocol).pool("/fv2")
 
     @pytest.fixture
     def clock(self) -> Clock:
@@ -149,6 +161,7 @@ class TestOperator(OperatorContract):
         return CinderClient(stores.settings("fv1"), admin.session)
 
 
+@pytest.mark.nfs_only("a device that is a file; test_block_devices has LUNs")
 class TestFileDevice(DeviceContract):
     """On a FlexVol's own file system."""
 
@@ -195,6 +208,7 @@ class _Exports:
         return point in direct.mounted_below(os.path.dirname(point))
 
 
+@pytest.mark.nfs_only("mounts")
 class TestNfsMounter(_Exports, MounterContract):
     def test_the_options_reach_the_mount(
         self, mounter: NfsMounter, export: str
@@ -216,6 +230,7 @@ class TestNfsMounter(_Exports, MounterContract):
         assert not self.is_mounted(mounter, export)
 
 
+@pytest.mark.nfs_only("mounts")
 class TestMounts(_Exports, MountsContract):
     other_imports = (
         "from lab import stores\n"
@@ -235,6 +250,7 @@ class Rig:
 
     def __init__(self, lab: Any, admin: Any, base: str) -> None:
         self._lab = lab
+        self.has_devices = lab.protocol != "nfs"
         self.store = stores.make_store(lab, mount_point_base=base)
         self._volumes = stores.cinder(self.store_id)
         self._leftovers = Leftovers(lab, admin, base)

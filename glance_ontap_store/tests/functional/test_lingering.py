@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from glance_ontap_store.tests.functional import cinder_requests
 from glance_ontap_store.tests.functional import direct
 from glance_ontap_store.tests.functional import images
 from glance_ontap_store.tests.functional import pattern
@@ -114,21 +115,17 @@ def test_it_serves_the_next_reader_and_is_released_at_the_exit(
 ) -> None:
     requests = Requests(lab)
     with reading(base, volume_id, 9) as process:
-        first = requests.new("complete")
+        words = ["show", *cinder_requests.attaching(lab)]
+        first = requests.new(*words)
         # A login looks at nothing of Cinder.
-        assert [word for word in first if word != "detach"][-4:] == [
-            "show",
-            "reserve",
-            "connect",
-            "complete",
-        ]
+        assert [word for word in first if word != "detach"][-len(words) :] == words
         process.tell("again")
         process.expect("read")
         assert requests.new("show") == ["show"]
         assert status(admin, volume_id) == "in-use"
         process.end()
     assert status(admin, volume_id) == "available"
-    assert not direct.mounted_below(base)
+    assert not direct.connected(base)
 
 
 def test_its_time_ends(admin: Any, base: str, volume_id: str) -> None:
@@ -136,7 +133,7 @@ def test_its_time_ends(admin: Any, base: str, volume_id: str) -> None:
         wait_until(
             lambda: status(admin, volume_id) == "available", "the volume is detached"
         )
-        wait_until(lambda: not direct.mounted_below(base), "it is unmounted")
+        wait_until(lambda: not direct.connected(base), "the host is disconnected")
 
 
 def test_another_process_reads_a_clone_and_deletes_the_image(
@@ -170,7 +167,7 @@ def test_the_next_process_releases_it_after_a_kill(
     with reading(base, volume_id, 0) as process:
         process.end()
     assert status(admin, volume_id) == "available"
-    assert not direct.mounted_below(base)
+    assert not direct.connected(base)
 
 
 def _is_gone(admin: Any, volume_id: str) -> bool:

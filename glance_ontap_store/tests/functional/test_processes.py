@@ -19,13 +19,13 @@ from lab import stores
 from lab.polling import wait_until
 
 
-def mounts() -> set[str]:
-    return direct.mounted_below(stores.option("fv1", "ontap_mount_point_base"))
+def connections() -> set[str]:
+    return direct.connected(stores.option("fv1", "ontap_mount_point_base"))
 
 
-def unmounted() -> None:
+def disconnected() -> None:
     """Wait for it: a download is detached after its last byte was sent."""
-    wait_until(lambda: not mounts(), "all is unmounted", state=mounts)
+    wait_until(lambda: not connections(), "the host is disconnected", state=connections)
 
 
 def test_many_workers_share_one_mount(lab: Any, user: User) -> None:
@@ -42,7 +42,7 @@ def test_many_workers_share_one_mount(lab: Any, user: User) -> None:
     for thread in threads:
         thread.join()
     assert [answer.status_code for answer in answers] == [204] * len(images)
-    assert not mounts()
+    assert not connections()
     for image in images:
         data = user.download(image.id).content
         assert data == pattern.at(0, 100 * MIB)
@@ -73,9 +73,10 @@ def test_many_downloads_of_one_image_at_once(lab: Any, user: User) -> None:
         ),
         "the temporary clones are gone",
     )
-    unmounted()
+    disconnected()
 
 
+@pytest.mark.nfs_only("reads without an attachment; san_cases has what LUNs do")
 @pytest.mark.parametrize("is_connected", [False, True])
 def test_an_image_whose_reader_died_while_attaching_is_read(
     lab: Any, admin: Any, user: User, is_connected: bool
@@ -97,7 +98,7 @@ def test_an_image_whose_reader_died_while_attaching_is_read(
     )
     try:
         assert user.download(image.id).content == pattern.at(0, 5 * MIB)
-        unmounted()
+        disconnected()
     finally:
         owner.delete(f"/attachments/{made['id']}", microversion="3.54")
 
@@ -165,7 +166,7 @@ def test_children_of_a_server_that_loaded_first_transfer_after_a_crash(
     volume = images.image_volume(admin, image.id)
     killed = subprocess.run([sys.executable, "-c", _KILLED, base, volume.id])
     assert killed.returncode == -signal.SIGKILL
-    assert direct.mounted_below(base)
+    assert direct.connected(base)
     served = subprocess.run(
         [sys.executable, "-c", _FORKING, base],
         capture_output=True,
@@ -173,4 +174,4 @@ def test_children_of_a_server_that_loaded_first_transfer_after_a_crash(
         timeout=300,
     )
     assert served.returncode == 0, served.stdout + served.stderr
-    wait_until(lambda: not direct.mounted_below(base), "the mounts are gone")
+    wait_until(lambda: not direct.connected(base), "the host is disconnected")

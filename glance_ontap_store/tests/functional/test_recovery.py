@@ -130,7 +130,7 @@ def test_an_upload_that_was_killed_leaves_nothing(
     assert {kind: len(found) for kind, found in new.items()} == {
         "volumes": 1,
         "attachments": 1,
-        "mounts": 1,
+        "connections": 1,
         "files": 1,
     }
     (volume_id,) = new["volumes"]
@@ -146,7 +146,7 @@ def test_a_download_that_was_killed_leaves_nothing(
     volume = images.image_volume(admin, image.id)
     left = Leftovers(lab, admin, base)
     killed_in("read", base, volume.id)
-    assert set(left.new()) == {"attachments", "mounts"}
+    assert set(left.new()) == {"attachments", "connections"}
     # Glance has another base, and reads beside it meanwhile.
     assert user.download(image.id).content == pattern.at(0, 5 * MIB)
     with started(_NEXT, base, volume.id) as process:
@@ -170,12 +170,12 @@ def test_a_live_reader_is_not_disturbed(
             process.stdout.readline()
             wait_until(lambda: not attachments(admin, volume), "the dead one's is gone")
         assert attachments(admin, read) == [kept]
-        assert direct.mounted_below(base)
+        assert direct.connected(base)
         living.kill()
         living.wait()
     with started(_NEXT, base, volume):
         wait_until(lambda: not attachments(admin, read), "it is released")
-        wait_until(lambda: not direct.mounted_below(base), "the mount is gone")
+        wait_until(lambda: not direct.connected(base), "the host is disconnected")
 
 
 def test_a_reader_and_a_deletion_release_the_image_at_once(
@@ -233,7 +233,7 @@ def test_glance_releases_what_its_killed_workers_left(
     client.join()
     answer.close()
     assert failures
-    assert {"volumes", "attachments", "mounts"} <= set(left.new())
+    assert {"volumes", "attachments", "connections"} <= set(left.new())
     lab.start("glance")
     # The first transfer begins the recovery.
     assert user.download(kept.id, Range="bytes=0-9").content == pattern.at(0, 10)

@@ -22,8 +22,8 @@ from lab.client import Lab
 SECOND = "glance-second"
 
 
-def mounts() -> set[str]:
-    return direct.mounted_below(stores.option("fv1", "ontap_mount_point_base"))
+def connections() -> set[str]:
+    return direct.connected(stores.option("fv1", "ontap_mount_point_base"))
 
 
 def file_url(lab: Lab, image_id: str) -> str:
@@ -94,7 +94,7 @@ def test_an_upload_whose_client_waits_leaves_nothing(
         for volume in owner.get("/volumes").json()["volumes"]
         if volume["name"] == f"image-{image.id}"
     } <= {"deleting"}, names
-    assert not mounts()
+    assert not connections()
     assert user.cloud.image.get_image(image.id).status == "queued"
 
 
@@ -111,4 +111,4 @@ def test_a_download_leaves_no_attachment(second: Lab, admin: Any, user: User) ->
         assert sum(len(piece) for piece in pieces) == 199 * MIB
     volume = images.image_volume(admin, image.id)
     assert (volume.status, volume.attachments) == ("available", [])
-    assert not mounts()
+    assert not connections()

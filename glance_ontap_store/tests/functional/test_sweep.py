@@ -127,7 +127,7 @@ def sweep(lab: Any, workers: Workers) -> Iterator[Sweeper]:
     yield found
     workers.end()
     found("--apply", "--guard", "1s")
-    assert not direct.mounted_below(workers.base)
+    assert not direct.connected(workers.base)
 
 
 def volume_of(admin: Any, image_id: str) -> str:
@@ -210,7 +210,7 @@ def test_a_reservation_that_nobody_connects_blocks_no_longer(
 
 
 def test_what_another_host_left_needs_its_age(
-    admin: Any, workers: Workers, sweep: Sweeper
+    lab: Any, admin: Any, workers: Workers, sweep: Sweeper
 ) -> None:
     image_id = _new_id()
     workers.killed("write", image_id)
@@ -219,7 +219,12 @@ def test_what_another_host_left_needs_its_age(
     assert rows[volume_id]["Action"] == "none without --older-than"
     _, rows = sweep("--apply", "--older-than", "1h", here=False)
     assert rows[volume_id]["Action"] == "none without --older-than"
-    _, rows = sweep("--apply", "--older-than", "1s", here=False)
+    code, rows = sweep("--apply", "--older-than", "1s", here=False)
+    if lab.protocol != "nfs":
+        # Whatever its age: the device is to go before the attachment.
+        assert (code, rows[volume_id]["Action"][:6]) == (2, "failed")
+        assert "Run glance-ontap sweep on that host" in rows[volume_id]["Action"]
+        _, rows = sweep("--apply")
     assert rows[volume_id]["Action"] == "removed"
     wait_until(
         lambda: not images.image_volumes(admin, image_id), "the volume is deleted"
@@ -238,6 +243,7 @@ def test_an_image_volume_that_just_changed_waits_for_its_image(
     assert rows[volume_id]["Action"] == "removed"
 
 
+@pytest.mark.nfs_only("Cinder's driver for NFS alone keeps copies of images")
 def test_copies_of_deleted_images_are_reported(
     lab: Any, admin: Any, user: User, sweep: Sweeper
 ) -> None:

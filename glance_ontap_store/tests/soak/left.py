@@ -52,6 +52,11 @@ def found(lab: Lab) -> Found:
     )
 
 
+def devices(lab: Lab) -> list[str]:
+    """The devices of LUNs and namespaces, in a lab that has them: where, and what."""
+    return [f"{where}: {found['name']}" for where, found in lab.devices().items()]
+
+
 def mounted_below(base: str) -> list[str]:
     """The mount points below *base*, as this process sees them."""
     text = Path("/proc/self/mountinfo").read_text("utf-8")
@@ -75,6 +80,8 @@ def _rest(
         "attachments": sorted(now.attachments - before.attachments),
         "files": sorted(now.files - before.files - known),
         "mounts": [f"{host.name}:{m}" for host in hosts for m in host.mounts()],
+        # The hosts share a kernel, and so these.
+        "devices": devices(lab),
     }
     return {kind: things for kind, things in rest.items() if things}
 
