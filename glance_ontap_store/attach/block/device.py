@@ -189,6 +189,8 @@ class BlockDevice(Positional):
         """Return whether the device says that it has no room for what came last."""
         end = -(-self._written_to // _BLOCK) * _BLOCK
         start = max(0, end - _PIECE)
+        if start == end:
+            return False
         try:
             write_past_cache(self._fd, start, self.read_at(start, end - start))
         except OSError as error:

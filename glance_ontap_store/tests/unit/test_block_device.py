@@ -210,6 +210,12 @@ class TestFailedWrites:
             device.sync()
         assert asked == [(start, length)]
 
+    def test_a_device_that_got_no_data_is_not_asked(self, opened, answering):
+        asked = answering(errno.ENOSPC)
+        with pytest.raises(OSError, match="Input/output"):
+            opened().sync()
+        assert asked == []
+
     @pytest.mark.parametrize("code", [0, errno.EIO, errno.EREMOTEIO])
     def test_another_answer_leaves_it_an_input_output_error(
         self, opened, answering, code
