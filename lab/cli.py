@@ -100,6 +100,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "need --broker, see lab/san.py",
     )
     common.add_argument(
+        "--kernel-nfs",
+        action="store_true",
+        help="the FlexVols are mounted over real NFS, from this kernel's own server, "
+        "see lab/kernel_nfs.py",
+    )
+    common.add_argument(
         "--dir",
         type=Path,
         help="directory for the lab's logs and data, new or empty; kept at the end "
@@ -120,7 +126,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         parents=[common],
         help="run a command inside a lab, and end with its exit code",
         usage=f"{PROGRAM} [--release R] run [--broker] [--secure-nfs] "
-        "[--svms 2] [--san] [--protocol P] [--dir DIR] [--keep] [--stores A,B] CMD ...",
+        "[--svms 2] [--san] [--protocol P] [--kernel-nfs] [--dir DIR] [--keep] "
+        "[--stores A,B] CMD ...",
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD ...")
     options = parser.parse_args(argv)
@@ -188,6 +195,7 @@ def _outside(options: argparse.Namespace) -> int:
         "svms": options.svms,
         "san": options.san,
         "protocol": options.protocol,
+        "kernel_nfs": options.kernel_nfs,
         "do": options.do,
         "command": getattr(options, "command", []),
     }
@@ -243,6 +251,7 @@ def _inside(order: dict[str, object]) -> int:
         with_second_svm=order["svms"] == 2,
         with_san=bool(order["san"]),
         protocol=str(order["protocol"]),
+        with_kernel_nfs=bool(order["kernel_nfs"]),
     )
     progress.say(
         "lab", f"starting, {lab.flavour} flavour, {lab.protocol}, in {lab.root}"

@@ -74,6 +74,8 @@ class Layout:
     san: bool = False
     # That of the usual back end.
     protocol: str = "nfs"
+    # Real mounts of the FlexVols: kernel_nfs.py.
+    kernel_nfs: bool = False
 
     @property
     def has_devices(self) -> bool:
@@ -149,6 +151,7 @@ def plan(
     with_second_svm: bool = False,
     with_san: bool = False,
     protocol: str = "nfs",
+    with_kernel_nfs: bool = False,
 ) -> Layout:
     """Return the layout of a new lab, with free ports and fresh passwords."""
     names = ("admin", "ontap", "ontap-viewer", "rabbit", *USERS, *USERS_OF_SECOND)
@@ -164,6 +167,7 @@ def plan(
         svms=(FIRST, SECOND) if with_second_svm else (FIRST.by(protocol),),
         san=with_san,
         protocol=protocol,
+        kernel_nfs=with_kernel_nfs,
     )
 
 

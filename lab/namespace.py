@@ -183,14 +183,14 @@ def as_first_process(work: Callable[[], int]) -> int:
 
 
 def cover_system_directories(
-    work: Path, configs: Path, exports: Path, services: Sequence[str]
+    work: Path, configs: Path, exports: Path | None, services: Sequence[str]
 ) -> None:
     """Give this namespace its own ``/etc`` and ``/sbin``.
 
     ``/etc/<service>`` become the directories below ``configs``, because the shipped
     rootwrap and privsep filters accept no other place. ``mount.nfs`` becomes a script
     that bind-mounts the directories listed in ``exports``; mount(8) looks for it only
-    in ``/sbin``.
+    in ``/sbin``. Without *exports* mount(8) mounts NFS.
     """
     work.mkdir(parents=True)
     _mount("-t", "tmpfs", "-o", "mode=700", "lab", str(work))
@@ -205,6 +205,8 @@ def cover_system_directories(
         directory.mkdir(exist_ok=True)
         (configs / service).mkdir(parents=True, exist_ok=True)
         _mount("--bind", str(configs / service), str(directory))
+    if exports is None:
+        return
     program = (Path(__file__).parent / "mount_nfs.sh").read_text(encoding="utf-8")
     for name in ("mount.nfs", "mount.nfs4"):
         target = sbin / name

@@ -4,6 +4,7 @@
 import json
 from typing import Any
 
+from lab import kernel_nfs
 from lab import san
 from lab.layout import HOST
 from lab.layout import Layout
@@ -57,7 +58,7 @@ def service(lab: Layout, environment: dict[str, str]) -> Service:
         log=lab.log("ontap"),
         ready=lambda _: bool(facts(lab)),
         before_start=lambda: ready.unlink(missing_ok=True),
-        after_start=lambda: write_exports(lab),
+        after_start=lambda: export(lab),
     )
 
 
@@ -71,7 +72,15 @@ def facts(lab: Layout) -> dict[str, Any]:
     return found
 
 
-def write_exports(lab: Layout) -> None:
+def export(lab: Layout) -> None:
+    """Let the hosts mount the FlexVols."""
+    if lab.kernel_nfs:
+        kernel_nfs.serve(facts(lab)["exports"])
+    else:
+        _write_exports(lab)
+
+
+def _write_exports(lab: Layout) -> None:
     """Write the FlexVols' directories down for the lab's mount.nfs."""
     lines = [
         f"{export}\t{directory}\n"

@@ -62,7 +62,10 @@ class Supervisor:
         lab = self._lab
         lab.make_directories()
         namespace.cover_system_directories(
-            lab.root / "private", lab.configs, lab.configs / "exports", COVERED
+            lab.root / "private",
+            lab.configs,
+            None if lab.kernel_nfs else lab.configs / "exports",
+            COVERED,
         )
         rootwrap.write_sudo(lab.bin)
         sqlite_plugin.install(lab.root / "plugins")
