@@ -83,9 +83,9 @@ class LunAttachment:
     def detach(self) -> None:
         """Unmap the LUN, as Cinder does when the attachment is deleted."""
         assert not self.is_connected, "the host has the device yet"
+        self._attachments.living.remove(self)
         self.forget()
 
     def forget(self) -> None:
-        """Unmap the LUN, whatever the host has."""
-        self._attachments.living.remove(self)
+        """Unmap the LUN, whatever the host has; it knows nothing of it."""
         self._array.unmap(self.volume_id)
