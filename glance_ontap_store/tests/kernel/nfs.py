@@ -7,21 +7,19 @@ from typing import Any
 from glance_ontap_store.tests.kernel.shell import Shell
 from glance_ontap_store.units import GIB
 
+# Those that the store uses.
+VERSIONS = ("3", "4.1", "4.2")
+
 # With one server thread for each writing thread of the client, and some more.
 _START = "rpc.nfsd -G 10 -L 10 8; echo Y > /proc/fs/nfsd/v4_end_grace"
 _RIGHTS = "no_root_squash,no_subtree_check,insecure,sync"
-# The users exist where the packages are installed. The root of the exports is a tmpfs:
-# an overlay cannot be exported.
-_PREPARE = f"""(
+# What a server needs before it exports anything. The users exist where the packages are
+# installed. The root of the exports is a tmpfs: an overlay cannot be exported.
+PREPARE = """(
 set -e
 modprobe -a nfsd nfs nfsv3 nfsv4
 mkdir -p /srv/ns
 mount -t tmpfs -o size=1m ns /srv/ns
-mkdir /srv/ns/large /srv/ns/small
-mkfs.xfs -K -q -f -m reflink=1 /dev/ubda
-mount /dev/ubda /srv/ns/large
-mkfs.xfs -K -q -f -m reflink=1 /dev/ubdb
-mount /dev/ubdb /srv/ns/small
 mkdir -p /var/lib/nfs
 mount -t tmpfs state /var/lib/nfs
 mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/rpc_pipefs
@@ -33,13 +31,21 @@ getent passwd _rpc || echo _rpc:x:998:65534::/run/rpcbind:/bin/false >> /etc/pas
 getent passwd statd || echo statd:x:997:65534::/var/lib/nfs:/bin/false >> /etc/passwd
 chown statd /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/state
 printf '[exports]\\nrootdir=/srv/ns\\n' > /etc/nfs.conf
+rpcbind -w
+rpc.statd --no-notify
+)"""
+_EXPORT = f"""(
+set -e
+mkdir /srv/ns/large /srv/ns/small
+mkfs.xfs -K -q -f -m reflink=1 /dev/ubda
+mount /dev/ubda /srv/ns/large
+mkfs.xfs -K -q -f -m reflink=1 /dev/ubdb
+mount /dev/ubdb /srv/ns/small
 cat > /etc/exports <<END
 / *(ro,fsid=0,no_subtree_check,insecure)
 /large *(rw,{_RIGHTS})
 /small *(rw,{_RIGHTS})
 END
-rpcbind -w
-rpc.statd --no-notify
 exportfs -ra
 rpc.mountd
 {_START}
@@ -51,7 +57,8 @@ class NfsServer:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        shell.run(_PREPARE)
+        shell.run(PREPARE)
+        shell.run(_EXPORT)
 
     def create(self, export: str, name: str, size_gib: int = 1) -> Path:
         """Make the file of a new volume, which is one hole."""

@@ -5,12 +5,12 @@ import pytest
 
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.kernel import transfers
+from glance_ontap_store.tests.kernel.nfs import VERSIONS
 from glance_ontap_store.tests.kernel.transfers import Striped
 from glance_ontap_store.units import GIB
 from glance_ontap_store.units import MIB
 from glance_ontap_store.units import ByteRange
 
-VERSIONS = ["3", "4.1", "4.2"]
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
 
 
