@@ -8,8 +8,12 @@ system's Python, which is not the one that runs the cases.
 from collections.abc import Iterator
 import contextlib
 from pathlib import Path
+import shlex
+import sys
 from typing import Any
 
+from glance_ontap_store.tests.kernel import full_lun
+from glance_ontap_store.tests.kernel.full_lun import SECTOR
 from glance_ontap_store.tests.kernel.shell import Shell
 from glance_ontap_store.units import GIB
 
@@ -19,9 +23,10 @@ PORTALS = ("10.9.0.1", "10.9.0.2")
 CHAP_USER = "NetApp_iSCSI_CHAP_Username"
 
 _CONFIGFS = Path("/sys/kernel/config/target")
-_CORE = _CONFIGFS / "core/fileio_0"
+_CORE = _CONFIGFS / "core"
 _GROUP = _CONFIGFS / "iscsi" / TARGET / "tpgt_1"
-_FILES = Path("/array")
+# The files of the LUNs.
+FILES = Path("/array")
 # Three checks of the paths, two seconds apart: so long a write waits for a path.
 _MULTIPATH = """
 defaults {
@@ -39,12 +44,12 @@ overrides {
 """
 _PREPARE = f"""(
 set -e
-mkdir -p {_FILES} /etc/target /etc/iscsi /var/lib/iscsi /run/lock/iscsi
+mkdir -p {FILES} /etc/target /etc/iscsi /var/lib/iscsi /run/lock/iscsi
 modprobe -a iscsi_tcp iscsi_target_mod target_core_file sd_mod sg configfs dummy \
     dm_multipath dm_round_robin dm_service_time
 mount -t configfs none /sys/kernel/config
-mkfs.xfs -K -q -f /dev/ubda
-mount /dev/ubda {_FILES}
+mkfs.xfs -K -q -f /dev/ubdc
+mount /dev/ubdc {FILES}
 /lib/systemd/systemd-udevd --daemon
 udevadm trigger --action=add --subsystem-match=block
 udevadm settle -t 20
@@ -69,6 +74,8 @@ class Array:
         self._shell = shell
         shell.run(_PREPARE)
         self._mapped: dict[str, int] = {}
+        # The LUNs, and where the target is told of them.
+        self._cores: dict[str, Path] = {}
         _GROUP.mkdir(parents=True)
         acl = _GROUP / "acls" / INITIATOR
         for address in PORTALS:
@@ -83,14 +90,20 @@ class Array:
 
         *unmaps*: it takes no space for what the host lets it zero.
         """
-        path = _FILES / name
+        path = FILES / name
         with open(path, "xb") as file:
             file.truncate(size_gib * GIB)
-        core = _CORE / name
-        core.mkdir(parents=True)
+        self.serve(name, unmaps)
+        return path
+
+    def serve(self, name: str, unmaps: bool = True) -> None:
+        """Let a file of the array be a LUN; *unmaps* as of `create`."""
+        path = FILES / name
+        size = path.stat().st_size
+        core = self._new(name, "fileio_0")
         _set(
             core / "control",
-            f"fd_dev_name={path},fd_dev_size={size_gib * GIB},fd_buffered_io=1",
+            f"fd_dev_name={path},fd_dev_size={size},fd_buffered_io=1",
         )
         _set(core / "enable", 1)
         _set(core / "wwn/company_id", "0x00a098")
@@ -103,17 +116,39 @@ class Array:
         if unmaps:
             _set(core / "attrib/emulate_tpws", 1)
             _set(core / "attrib/unmap_zeroes_data", 1)
-        return path
+
+    def _new(self, name: str, kind: str) -> Path:
+        core = self._cores[name] = _CORE / kind / name
+        core.mkdir(parents=True)
+        return core
+
+    def create_in_full(self, name: str, room: int) -> None:
+        """Make a new LUN of 1 GiB, for which its FlexVol has only *room* bytes."""
+        path = FILES / "full" / name
+        self._shell.run(
+            f"modprobe target_core_user; mkdir -p {path.parent};"
+            f" mount -t tmpfs -o size={room} flexvol {path.parent};"
+            f" truncate -s {GIB} {path}"
+        )
+        core = self._new(name, "user_0")
+        # None listens for the news that the target would await an answer to.
+        _set(core / "control", f"dev_config=lun/{name},dev_size={GIB}")
+        _set(core / "control", f"hw_block_size={SECTOR},nl_reply_supported=-1")
+        _set(core / "enable", 1)
+        (device,) = Path("/sys/class/uio").iterdir()
+        program = [sys.executable, "-m", full_lun.__name__]
+        program += [f"/dev/{device.name}", str(path), name]
+        self._shell.start(shlex.join(program))
 
     def size_gib(self, name: str) -> int:
         """The size of a LUN."""
-        return (_FILES / name).stat().st_size // GIB
+        return (FILES / name).stat().st_size // GIB
 
     def extend(self, name: str, size_gib: int) -> None:
         """Make a LUN larger, while hosts use it."""
-        with open(_FILES / name, "r+b") as file:
+        with open(FILES / name, "r+b") as file:
             file.truncate(size_gib * GIB)
-        _set(_CORE / name / "control", f"fd_dev_size={size_gib * GIB}")
+        _set(self._cores[name] / "control", f"fd_dev_size={size_gib * GIB}")
 
     def map(self, name: str, portals: tuple[str, ...] = PORTALS) -> dict[str, Any]:
         """Let the host see a LUN; return the ``connection_info``, as Cinder's driver.
@@ -124,7 +159,7 @@ class Array:
         number = next(n for n in range(len(taken) + 1) if n not in taken)
         lun = _GROUP / f"lun/lun_{number}"
         lun.mkdir()
-        (lun / "storage").symlink_to(_CORE / name)
+        (lun / "storage").symlink_to(self._cores[name])
         seen = _GROUP / "acls" / INITIATOR / f"lun_{number}"
         seen.mkdir()
         (seen / "lun").symlink_to(lun)
@@ -185,9 +220,13 @@ class Array:
         self.ask_for_password(None)
         for name in list(self._mapped):
             self.unmap(name)
-        for core in [path for path in _CORE.iterdir() if path.is_dir()]:
+        for name, core in self._cores.items():
             core.rmdir()
-            (_FILES / core.name).unlink()
+            (FILES / name).unlink(missing_ok=True)
+        self._cores.clear()
+        # The programs of LUNs end when these are gone.
+        self._shell.wait()
+        self._shell.run(f"! mountpoint -q {FILES}/full || umount {FILES}/full")
 
 
 def _set(path: Path, value: object) -> None:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real iSCSI whose paths, LUN, password or writer go away."""
 
+import errno
+import mmap
 import os
 import signal
+import time
 
 import pytest
 
@@ -16,8 +19,12 @@ from glance_ontap_store.tests.kernel import guest
 from glance_ontap_store.tests.kernel import iscsi
 from glance_ontap_store.tests.kernel import transfers
 from glance_ontap_store.tests.kernel.transfers import Eventful
+from glance_ontap_store.units import GIB
 from glance_ontap_store.units import MIB
 
+# Seconds in which an upload fails without any path, see `iscsi.Array`: the initiator
+# notices, multipath waits, and os-brick flushes and removes the device.
+BOUND_S = 120
 PASSWORD = "chap-s3cret-0001"
 
 
@@ -42,6 +49,53 @@ def test_an_upload_goes_on_when_one_path_is_lost(block, array, lun):
     content = store(block, attached, lambda: array.lose_portal(iscsi.PORTALS[1]))
     assert transfers.difference(path, content) is None
     assert not attached.is_connected
+
+
+def lose_all(array):
+    for portal in iscsi.PORTALS:
+        array.lose_portal(portal)
+
+
+def test_an_upload_fails_when_all_paths_are_lost(block, array, lun):
+    _path, attached = lun
+    began = time.monotonic()
+    with pytest.raises(errors.Broken, match="Writing /dev"):
+        store(block, attached, lambda: lose_all(array))
+    assert time.monotonic() - began < BOUND_S
+    assert not attached.is_connected
+    # The paths are not there yet.
+    assert guest.connected() == []
+
+
+def test_an_upload_fails_when_the_flexvol_is_full(block, array, attachments):
+    """Linux knows the reason, and does not tell it to who writes by its page cache."""
+    array.create_in_full("volume-1", 64 * MIB)
+    attached = attachments.attach("volume-1")
+    attached.length = lambda: GIB
+    began = time.monotonic()
+    with pytest.raises(errors.Broken, match="Writing /dev"):
+        with block.opened(attached.info, "rw", attached) as device:
+            path = device.name.split()[0]
+            try:
+                transfers.write(device, Pattern(120 * MIB))
+            finally:
+                reason = written_at_once(path)
+    assert reason == errno.ENOSPC
+    # Multipath does not take it for a lost path, and try again.
+    assert time.monotonic() - began < BOUND_S
+    assert not attached.is_connected
+
+
+def written_at_once(path):
+    """The error of a write that passes the page cache, or None."""
+    fd = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    try:
+        os.pwrite(fd, page, 100 * MIB)
+    except OSError as error:
+        return error.errno
+    finally:
+        os.close(fd)
 
 
 def test_an_upload_fails_when_its_lun_is_unmapped(block, array, lun):
