@@ -2,6 +2,7 @@
 """Uploads and downloads through a transport, with the store's own transfer code."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import hashlib
@@ -86,13 +87,18 @@ def misread(
     The kernel's memory is emptied before.
     """
     forget()
-    offset = 0
     with transport.opened(info, "ro", attached) as device:
         wanted = ByteRange(0, content.size)
-        for piece in ImageStream(device, wanted, lambda: None):
-            if not _is_at(content, offset, piece):
-                return offset
-            offset += len(piece)
+        return mismatch(ImageStream(device, wanted, lambda: None), content)
+
+
+def mismatch(found: Iterable[bytes], content: Content) -> int | None:
+    """Return where the pieces *found* differ from *content*, or None."""
+    offset = 0
+    for piece in found:
+        if not _is_at(content, offset, piece):
+            return offset
+        offset += len(piece)
     return None if offset == content.size else offset
 
 
