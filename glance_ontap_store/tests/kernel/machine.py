@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import contextlib
 import os
 from pathlib import Path
+import resource
 import signal
 import subprocess
 import threading
@@ -82,6 +83,12 @@ def _command(
     return command
 
 
+def _allow_files() -> None:
+    """Let the kernel have many files: it keeps those open that were looked at."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 @contextlib.contextmanager
 def _started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(
@@ -89,6 +96,7 @@ def _started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=_allow_files,
         # Ctrl-C in the terminal must reach this process alone: it ends the kernel.
         start_new_session=True,
     )
