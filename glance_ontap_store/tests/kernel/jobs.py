@@ -33,7 +33,7 @@ def run(
             script = "\n".join([*_beginning(), *lines])
             (job / "run").write_text(script, encoding="utf-8")
             status = machine.run(unpacked, job, disks, memory_mib, limit_s, _say)
-    except Unusable as error:
+    except (Unusable, OSError) as error:
         text = f"kernel: THE TESTS DID NOT RUN TO THEIR END: {error}"
         print(text, file=sys.stderr, flush=True)
         return UNUSABLE
