@@ -8,6 +8,7 @@ import pytest
 from glance_ontap_store.tests import kernel
 from glance_ontap_store.tests.fakes.glance import Pattern
 from glance_ontap_store.tests.kernel import __main__ as command
+from glance_ontap_store.tests.kernel import jobs
 from glance_ontap_store.tests.kernel import machine
 from glance_ontap_store.tests.kernel import system
 from glance_ontap_store.tests.kernel import transfers
@@ -72,7 +73,7 @@ class TestCommand:
     def test_a_set_that_does_not_exist_is_named(self, capsys):
         with pytest.raises(SystemExit) as ended:
             command.main(["nsf"])
-        assert ended.value.code == command.UNUSABLE
+        assert ended.value.code == jobs.UNUSABLE
         assert "no such set: nsf; there are " in capsys.readouterr().err
 
     def test_a_host_without_apt_fails_loudly(self, tmp_path, monkeypatch):
