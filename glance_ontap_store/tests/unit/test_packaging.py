@@ -137,6 +137,8 @@ def test_the_metadata_say_what_an_index_shows(metadata):
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Description-Content-Type"] == "text/x-rst"
     assert metadata.get_payload() == (CHECKOUT / "README.rst").read_text()
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    assert set(urls) == {"Glance", "Cinder's NetApp drivers"}
     classifiers = metadata.get_all("Classifier")
     assert any(line.startswith("Development Status ::") for line in classifiers)
     floor = metadata["Requires-Python"].removeprefix(">=")
