@@ -142,6 +142,16 @@ class Leases(Generic[Opened]):
         finally:
             self._unclaim(volume_id, shared)
 
+    def opened(self, volume_id: str) -> Opened | None:
+        """What is open of *volume_id*, with readers or without; None if nothing is.
+
+        It may be closed at any time, unless the caller shares it. A device whose reader
+        had an error is not shown.
+        """
+        with self._lock:
+            shared = self._table.get(volume_id)
+        return None if shared is None or shared.is_spoiled else shared.opened
+
     @contextlib.contextmanager
     def _held(self, shared: _Shared[Opened], volume_id: str) -> Iterator[None]:
         if not shared.lock.acquire(timeout=self._patience_s):

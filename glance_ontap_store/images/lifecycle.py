@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from collections.abc import Generator
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
@@ -28,6 +29,7 @@ from glance_ontap_store.images.filling import Upload
 from glance_ontap_store.images.image_volume import ImageVolume
 from glance_ontap_store.images.reading import OpenImage
 from glance_ontap_store.images.reading import Reading
+from glance_ontap_store.images.reading import Seen
 from glance_ontap_store.images.record import Record
 from glance_ontap_store.images.record import State
 from glance_ontap_store.location import EMPTY
@@ -94,6 +96,7 @@ class Lifecycle:
         self._availability_zone = availability_zone
         self._running = running or Transfers()
         self._free = free
+        self._linger_s = linger_s
         self._leases = Leases[OpenImage](
             linger_s,
             lambda opened: opened.is_attached,
@@ -237,29 +240,39 @@ class Lifecycle:
         if volume_id == EMPTY:
             return stream.nothing(), ByteRange.clipped(offset, length, 0).length
         with self._patience(), contextlib.ExitStack() as stack:
-            image = self.describe(volume_id)
-            wanted = ByteRange.clipped(offset, length, image.size)
+            seen = self._seen(volume_id)
+            wanted = ByteRange.clipped(offset, length, seen.image.size)
             transfer = stack.enter_context(self._running.begun())
-            opened = stack.enter_context(self._shared(image))
+            opened = stack.enter_context(self._shared(seen))
             release = stack.pop_all().close
-        part = "image" if wanted.length == image.size else "range"
+        part = "image" if wanted.length == seen.image.size else "range"
         spoil = functools.partial(self._leases.spoil, volume_id)
         made = ImageStream(opened.device, wanted, release, part=part, on_error=spoil)
         # Only the reader keeps the stream: it is released when the reader drops it.
         transfer.on_stop(functools.partial(_end, weakref.ref(made)))
         return made, wanted.length
 
-    def _shared(
-        self, image: ImageVolume
-    ) -> contextlib.AbstractContextManager[OpenImage]:
-        return self._leases.share(
-            image.id,
-            lambda: self._reading.opened(image),
-            # The volume was fetched just now: this needs no request.
-            lambda opened: opened.is_still_attached(
-                image.volume, self._volumes.journal.own()
-            ),
-        )
+    def _seen(self, volume_id: str) -> Seen:
+        """The image-volume, without a request if it is open and was seen lately."""
+        opened = self._leases.opened(volume_id)
+        now = self._volumes.clock.monotonic()
+        if opened is not None and opened.needs_no_look(now, self._linger_s):
+            return opened.seen
+        return Seen(self.describe(volume_id), now)
+
+    @contextlib.contextmanager
+    def _shared(self, seen: Seen) -> Iterator[OpenImage]:
+        """The image-volume, open. What *seen* shows is not asked for again."""
+        own = self._volumes.journal.own()
+
+        def is_good(opened: OpenImage) -> bool:
+            if opened.is_still_attached(seen.image.volume, own):
+                opened.seen = seen
+            return opened.seen is seen
+
+        opening = functools.partial(self._reading.opened, seen.image)
+        with self._leases.share(seen.image.id, opening, is_good) as opened:
+            yield opened
 
     def record_to_delete(self, volume_id: str) -> Record:
         """The record of an image-volume that is to be deleted.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+from typing import NamedTuple
 from typing import Protocol
 
 from oslo_log import log as logging
@@ -34,21 +35,37 @@ _BLOCKED = ("reserved", "attaching", "detaching")
 Opened = contextlib.AbstractContextManager[Device]
 
 
-@dataclasses.dataclass(frozen=True)
+class Seen(NamedTuple):
+    """An image-volume as Cinder showed it, and when: seconds of `Clock.monotonic`."""
+
+    image: ImageVolume
+    at: float
+
+
+@dataclasses.dataclass
 class OpenImage:
     """An image-volume that is open for readers.
 
-    *backing_id* is that of the file which was opened. *is_attached*: it is the
-    image-volume itself that is attached, so that it may stay so for later readers.
+    *is_attached*: it is the image-volume itself that is attached, so that it may stay
+    so for later readers. *seen*: the image-volume, which was this one's when it was
+    opened, or a later look at it with the attachment.
     """
 
     device: Device
-    backing_id: str
     is_attached: bool
+    seen: Seen
+
+    def needs_no_look(self, now: float, seconds: float) -> bool:
+        """Return whether a reader can use it without asking Cinder for the volume.
+
+        It can for *seconds* after Cinder was asked last, if it is a file: that stays
+        the image's even if somebody deletes the attachment.
+        """
+        return self.is_attached and self.device.is_file and now - self.seen.at < seconds
 
     def is_still_attached(self, now: Volume, mark: Mark) -> bool:
         """Return whether *now* shows the attachment of the process *mark*."""
-        return now.backing_id == self.backing_id and any(
+        return now.backing_id == self.seen.image.volume.backing_id and any(
             Mark.of_device(attachment.device) == mark for attachment in now.attachments
         )
 
@@ -108,7 +125,7 @@ class Reading:
                     self._beside_a_new_volume(image, image.volume, refusal)
                 )
                 _count("neighbour")
-                opened = _not_kept(image, device)
+                opened = self._not_kept(image, device)
             yield opened
 
     def _opened_by_cinder(
@@ -132,7 +149,7 @@ class Reading:
     def _attached(self, image: ImageVolume, wait_s: float) -> Iterator[OpenImage]:
         with self._attacher.readable(image.id, image.is_sealed, wait_s) as device:
             _count("attached")
-            yield OpenImage(device, image.volume.backing_id, is_attached=True)
+            yield OpenImage(device, is_attached=True, seen=self._seen(image))
 
     def _cloned_or_attached(
         self,
@@ -206,7 +223,7 @@ class Reading:
                 status,
             )
             _count("unattached")
-            yield _not_kept(image, device)
+            yield self._not_kept(image, device)
 
     def _found_unattached(
         self, stack: contextlib.ExitStack, image: ImageVolume
@@ -241,7 +258,7 @@ class Reading:
             with contextlib.ExitStack() as stack:
                 device = self._clone_opened(stack, image, made)
                 _count("clone")
-                yield _not_kept(image, device)
+                yield self._not_kept(image, device)
 
     def _clone_opened(
         self, stack: contextlib.ExitStack, image: ImageVolume, clone: Volume
@@ -314,6 +331,12 @@ class Reading:
         ) as made:
             yield made
 
+    def _not_kept(self, image: ImageVolume, device: Device) -> OpenImage:
+        return OpenImage(device, is_attached=False, seen=self._seen(image))
+
+    def _seen(self, image: ImageVolume) -> Seen:
+        return Seen(image, self._volumes.clock.monotonic())
+
 
 def _raise_if_taken(image: ImageVolume) -> None:
     """Spare the requests for an attachment that Cinder is known to refuse.
@@ -323,10 +346,6 @@ def _raise_if_taken(image: ImageVolume) -> None:
     volume = image.volume
     if image.is_sealed and volume.status == "in-use" and not volume.is_shared:
         raise errors.ImageVolumeInUse(f"Image-volume {volume.id} is in use.")
-
-
-def _not_kept(image: ImageVolume, device: Device) -> OpenImage:
-    return OpenImage(device, image.volume.backing_id, is_attached=False)
 
 
 def _count(way: str) -> None:

@@ -14,6 +14,9 @@ class Device(Protocol):
 
     # For messages: where the device is.
     name: str
+    # An open file has the bytes of its volume as long as it is open. The device of a
+    # LUN or a namespace may become another volume's, once the attachment is gone.
+    is_file: bool
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return *length* bytes; fewer only at the end."""

@@ -76,6 +76,8 @@ class BlockDevice(Positional):
     that it is told to zero, so that it is worth being told.
     """
 
+    is_file = False
+
     def __init__(
         self, fd: int, name: str, grow: Callable[[int], object], is_thin: bool
     ) -> None:

@@ -38,6 +38,8 @@ class FileDevice(Positional):
     several threads may use it. It grows when it is written past its end.
     """
 
+    is_file = True
+
     def __init__(self, fd: int, name: str, through_helper: bool = False) -> None:
         super().__init__(fd, name)
         self._through_helper = through_helper

@@ -17,6 +17,8 @@ class MemoryDevice:
     It grows in whole *unit*s of bytes.
     """
 
+    is_file = True
+
     def __init__(
         self, length: int = 0, name: str = "memory", unit: int = units.GIB
     ) -> None:

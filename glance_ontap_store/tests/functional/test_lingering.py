@@ -121,9 +121,11 @@ def test_it_serves_the_next_reader_and_is_released_at_the_exit(
         assert [word for word in first if word != "detach"][-len(words) :] == words
         process.tell("again")
         process.expect("read")
-        assert requests.new("show") == ["show"]
         assert status(admin, volume_id) == "in-use"
         process.end()
+    # A device may be another volume's by now; an open file may not.
+    looks = [] if lab.protocol == "nfs" else ["show"]
+    assert requests.new("detach") == [*looks, "detach"]
     assert status(admin, volume_id) == "available"
     assert not direct.connected(base)
 

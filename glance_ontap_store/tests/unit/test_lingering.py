@@ -12,12 +12,17 @@ import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store.attach import leases
+from glance_ontap_store.attach.nfs.file import FileDevice
 from glance_ontap_store.cinder.api import Connected
 from glance_ontap_store.cinder.api import Volume
+from glance_ontap_store.images.image_volume import ImageVolume
 from glance_ontap_store.images.reading import OpenImage
+from glance_ontap_store.images.reading import Seen
+from glance_ontap_store.images.record import Record
 from glance_ontap_store.liveness.marks import Mark
 from glance_ontap_store.stopping.transfers import Transfers
 from glance_ontap_store.tests.builders import upload
+from glance_ontap_store.tests.fakes.device import MemoryDevice
 from glance_ontap_store.tests.fakes.glance import Pattern
 
 # Longer than any test.
@@ -48,9 +53,48 @@ def read(images, volume_id):
     assert b"".join(stream) == Pattern(SIZE).at(0, SIZE)
 
 
-def test_the_next_reader_needs_one_request(cloud, images, volume_id):
+def test_the_next_reader_needs_no_request(cloud, images, volume_id):
     read(images, volume_id)
     assert cloud.cinder.get(volume_id).status == "in-use"
+    cloud.volumes.calls.clear()
+    read(images, volume_id)
+    assert cloud.volumes.calls == []
+
+
+def test_a_reader_beside_another_one_needs_no_request(cloud, images, volume_id):
+    first, _size = images.read(volume_id, 0, None)
+    cloud.volumes.calls.clear()
+    read(images, volume_id)
+    assert cloud.volumes.calls == []
+    first.close()
+
+
+def test_without_the_option_each_reader_looks(cloud, volume_id):
+    images = cloud.lifecycle()
+    first, _size = images.read(volume_id, 0, None)
+    cloud.volumes.calls.clear()
+    read(images, volume_id)
+    assert cloud.volumes.calls == ["get"]
+    first.close()
+
+
+def test_cinder_is_asked_again_when_the_time_is_over(cloud, images, volume_id):
+    """However often it is read meanwhile."""
+    read(images, volume_id)
+    for _look in range(2):
+        cloud.clock.sleep(LONG_S - 1)
+        cloud.volumes.calls.clear()
+        read(images, volume_id)
+        assert cloud.volumes.calls == []
+        cloud.clock.sleep(1)
+        read(images, volume_id)
+        assert cloud.volumes.calls == ["get"]
+
+
+def test_a_device_is_looked_at_by_each_reader(cloud, images, volume_id, monkeypatch):
+    """It may be another volume's by now, if somebody deleted the attachment."""
+    monkeypatch.setattr(FileDevice, "is_file", False)
+    read(images, volume_id)
     cloud.volumes.calls.clear()
     read(images, volume_id)
     assert cloud.volumes.calls == ["get"]
@@ -60,9 +104,19 @@ def test_an_attachment_that_somebody_deleted_is_not_used(cloud, images, volume_i
     read(images, volume_id)
     (attachment_id,) = cloud.cinder.attachments(volume_id)
     cloud.cinder.detach(attachment_id)
+    # The bytes are the image's until then: the file is open.
     read(images, volume_id)
-    assert cloud.cinder.attachments(volume_id) != [attachment_id]
+    cloud.clock.sleep(LONG_S)
+    read(images, volume_id)
+    assert cloud.cinder.attachments(volume_id) not in ([], [attachment_id])
     assert cloud.cinder.get(volume_id).status == "in-use"
+
+
+def test_a_deleted_image_volume_is_not_read_from_what_lingers(cloud, images, volume_id):
+    read(images, volume_id)
+    images.delete(volume_id)
+    with pytest.raises(errors.ImageVolumeGone):
+        images.read(volume_id, 0, None)
 
 
 def test_a_temporary_clone_does_not_linger(cloud, images, volume_id):
@@ -254,8 +308,14 @@ class TestBackground:
 
 class TestStillAttached:
     MARK = Mark(str(uuid.uuid4()), str(uuid.uuid4()))
-    OPENED = OpenImage(None, "v", is_attached=True)
     VOLUME = Volume("v", "in-use", 1, attachments=(Connected("a", MARK.mountpoint),))
+    OPENED = OpenImage(
+        MemoryDevice(),
+        is_attached=True,
+        seen=Seen(
+            ImageVolume(dataclasses.replace(VOLUME, attachments=()), Record(), SIZE), 7
+        ),
+    )
 
     def test_by_this_process(self):
         assert self.OPENED.is_still_attached(self.VOLUME, self.MARK)
@@ -272,3 +332,22 @@ class TestStillAttached:
     def test_not_any_more(self, changes):
         now = dataclasses.replace(self.VOLUME, **changes)
         assert not self.OPENED.is_still_attached(now, self.MARK)
+
+    @pytest.mark.parametrize(
+        ("now", "seconds", "is_file", "is_attached", "expected"),
+        [
+            (7, 5, True, True, True),
+            (11.9, 5, True, True, True),
+            (12, 5, True, True, False),
+            (7, 0, True, True, False),
+            (7, 5, False, True, False),
+            (7, 5, True, False, False),
+        ],
+    )
+    def test_a_look_is_spared(self, now, seconds, is_file, is_attached, expected):
+        device = MemoryDevice()
+        device.is_file = is_file
+        opened = dataclasses.replace(
+            self.OPENED, device=device, is_attached=is_attached
+        )
+        assert opened.needs_no_look(now, seconds) == expected
