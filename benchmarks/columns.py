@@ -187,6 +187,8 @@ COLUMNS: tuple[Column, ...] = (
     _Metric("after_first_s", "the rest, s", 1, 3),
     _Metric("reading_s", "reading, s", 1, 3),
     _Metric("detach_s", "detaching, s", 1, 3),
+    _Metric("before_data_s", "before the first byte, s", 1, 2),
+    _Metric("after_data_s", "after the last byte, s", 1, 2),
     _Metric("stored_bytes", "stored MiB", MIB, 0),
     _Metric("new_bytes", "new MiB on the FlexVol", MIB, 1),
     _Metric("glance_bytes", "MiB through Glance's API", MIB, 0),

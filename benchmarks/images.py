@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import random
+import time
 
 from lab.demo import blocks
 
@@ -104,16 +105,26 @@ class Image:
 
 
 class Reader:
-    """A stream of an image's bytes, as Glance passes it to a store."""
+    """A stream of an image's bytes, as Glance passes it to a store.
+
+    *first_at* and *last_at* are readings of the monotonic clock: when the store asked
+    for the first bytes, and when it had the last ones.
+    """
 
     def __init__(self, image: Image) -> None:
         self._image = image
         self.position = 0
+        self.first_at: float | None = None
+        self.last_at: float | None = None
 
     def read(self, size: int = BLOCK) -> bytes:
         """Return at most *size* bytes; b"" at the end."""
+        if self.first_at is None:
+            self.first_at = time.monotonic()
         data = self._image.piece(self.position, size)
         self.position += len(data)
+        if data:
+            self.last_at = time.monotonic()
         return data
 
 

@@ -61,11 +61,16 @@ class DirectStore:
         self._location_class = location_class
         self._find = find
 
-    def add(self, image: Image, is_size_known: bool = True) -> StoredImage:
-        """Store *image* as Glance does for an upload."""
+    def add(
+        self,
+        image: Image,
+        is_size_known: bool = True,
+        reader: Reader | None = None,
+    ) -> StoredImage:
+        """Store *image* as Glance does for an upload; *reader* has its bytes."""
         url, size, _md5, multihash, _metadata = self._driver.add(
             str(uuid.uuid4()),
-            Reader(image),
+            reader or Reader(image),
             image.size if is_size_known else 0,
             limits.ALGORITHM,
             context=SimpleNamespace(project_id=PROJECT, user_id=PROJECT),

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 from pathlib import Path
+import time
 
 from benchmarks import images
 from benchmarks import limits
@@ -19,6 +20,7 @@ from benchmarks.cases.lines import STORES
 from benchmarks.cases.lines import line
 from benchmarks.disk import Disk
 from benchmarks.images import Image
+from benchmarks.images import Reader
 from benchmarks.limits import Dd
 from benchmarks.plans import CasePlan
 from benchmarks.plans import LinePlan
@@ -60,15 +62,21 @@ def _by_the_store(
 def _store_upload(
     store: DirectStore, image: Image, is_size_known: bool, repeat: int
 ) -> Sample:
+    reader = Reader(image)
+    began = time.monotonic()
     seconds, stored = measure.until_durable(
-        lambda: store.add(image, is_size_known), store.unsynced
+        lambda: store.add(image, is_size_known, reader), store.unsynced
     )
+    assert reader.first_at is not None
+    assert reader.last_at is not None
     try:
         is_compared = repeat == 1 or not is_size_known
         return Sample(
             repeat,
             {
                 "seconds": seconds,
+                "before_data_s": reader.first_at - began,
+                "after_data_s": seconds - (reader.last_at - began),
                 "stored_bytes": measure.stored_bytes(stored.path),
                 "data_bytes": image.data_bytes,
             },

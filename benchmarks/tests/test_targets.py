@@ -58,6 +58,36 @@ def test_uploads_are_compared_with_the_slower_limit(
     assert found.outcome == expected
 
 
+def test_an_upload_is_judged_with_its_attachment_and_also_shown_without() -> None:
+    found = verdict(
+        "upload of random data: at least 0.85",
+        case(
+            "store-upload",
+            line("fv1", [10, 12], before_data_s=[2, 4]),
+            line("null", [2, 2]),
+            line("dd", [7.6, 7.6]),
+        ),
+    )
+    assert found.outcome == targets.MISSED
+    assert "from the first byte on 0.95 (0.95 to 0.95)" in found.measured
+
+
+def test_the_limit_of_a_sparse_upload_is_shown_beside_it() -> None:
+    found = verdict(
+        "8 GiB sparse",
+        case(
+            "store-sparse",
+            line("fv1", [10, 10]),
+            line("peer", [29, 29]),
+            line("null", [9, 9]),
+        ),
+    )
+    assert found.outcome == targets.MISSED
+    assert found.measured.startswith(
+        "2.90 (2.90 to 2.90); only hashing, on threads, 3.2"
+    )
+
+
 @pytest.mark.parametrize("metric", ["reading_s", "after_first_s"])
 def test_a_download_is_judged_with_its_attachment_and_also_shown_without(
     metric: str,
