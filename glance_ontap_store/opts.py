@@ -234,14 +234,14 @@ OPTIONS: list[cfg.Opt] = [
         min=0,
         help=(
             "Seconds that an image-volume stays attached after its last reader, so that"
-            " the next reader in the same process opens it at once. With 0 it is"
-            " detached after its last reader. For readers in other processes and on"
-            " other hosts the volume is in use meanwhile: they read a temporary clone,"
-            " which took half as long again as an attachment in the lab, while the next"
-            " reader in the same process had its first byte in a twelfth of the time."
-            " So set it only where no more than two processes, of all hosts, serve the"
-            " readers of an image. It must be smaller than ``ontap_delete_wait``: the"
-            " deletion of an image by another process waits until it is detached."
+            " the next reader in the same process opens it at once, without a request"
+            " to Cinder. With 0 it is detached after its last reader. For readers in"
+            " other processes and on other hosts the volume is in use meanwhile: they"
+            " read a temporary clone, whose first byte came a third later in the lab"
+            " than with an attachment. So set it only where no more than two processes,"
+            " of all hosts, serve the readers of an image. It must be smaller than"
+            " ``ontap_delete_wait``: the deletion of an image by another process waits"
+            " until it is detached."
         ),
     ),
     cfg.IntOpt(
