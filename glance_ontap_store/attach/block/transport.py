@@ -201,6 +201,13 @@ def _check(fd: int, name: str, seen: Seen, wanted: int) -> None:
             f" {number}). Try again."
         )
     length = _length(fd)
+    if not length:
+        # The kernel makes the device of a LUN that does not tell its capacity, too.
+        raise errors.Broken(
+            f"{name} has 0 bytes: its LUN or namespace is offline, or no path to it"
+            " works. Nothing was read or written. See its state on the array, whether"
+            " its FlexVol is full, and multipath -ll."
+        )
     if length != wanted:
         raise errors.Broken(
             f"{name} has {length} bytes, and Cinder's volume {wanted}: it is the device"

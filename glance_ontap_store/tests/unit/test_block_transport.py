@@ -262,7 +262,15 @@ class TestIdentity:
             assert len(cloud.kernel.devices) == 1
         assert not cloud.kernel.devices
 
-    @pytest.mark.parametrize("length", [GIB - 512, 2 * GIB, 0])
+    def test_a_device_without_bytes_is_one_that_is_offline(self, cloud, volume):
+        os.truncate(cloud.cinder.path_of(volume.id), 0)
+        with pytest.raises(errors.Broken, match=r"has 0 bytes: its LUN .* is offline"):
+            with cloud.attacher().writable(volume):
+                pass
+        assert cloud.cinder.get(volume.id).status == "available"
+        assert not cloud.kernel.devices
+
+    @pytest.mark.parametrize("length", [GIB - 512, 2 * GIB])
     def test_a_device_of_another_length_is_refused(self, cloud, volume, length):
         os.truncate(cloud.cinder.path_of(volume.id), length)
         with pytest.raises(errors.Broken, match=f"has {length} bytes"):
