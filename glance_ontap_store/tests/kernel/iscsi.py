@@ -12,8 +12,8 @@ import shlex
 import sys
 from typing import Any
 
-from glance_ontap_store.tests.kernel import full_lun
-from glance_ontap_store.tests.kernel.full_lun import SECTOR
+from glance_ontap_store.tests.kernel import failing_lun
+from glance_ontap_store.tests.kernel.failing_lun import SECTOR
 from glance_ontap_store.tests.kernel.shell import Shell
 from glance_ontap_store.units import GIB
 
@@ -126,17 +126,34 @@ class Array:
         """Make a new LUN of 1 GiB, for which its FlexVol has only *room* bytes."""
         path = FILES / "full" / name
         self._shell.run(
-            f"modprobe target_core_user; mkdir -p {path.parent};"
-            f" mount -t tmpfs -o size={room} flexvol {path.parent};"
-            f" truncate -s {GIB} {path}"
+            f"mkdir -p {path.parent};"
+            f" mount -t tmpfs -o size={room} flexvol {path.parent}"
         )
+        self._serve_failing(name, path)
+
+    def create_failing(self, name: str) -> Path:
+        """Make a new LUN of 1 GiB that can go offline; return its file."""
+        path = FILES / name
+        self._serve_failing(name, path)
+        return path
+
+    def go_offline(self, name: str) -> None:
+        """Take a LUN offline, of `create_failing`. Its maps stay."""
+        failing_lun.sign(name).touch()
+
+    def go_online(self, name: str) -> None:
+        """Take a LUN back online."""
+        failing_lun.sign(name).unlink(missing_ok=True)
+
+    def _serve_failing(self, name: str, path: Path) -> None:
+        self._shell.run(f"modprobe target_core_user; truncate -s {GIB} {path}")
         core = self._new(name, "user_0")
         # None listens for the news that the target would await an answer to.
         _set(core / "control", f"dev_config=lun/{name},dev_size={GIB}")
         _set(core / "control", f"hw_block_size={SECTOR},nl_reply_supported=-1")
         _set(core / "enable", 1)
         (device,) = Path("/sys/class/uio").iterdir()
-        program = [sys.executable, "-m", full_lun.__name__]
+        program = [sys.executable, "-m", failing_lun.__name__]
         program += [f"/dev/{device.name}", str(path), name]
         self._shell.start(shlex.join(program))
 
@@ -218,6 +235,8 @@ class Array:
         for address in PORTALS:
             self.raise_portal(address)
         self.ask_for_password(None)
+        for name in self._cores:
+            self.go_online(name)
         for name in list(self._mapped):
             self.unmap(name)
         for name, core in self._cores.items():

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+from glance_store import exceptions
 import pytest
 
 from glance_ontap_store import errors
@@ -13,12 +14,15 @@ from glance_ontap_store.attach.host_connections import HostConnections
 from glance_ontap_store.liveness import processes
 from glance_ontap_store.liveness.journal import Journal
 from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.fakes.glance import pieces
 from glance_ontap_store.tests.kernel import guest
 from glance_ontap_store.tests.kernel import iscsi
 from glance_ontap_store.tests.kernel import transfers
 from glance_ontap_store.tests.kernel.transfers import Eventful
+from glance_ontap_store.transfer.stream import ImageStream
 from glance_ontap_store.units import GIB
 from glance_ontap_store.units import MIB
+from glance_ontap_store.units import ByteRange
 
 # Seconds in which an upload fails without any path, see `iscsi.Array`: the initiator
 # notices, multipath waits, and os-brick flushes and removes the device.
@@ -83,6 +87,66 @@ def test_an_upload_fails_when_its_lun_is_unmapped(block, array, lun):
     with pytest.raises(errors.Broken, match="Writing /dev"):
         store(block, attached, attached.forget)
     assert not attached.is_connected
+
+
+@pytest.fixture
+def failing(array, attachments):
+    """The file of a new LUN that can go offline, and its attachment."""
+    path = array.create_failing("volume-1")
+    return path, attachments.attach("volume-1")
+
+
+def test_an_upload_fails_when_its_lun_goes_offline(block, array, attachments, failing):
+    path, attached = failing
+    began = time.monotonic()
+    with pytest.raises(errors.Broken, match="Writing /dev"):
+        store(block, attached, lambda: array.go_offline("volume-1"))
+    assert time.monotonic() - began < BOUND_S
+    assert not attached.is_connected
+    # It is not online yet.
+    assert guest.connected() == []
+    attached.detach()
+    array.go_online("volume-1")
+    attached = attachments.attach("volume-1")
+    content = store(block, attached, lambda: None)
+    assert transfers.difference(path, content) is None
+    attached.detach()
+
+
+def test_a_download_fails_when_its_lun_goes_offline(block, array, failing):
+    path, attached = failing
+    content = Pattern(200 * MIB)
+    with open(path, "r+b") as file:
+        for piece in pieces(content):
+            file.write(piece)
+    began = time.monotonic()
+    with pytest.raises(exceptions.BackendException, match="Input/output error"):
+        with block.opened(attached.info, "ro", attached) as device:
+            wanted = ByteRange(0, content.size)
+            stream = ImageStream(device, wanted, lambda: None)
+            next(stream)
+            array.go_offline("volume-1")
+            transfers.forget()
+            for _piece in stream:
+                pass
+    assert time.monotonic() - began < BOUND_S
+    assert not attached.is_connected
+    assert guest.connected() == []
+    array.go_online("volume-1")
+    assert transfers.misread(block, attached.info, content, attached) is None
+    attached.detach()
+
+
+def test_a_lun_that_is_offline_is_named(block, array, failing):
+    _path, attached = failing
+    array.go_offline("volume-1")
+    began = time.monotonic()
+    with pytest.raises(errors.Broken, match=r"has 0 bytes: its LUN .* is offline"):
+        store(block, attached, lambda: None)
+    assert time.monotonic() - began < BOUND_S
+    assert not attached.is_connected
+    assert guest.connected() == []
+    attached.detach()
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A LUN in a FlexVol that becomes full, for the kernel's iSCSI target (TCMU).
+"""A LUN that fails as those of ONTAP do, for the kernel's iSCSI target (TCMU).
 
-The target's own back ends report a full file system as a broken path. ONTAP says that
-there is no space (sense 07/27/07), and so does this program: it answers the commands
-that the target got for the LUN, and has its bytes in a file, whose file system is the
-FlexVol. Arguments: the device of the kernel's user interface, the file, its name.
+The target's own back ends report a full file system as a broken path, and have no LUN
+that is offline. ONTAP says that there is no space (sense 07/27/07), or that the LUN is
+not ready (02/04/03), and so does this program: it answers the commands that the target
+got for the LUN, and has its bytes in a file, whose file system is the FlexVol.
+Arguments: the device of the kernel's user interface, the file, its name.
 """
 
 import hashlib
@@ -33,11 +34,17 @@ _GOOD, _CHECK_CONDITION = 0, 2
 # Sense: key, code, qualifier.
 UNKNOWN = (0x05, 0x20, 0x00)
 NO_SPACE = (0x07, 0x27, 0x07)
+OFFLINE = (0x02, 0x04, 0x03)
 BROKEN = (0x03, 0x0C, 0x00)
 
 
 class Failed(Exception):
     """The command fails with this sense."""
+
+
+def sign(name: str) -> Path:
+    """Return the file that is there while the LUN is offline."""
+    return Path("/run", f"{name}.offline")
 
 
 class Lun:
@@ -46,6 +53,7 @@ class Lun:
     def __init__(self, fd: int, name: str, size: int) -> None:
         self._fd = fd
         self._size = size
+        self._sign = sign(name)
         self._identity = hashlib.sha256(name.encode()).hexdigest()[:25]
 
     def answer(self, command: bytes, buffers: list[memoryview]) -> None:
@@ -53,6 +61,9 @@ class Lun:
 
         :raises Failed: the host is told
         """
+        # It can be asked what it is, all the same.
+        if command[0] != 0x12 and self._sign.exists():
+            raise Failed(OFFLINE)
         match command[0]:
             case 0x00 | 0x1B | 0x35 | 0x91:  # ready, start, synchronize
                 return
