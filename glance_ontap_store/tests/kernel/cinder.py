@@ -11,13 +11,15 @@ from glance_ontap_store.tests.fakes.cinder import VolumeType
 from glance_ontap_store.tests.fakes.exports import Exports
 from glance_ontap_store.tests.kernel import iscsi
 from glance_ontap_store.tests.kernel.iscsi import Array
+from glance_ontap_store.tests.kernel.nfs import VERSIONS
 from glance_ontap_store.tests.kernel.nfs import NfsServer
 
 _LUNS = "luns"
+_NFS = "nfs-4.2"
 TYPES = {
-    "nfs": VolumeType("127.0.0.1:/large", mount_options="-o vers=4.2"),
-    "iscsi": VolumeType(_LUNS, backend="iscsi", protocol="iscsi"),
-}
+    f"nfs-{version}": VolumeType("127.0.0.1:/large", mount_options=f"-o vers={version}")
+    for version in VERSIONS
+} | {"iscsi": VolumeType(_LUNS, backend="iscsi", protocol="iscsi")}
 
 
 class _Directories(Exports):
@@ -33,7 +35,7 @@ class KernelCinder(FakeCinder):
     """`FakeCinder` on a real clock; it maps and unmaps real LUNs."""
 
     def __init__(self, array: Array) -> None:
-        super().__init__(SystemClock(), _Directories("/"), TYPES, "nfs", action_s=0.1)
+        super().__init__(SystemClock(), _Directories("/"), TYPES, _NFS, action_s=0.1)
         self._array = array
         # The volumes whose LUNs the host sees, and how it connects to them.
         self._seen: dict[str, dict[str, Any]] = {}

@@ -51,6 +51,14 @@ def mounted() -> list[str]:
     ]
 
 
+def spoken() -> list[str]:
+    """Return the versions of NFS that the mounts of this host speak."""
+    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    options = [line.split()[3].split(",") for line in lines if " nfs" in line]
+    found = [option.partition("vers=") for each in options for option in each]
+    return [version for before, word, version in found if word and not before]
+
+
 def connected() -> list[str]:
     """Return the SCSI disks, the maps and the sessions of iSCSI of this host."""
     disks = [path.name for path in Path("/sys/block").glob("*")]

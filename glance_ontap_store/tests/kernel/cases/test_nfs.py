@@ -4,6 +4,7 @@
 import pytest
 
 from glance_ontap_store.tests.fakes.glance import Pattern
+from glance_ontap_store.tests.kernel import guest
 from glance_ontap_store.tests.kernel import transfers
 from glance_ontap_store.tests.kernel.nfs import VERSIONS
 from glance_ontap_store.tests.kernel.transfers import Striped
@@ -21,17 +22,10 @@ def volume(server, version):
     return path, server.info("large", "volume-1", f"vers={version}")
 
 
-def spoken():
-    """The versions of NFS that the mounts of this host speak."""
-    with open("/proc/self/mounts") as mounts:
-        options = [line.split()[3].split(",") for line in mounts if " nfs" in line]
-    return [option for found in options for option in found if option[:5] == "vers="]
-
-
 def test_the_version_that_cinder_names_is_spoken(nfs, volume, version):
     _path, info = volume
     with nfs.opened(info, "rw"):
-        assert spoken() == [f"vers={version}"]
+        assert guest.spoken() == [version]
 
 
 def test_an_image_of_known_size_is_stored_and_read_whole(nfs, volume):
