@@ -41,10 +41,6 @@ import webob.exc
 
 LOG = logging.getLogger(__name__)
 
-_LOOK_AT_THE_SERVER = (
-    "Check the FlexVol, its NFS server, and the log of this host's kernel."
-)
-
 
 class Reason(enum.Enum):
     """The reason why a question has no answer. The next step depends on it."""
@@ -81,6 +77,27 @@ class Transient:
 
     doubt: Doubt
     retry_after_s: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Remedies:
+    """What an operator can do about a device that fails, in whole sentences."""
+
+    # The device reports an error.
+    failed: str
+    # It may not be written.
+    denied: str
+
+
+# Of a file of NFS.
+FILE = Remedies(
+    failed="Check the FlexVol, its NFS server, and the log of this host's kernel.",
+    denied=(
+        "Check the export policy of the FlexVol for this host. Set Cinder's"
+        " nas_secure_file_permissions and nas_secure_file_operations to false, or add"
+        " Glance's user to Cinder's group."
+    ),
+)
 
 
 class StoreError(Exception):
@@ -223,8 +240,10 @@ def as_glance_store() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(what: str) -> Iterator[None]:
+def writing(what: str, remedies: Remedies = FILE) -> Iterator[None]:
     """Raise errors of ours for an OSError while *what* is written.
+
+    *remedies* are those of its kind of device.
 
     :raises NoSpace: the file system is full
     :raises WriteDenied: this host may not write
@@ -233,24 +252,24 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _write_error(what, error) from error
+        raise _write_error(what, remedies, error) from error
 
 
 @contextlib.contextmanager
-def reading(what: str) -> Iterator[None]:
+def reading(what: str, remedies: Remedies = FILE) -> Iterator[None]:
     """Raise an error of ours for an OSError while *what* is read.
+
+    *remedies* are those of its kind of device.
 
     :raises Broken: the operating system reported an error
     """
     try:
         yield
     except OSError as error:
-        raise Broken(
-            f"Reading {what} failed: {error}. {_LOOK_AT_THE_SERVER}"
-        ) from error
+        raise Broken(f"Reading {what} failed: {error}. {remedies.failed}") from error
 
 
-def _write_error(what: str, error: OSError) -> StoreError:
+def _write_error(what: str, remedies: Remedies, error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(
             f"There is no room to write {what}: {error.strerror}. The FlexVol is"
@@ -259,12 +278,9 @@ def _write_error(what: str, error: OSError) -> StoreError:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WriteDenied(
-            f"Writing {what} was denied: {error.strerror}. Check the export policy"
-            " of the FlexVol for this host. Set Cinder's nas_secure_file_permissions"
-            " and nas_secure_file_operations to false, or add Glance's user to Cinder's"
-            " group."
+            f"Writing {what} was denied: {error.strerror}. {remedies.denied}"
         )
-    return Broken(f"Writing {what} failed: {error}. {_LOOK_AT_THE_SERVER}")
+    return Broken(f"Writing {what} failed: {error}. {remedies.failed}")
 
 
 def note(error: BaseException | None, text: str) -> None:

@@ -107,7 +107,7 @@ class Adopter:
     def _look(self, volume: Volume, image: Image, verify: bool) -> _Seen:
         size = image.size or 0
         with self._attacher.readable(volume.id, known_raw=True, wait_s=0) as opened:
-            with errors.reading(opened.name):
+            with errors.reading(opened.name, opened.remedies):
                 length = opened.length()
                 head = opened.read_at(0, min(size, content.HEAD))
             found = content.detect(head)
@@ -151,7 +151,7 @@ class Adopter:
                 lambda: self._volumes.service.set_readonly(volume.id),
             )
             with self._attacher.writable(volume) as opened:
-                with errors.writing(opened.name):
+                with errors.writing(opened.name, opened.remedies):
                     opened.ensure(max(opened.length(), volume.size_gib * GIB))
                     opened.sync()
 

@@ -85,7 +85,7 @@ class Attacher:
                     " back end of Cinder, or change ontap_volume_type."
                 )
             yield opened
-            with errors.writing(opened.name):
+            with errors.writing(opened.name, opened.remedies):
                 needed_gib = units.gib_for(opened.length())
         protocol = attachment.connection_info.get("driver_volume_type")
         if needed_gib > volume.size_gib and protocol not in PROTOCOLS:
@@ -282,7 +282,7 @@ class Attacher:
 
 
 def _holds_qcow2(opened: OpenVolume) -> bool:
-    with errors.reading(opened.name):
+    with errors.reading(opened.name, opened.remedies):
         return opened.holds_qcow2()
 
 

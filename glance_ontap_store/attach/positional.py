@@ -4,17 +4,20 @@
 import contextlib
 import os
 
+from glance_ontap_store import errors
+
 
 class Positional:
     """The part of `transfer.device.Device` that files and block devices share.
 
-    *fd* stays open as long as this is used, and *name* is for messages. Any number of
-    threads may use it.
+    *fd* stays open as long as this is used; *name* and *remedies* are for messages.
+    Any number of threads may use it.
     """
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(self, fd: int, name: str, remedies: errors.Remedies) -> None:
         self._fd = fd
         self.name = name
+        self.remedies = remedies
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return *length* bytes, or fewer at the end."""

@@ -276,7 +276,7 @@ class Trial:
             _volumes, attacher = self._parts(cloud.session)
             with (
                 attacher.readable(volume.id, known_raw=False, wait_s=0) as opened,
-                errors.reading(opened.name),
+                errors.reading(opened.name, opened.remedies),
             ):
                 head = opened.read_at(0, SIZE)
                 tail = opened.read_at(offset, MARK_SIZE)
@@ -318,7 +318,10 @@ class Trial:
         # Cinder attaches a sealed image-volume only for reading. Only this check knows
         # of this image, so that it may be unsealed for a moment.
         volumes.service.set_readonly(source.id, False)
-        with attacher.writable(source) as opened, errors.writing(opened.name):
+        with (
+            attacher.writable(source) as opened,
+            errors.writing(opened.name, opened.remedies),
+        ):
             opened.write_at(offset, mark)
             opened.sync()
         volumes.service.set_readonly(source.id)

@@ -55,7 +55,7 @@ def check_length(device: Device, size_gib: int) -> None:
 
     :raises Mismatch: it is not: the clones that Cinder makes of it would be as short
     """
-    with errors.reading(device.name):
+    with errors.reading(device.name, device.remedies):
         length = device.length()
     if length != size_gib * GIB:
         raise Mismatch(
@@ -123,7 +123,7 @@ def sampled(source: Device, size: int, chance: random.Random) -> Iterator[ByteRa
 def _with_data(source: Device, offset: int, size: int) -> int | None:
     """Return where the next data are from *offset* on, or from the beginning on."""
     for start in (offset, 0):
-        with errors.reading(source.name):
+        with errors.reading(source.name, source.remedies):
             extent = source.extent(start)
         if not extent.is_hole:
             return start
@@ -133,5 +133,5 @@ def _with_data(source: Device, offset: int, size: int) -> int | None:
 
 
 def _read(device: Device, block: ByteRange) -> bytes:
-    with errors.reading(f"{device.name} at {block.offset}"):
+    with errors.reading(f"{device.name} at {block.offset}", device.remedies):
         return device.read_at(block.offset, block.length)

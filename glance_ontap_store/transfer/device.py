@@ -3,6 +3,7 @@
 
 from typing import Protocol
 
+from glance_ontap_store import errors
 from glance_ontap_store.units import Extent
 
 
@@ -17,6 +18,8 @@ class Device(Protocol):
     # An open file has the bytes of its volume as long as it is open. The device of a
     # LUN or a namespace may become another volume's, once the attachment is gone.
     is_file: bool
+    # For messages: what to do if it fails.
+    remedies: errors.Remedies
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return *length* bytes; fewer only at the end."""

@@ -111,7 +111,9 @@ class Readahead:
         return data
 
     def _reading(self, part: ByteRange) -> contextlib.AbstractContextManager[None]:
-        return errors.reading(f"{self._device.name} at {part.offset}")
+        return errors.reading(
+            f"{self._device.name} at {part.offset}", self._device.remedies
+        )
 
 
 def parts(wanted: ByteRange, piece: int) -> Iterator[ByteRange]:

@@ -37,7 +37,7 @@ class Sink:
 
     def __init__(self, device: Device, thin: bool) -> None:
         self._device = device
-        with errors.writing(device.name):
+        with errors.writing(device.name, device.remedies):
             self._is_blank = device.is_blank()
             self._length = device.length()
         self._thin = thin and self._is_blank
@@ -53,7 +53,7 @@ class Sink:
         """Write the image's next bytes; *data* is not kept."""
         view = memoryview(data)
         runs = data_runs(view) if self._thin else iter([(0, len(view))])
-        with errors.writing(self._device.name):
+        with errors.writing(self._device.name, self._device.remedies):
             self._make_room(self._position + len(view))
             zeros = len(view)
             for start, end in runs:
@@ -90,7 +90,7 @@ class Sink:
 
     def finish(self) -> None:
         """Give the device its full length, and return when all bytes are durable."""
-        with errors.writing(self._device.name):
+        with errors.writing(self._device.name, self._device.remedies):
             if not self._is_blank:
                 self._device.clear_from(self._position)
             self._device.ensure(self._position)

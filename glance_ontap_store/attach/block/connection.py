@@ -15,6 +15,26 @@ PROTOCOLS: Mapping[str, str] = {
     "nvmeof": "NVMe/TCP",
 }
 
+_DENIED = (
+    "The device is read-only: does the array permit writes there? It does not to the"
+    " destination of a SnapMirror, for instance. See also the log of this host's kernel"
+    " (dmesg)."
+)
+_LUN = errors.Remedies(
+    failed=(
+        "Check the paths to the LUN (multipath -ll), whether the LUN is online on the"
+        " array, and the log of this host's kernel (dmesg)."
+    ),
+    denied=_DENIED,
+)
+_NAMESPACE = errors.Remedies(
+    failed=(
+        "Check the paths to the namespace (nvme list-subsys), whether the namespace is"
+        " online on the array, and the log of this host's kernel (dmesg)."
+    ),
+    denied=_DENIED,
+)
+
 # What os-brick needs of each: one key of each group.
 _NEEDED: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "iscsi": (
@@ -50,6 +70,11 @@ class BlockConnection:
             return f"{kind} namespace {found['vol_uuid']} of {found['target_nqn']}"
         target = _first(found, "target_iqn", "target_iqns", "target_wwn", "target_wwns")
         return f"{kind} LUN {_first(found, 'target_lun', 'target_luns')} of {target}"
+
+    @property
+    def remedies(self) -> errors.Remedies:
+        """What an operator can do about a device that fails."""
+        return _NAMESPACE if self.protocol == "nvmeof" else _LUN
 
     @property
     def uuid(self) -> str | None:

@@ -11,6 +11,7 @@ import sys
 
 from oslo_log import log as logging
 
+from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.attach.positional import Positional
 from glance_ontap_store.attach.transport import Access
@@ -79,9 +80,14 @@ class BlockDevice(Positional):
     is_file = False
 
     def __init__(
-        self, fd: int, name: str, grow: Callable[[int], object], is_thin: bool
+        self,
+        fd: int,
+        name: str,
+        remedies: errors.Remedies,
+        grow: Callable[[int], object],
+        is_thin: bool,
     ) -> None:
-        super().__init__(fd, name)
+        super().__init__(fd, name, remedies)
         self._grow = grow
         self._is_thin = is_thin
         # The bytes up to here were zeroed by the device itself.

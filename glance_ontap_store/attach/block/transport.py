@@ -77,8 +77,9 @@ class BlockTransport:
             found = self._connected(stack, connection, attached)
             seen = self._certain(connection, found, attached)
             fd = self._open(found, seen, mode)
-            undo.always(stack, f"close {found.path}", lambda: _close(fd, found.path))
             name = f"{found.path} ({connection.place})"
+            remedies = connection.remedies
+            undo.always(stack, f"close {name}", lambda: _close(fd, name, remedies))
             _check(fd, name, seen, attached.length())
 
             def grow(size_gib: int) -> None:
@@ -89,7 +90,7 @@ class BlockTransport:
                 waiting.until(self._clock, _GROWTH_S, lambda: _length(fd) == wanted)
                 _check(fd, name, seen, wanted)
 
-            yield BlockDevice(fd, name, grow, seen.unmaps_when_zeroed)
+            yield BlockDevice(fd, name, remedies, grow, seen.unmaps_when_zeroed)
 
     def _connected(
         self,
@@ -179,8 +180,8 @@ def _leave_to(
         raise identity.taken(found, device, attached.volume_id, others)
 
 
-def _close(fd: int, path: str) -> None:
-    with errors.writing(path):
+def _close(fd: int, name: str, remedies: errors.Remedies) -> None:
+    with errors.writing(name, remedies):
         os.close(fd)
 
 

@@ -41,7 +41,7 @@ class FileDevice(Positional):
     is_file = True
 
     def __init__(self, fd: int, name: str, through_helper: bool = False) -> None:
-        super().__init__(fd, name)
+        super().__init__(fd, name, errors.FILE)
         self._through_helper = through_helper
 
     def extent(self, offset: int) -> Extent:

@@ -4,6 +4,7 @@
 import sys
 import threading
 
+from glance_ontap_store import errors
 from glance_ontap_store import units
 from glance_ontap_store.units import Extent
 
@@ -23,6 +24,7 @@ class MemoryDevice:
         self, length: int = 0, name: str = "memory", unit: int = units.GIB
     ) -> None:
         self.name = name
+        self.remedies = errors.FILE
         self._unit = unit
         self.is_synced = True
         self._length = length

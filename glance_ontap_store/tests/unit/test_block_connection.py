@@ -53,6 +53,21 @@ class TestParse:
         assert found.place == place
         assert found.properties == info
 
+    @pytest.mark.parametrize(
+        ("info", "paths"),
+        [
+            (ISCSI, "paths to the LUN (multipath -ll)"),
+            (FC, "paths to the LUN (multipath -ll)"),
+            (NVME, "paths to the namespace (nvme list-subsys)"),
+        ],
+    )
+    def test_each_protocol_has_its_remedies(self, info, paths):
+        remedies = connection.parse(info).remedies
+        assert paths in remedies.failed
+        assert "this host's kernel (dmesg)" in remedies.failed
+        assert "read-only" in remedies.denied
+        assert "NFS" not in f"{remedies.failed} {remedies.denied}"
+
     def test_no_password_is_in_any_text_of_it(self):
         found = connection.parse(ISCSI)
         assert SECRET not in f"{found} {found!r} {found.place}"

@@ -49,7 +49,7 @@ def opened(path):
             os.ftruncate(fd, gib * GIB)
             os.pwrite(fd, dirt, before)
 
-        return BlockDevice(fd, str(path), grow, is_thin)
+        return BlockDevice(fd, str(path), errors.FILE, grow, is_thin)
 
     yield make
     os.close(fd)

@@ -5,14 +5,18 @@
 volume that was detached to the next one.
 """
 
+import errno
 import logging
 import os
 
+from glance_store import exceptions
 import pytest
 
 from glance_ontap_store import errors
 from glance_ontap_store import units
+from glance_ontap_store.attach import positional
 from glance_ontap_store.attach.block import connection
+from glance_ontap_store.attach.block import transport
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.liveness.journal import Attaching
 from glance_ontap_store.tests.builders import assert_nothing_is_left
@@ -313,6 +317,37 @@ class TestSecrets:
             ]
         assert found
         assert CHAP_PASSWORD.encode() not in b"".join(found)
+
+
+class TestRemedies:
+    def test_an_error_of_a_device_names_its_paths(self, cloud, monkeypatch):
+        """From a read of the device to what Glance is told."""
+        images = cloud.lifecycle(volume_type="ontap-lun1")
+        stored = images.store(upload(5000))
+
+        def failed(*_arguments):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(positional.Positional, "read_at", failed)
+        stream, _size = images.read(stored.volume_id, 0, None)
+        with pytest.raises(exceptions.BackendException, match="multipath") as caught:
+            b"".join(stream)
+        assert "NFS" not in str(caught.value)
+
+    def test_so_does_one_that_its_close_reports(self, cloud, volume, monkeypatch):
+        close, fds = os.close, []
+
+        def failed(fd):
+            close(fd)
+            if fd in fds:
+                fds.remove(fd)
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(transport.os, "close", failed)
+        with pytest.raises(errors.Broken, match="multipath -ll") as caught:
+            with cloud.attacher().writable(volume) as opened:
+                fds.append(opened._fd)
+        assert "NFS" not in str(caught.value)
 
 
 class TestUploads:

@@ -114,6 +114,42 @@ class TestWriting:
             raise ValueError
 
 
+class TestRemedies:
+    OF_A_LUN = errors.Remedies("Look at the paths.", "Is it read-only?")
+
+    @pytest.mark.parametrize(
+        ("code", "remedy"),
+        [
+            (errno.EIO, "Look at the paths."),
+            (errno.EPERM, "Is it read-only?"),
+            (errno.EROFS, "Is it read-only?"),
+        ],
+    )
+    def test_those_of_the_device_are_told_to_its_writer(self, code, remedy):
+        with pytest.raises(errors.StoreError) as caught:
+            with errors.writing("/dev/sda", self.OF_A_LUN):
+                raise OSError(code, os.strerror(code))
+        assert str(caught.value).endswith(f". {remedy}")
+        assert "NFS" not in str(caught.value)
+        assert "nas_secure" not in str(caught.value)
+
+    def test_those_of_the_device_are_told_to_its_reader(self):
+        with pytest.raises(errors.Broken) as caught:
+            with errors.reading("/dev/sda", self.OF_A_LUN):
+                raise OSError(errno.EIO, "Input/output error")
+        assert str(caught.value) == (
+            "Reading /dev/sda failed: [Errno 5] Input/output error. Look at the paths."
+        )
+
+    def test_a_file_of_nfs_has_a_server(self):
+        with pytest.raises(errors.Broken, match="its NFS server"):
+            with errors.reading("volume-7"):
+                raise OSError(errno.EIO, "Input/output error")
+        with pytest.raises(errors.WriteDenied, match="export policy"):
+            with errors.writing("volume-7"):
+                raise OSError(errno.EACCES, "Permission denied")
+
+
 class TestNotes:
     def test_a_note_changes_no_message_and_is_logged(self, caplog):
         error = errors.WrongLength("Too short.")

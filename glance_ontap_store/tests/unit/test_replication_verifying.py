@@ -28,6 +28,7 @@ class Thin:
     """A device of 1 GiB with data only in some extents: offset -> length."""
 
     name = "thin"
+    remedies = errors.FILE
 
     def __init__(self, data):
         self._data = data
@@ -147,6 +148,7 @@ class Long:
     """A device of that length."""
 
     name = "long"
+    remedies = errors.FILE
 
     def __init__(self, length):
         self.length = lambda: length
