@@ -77,7 +77,8 @@ class Attacher:
             protocol is not supported
         :raises errors.NoSpace: there is no room for the longer volume
         """
-        with self._attached(volume.id, "rw", wait_s=0) as (attachment, opened):
+        size_gib = volume.size_gib
+        with self._attached(volume.id, "rw", 0, size_gib) as (attachment, opened):
             if _holds_qcow2(opened):
                 raise errors.Misconfigured(
                     f"The volume type makes qcow2 files ({opened.name}), but an"
@@ -88,7 +89,7 @@ class Attacher:
             with errors.writing(opened.name, opened.remedies):
                 needed_gib = units.gib_for(opened.length())
         protocol = attachment.connection_info.get("driver_volume_type")
-        if needed_gib > volume.size_gib and protocol not in PROTOCOLS:
+        if needed_gib > size_gib and protocol not in PROTOCOLS:
             self._volumes.extend(volume, needed_gib)
 
     @contextlib.contextmanager
@@ -178,7 +179,7 @@ class Attacher:
 
     @contextlib.contextmanager
     def _attached(
-        self, volume_id: str, mode: str, wait_s: float
+        self, volume_id: str, mode: str, wait_s: float, size_gib: int | None = None
     ) -> Iterator[tuple[Attachment, OpenVolume]]:
         mark = self._volumes.journal.own()
         connector = {**self._host.connector, "mountpoint": mark.mountpoint}
@@ -189,6 +190,7 @@ class Attacher:
                 lambda told: self._volumes.attach(
                     volume_id, connector, mode, wait_s, told
                 ),
+                size_gib,
             )
             complete = self._completing(stack, attachment.id, mode)
             info = attachment.connection_info
@@ -243,6 +245,7 @@ class Attacher:
         stack: contextlib.ExitStack,
         volume_id: str,
         acquire: Callable[[Callable[[str], object]], T],
+        size_gib: int | None = None,
     ) -> tuple[T, Holding]:
         """What *acquire* returns; the attachment is deleted when *stack* ends.
 
@@ -251,7 +254,7 @@ class Attacher:
         the host cannot be disconnected: then the attachment stays until it is.
         """
         handle = self._volumes.journal.attaching(volume_id)
-        holding = Holding(self._volumes, volume_id, handle)
+        holding = Holding(self._volumes, volume_id, handle, size_gib)
         try:
             with recording.step("attach"):
                 found = acquire(holding.told)

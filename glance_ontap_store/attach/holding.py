@@ -15,11 +15,19 @@ class Holding:
     """`transport.Attached`, and whether the attachment may be deleted.
 
     *handle* is its entry in the journal. The id is known when `told` was called.
+    *size_gib* is the volume's size as Cinder told it before, None if it did not.
     """
 
-    def __init__(self, volumes: Volumes, volume_id: str, handle: Handle) -> None:
+    def __init__(
+        self,
+        volumes: Volumes,
+        volume_id: str,
+        handle: Handle,
+        size_gib: int | None = None,
+    ) -> None:
         self._volumes = volumes
         self._volume_id = volume_id
+        self._size_gib = size_gib
         self._handle = handle
         self._protocol: str | None = None
         self._is_connected = False
@@ -40,8 +48,10 @@ class Holding:
         self.attachment_id = attachment_id
         self._handle.complete(attachment_id)
 
-    def length(self) -> int:
+    def length(self, found: int) -> int:
         """As `Attached.length`."""
+        if self._size_gib is not None and self._size_gib * units.GIB == found:
+            return found
         return self._volumes.steadfast.get(self._volume_id).size_gib * units.GIB
 
     def extend(self, size_gib: int) -> None:

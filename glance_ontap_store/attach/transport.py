@@ -56,8 +56,12 @@ class Attached(Protocol):
     def is_connected(self) -> bool:
         """Whether the host may be connected by this attachment."""
 
-    def length(self) -> int:
-        """Return the volume's length in bytes, as Cinder has it now."""
+    def length(self, found: int) -> int:
+        """Return the volume's length in bytes, which that of its device has to be.
+
+        What Cinder said before is enough if it is *found*, the device's length. If it
+        is not, Cinder is asked: the volume may have grown since then.
+        """
 
     def extend(self, size_gib: int) -> None:
         """Extend the attached volume in Cinder; return when that is done.

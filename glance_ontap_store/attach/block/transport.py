@@ -80,7 +80,7 @@ class BlockTransport:
             name = f"{found.path} ({connection.place})"
             remedies = connection.remedies
             undo.always(stack, f"close {name}", lambda: _close(fd, name, remedies))
-            _check(fd, name, seen, attached.length())
+            _check(fd, name, seen, attached.length(_length(fd)))
 
             def grow(size_gib: int) -> None:
                 os.fsync(fd)

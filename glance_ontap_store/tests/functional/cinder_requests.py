@@ -8,9 +8,10 @@ from lab.polling import wait_until
 
 
 def attaching(lab: Any) -> tuple[str, ...]:
-    """Return the requests of an attachment, up to its use.
+    """Return the requests of a reader's attachment, up to its use.
 
-    The length of a device is compared with that of the volume, which is asked for.
+    The length of a device is compared with that of the volume, which is asked for. A
+    writer knows it: the volume was shown when it was ready.
     """
     words = ("reserve", "connect", "complete")
     return words if lab.protocol == "nfs" else (*words, "show")

@@ -48,7 +48,7 @@ class LunAttachment:
         handle.complete(attachment_id)
         self._handle = handle
 
-    def length(self) -> int:
+    def length(self, _found: int) -> int:
         """As `Attached.length`."""
         return self._array.size_gib(self.volume_id) * GIB
 

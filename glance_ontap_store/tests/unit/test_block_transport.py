@@ -283,6 +283,44 @@ class TestIdentity:
         assert cloud.cinder.get(volume.id).status == "available"
         assert not cloud.kernel.devices
 
+    @pytest.fixture
+    def asked(self, cloud):
+        """The volumes that Cinder was asked for."""
+        found, get = [], cloud.cinder.get
+
+        def noted(volume_id):
+            found.append(volume_id)
+            return get(volume_id)
+
+        cloud.cinder.get = noted
+        return found
+
+    @pytest.mark.parametrize("volume_type", TYPES)
+    def test_the_length_of_a_new_volume_takes_no_question(
+        self, cloud, asked, volume_type
+    ):
+        volume = made(cloud, volume_type)
+        asked.clear()
+        with cloud.attacher().writable(volume) as opened:
+            assert opened.length() == GIB
+        assert asked == []
+
+    def test_cinder_is_asked_if_a_volume_has_grown_since_it_was_shown(
+        self, cloud, volume, asked
+    ):
+        cloud.cinder.extend(volume.id, 2)
+        cloud.clock.sleep(60)
+        with cloud.attacher().writable(volume) as opened:
+            assert opened.length() == 2 * GIB
+        assert asked == [volume.id]
+
+    def test_cinder_is_asked_for_the_length_that_nobody_knows(
+        self, cloud, volume, asked
+    ):
+        with cloud.attacher().readable(volume.id, known_raw=True, wait_s=0):
+            pass
+        assert asked == [volume.id]
+
     def test_a_device_that_somebody_else_has_open_is_refused(self, cloud, volume):
         held = cloud.kernel.open(cloud.cinder.path_of(volume.id), True)
         cloud.kernel.is_open = lambda _path: False

@@ -91,7 +91,7 @@ def test_an_image_of_unknown_size_extends_its_attached_lun(block, array, lun):
 
 def test_a_device_with_another_length_is_refused(block, array, lun):
     path, attached = lun
-    attached.length = lambda: 2 * GIB
+    attached.length = lambda _found: 2 * GIB
     with pytest.raises(errors.Broken, match="it is the device of another volume"):
         store(block, attached, Pattern(MIB))
     assert transfers.allocated(path) == 0

@@ -73,7 +73,7 @@ def test_an_upload_fails_when_the_flexvol_is_full(block, array, attachments):
     """Linux says EIO of pages that it wrote back; the device is asked once more."""
     array.create_in_full("volume-1", 64 * MIB)
     attached = attachments.attach("volume-1")
-    attached.length = lambda: GIB
+    attached.length = lambda _found: GIB
     began = time.monotonic()
     with pytest.raises(errors.NoSpace, match="The FlexVol is full"):
         store(block, attached, lambda: None)
