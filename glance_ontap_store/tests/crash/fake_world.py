@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from glance_ontap_store import units
 from glance_ontap_store.cinder.api import NewVolume
 from glance_ontap_store.images.lifecycle import Lifecycle
 from glance_ontap_store.recovery.rounds import Member
@@ -59,8 +60,13 @@ def new_world(
     root: pathlib.Path,
     patch: pytest.MonkeyPatch,
     volume_type: str = "ontap-fv1",
+    gib: int = units.GIB,
 ) -> "FakeWorld":
-    """A world in which nothing has happened yet, with images of that type."""
+    """A world in which nothing has happened yet, with images of that type.
+
+    A GiB has *gib* bytes there.
+    """
+    patch.setattr(units, "GIB", gib)
     number = str(len(list(base.iterdir())))
     (base / number).mkdir()
     (root / number).mkdir()
@@ -83,7 +89,7 @@ def new_world(
         ),
         ontap_volume_type=volume_type,
     )
-    return FakeWorld(host, glance)
+    return FakeWorld(host, glance, is_small=gib < DATA.size)
 
 
 class Growing(OnePass):
@@ -106,8 +112,10 @@ class Growing(OnePass):
 class FakeWorld:
     """`scenes.World` over the fakes."""
 
-    def __init__(self, host: Host, glance: FakeGlance) -> None:
+    def __init__(self, host: Host, glance: FakeGlance, is_small: bool) -> None:
         self.host = host
+        # `DATA` is longer than the smallest volume.
+        self._is_small = is_small
         self._glance = glance
         self._numbers = itertools.count()
 
@@ -142,7 +150,7 @@ class FakeWorld:
         cinder.detach(attachment_id)
 
     def growing(self) -> OnePass:
-        return Growing(self.host.cloud.root)
+        return OnePass(DATA) if self._is_small else Growing(self.host.cloud.root)
 
     def leave_remains(self) -> None:
         url = self.upload()

@@ -134,12 +134,12 @@ class LabWorld:
             self._foreign.discard(attachment_id)
 
     def growing(self) -> OnePass:
-        """A reader of `DATA`, whose upload makes its volume's file longer.
+        """A reader for which its volume has to grow.
 
-        A LUN does not grow by itself: there it is a plain reader.
+        A LUN grows for an image that is longer, and not by itself.
         """
         if self.lab.protocol != "nfs":
-            return OnePass(DATA)
+            return OnePass(scenes.LONG)
         return Growing(self.lab.flexvol(STORE))
 
     def leave_remains(self) -> None:

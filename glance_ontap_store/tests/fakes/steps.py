@@ -14,6 +14,7 @@ import pathlib
 import re
 import sys
 import threading
+from types import CodeType
 from types import FrameType
 from typing import Any
 from urllib import parse
@@ -45,13 +46,17 @@ _OPENS_TO_CHANGE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 # The standard library, between the product and such a function.
 _BETWEEN = {"contextlib", "json", "os", "pathlib", "shutil", "tempfile"}
 _MOUNTER = {"mount", "unmount", "open_root", "open_as_owner"}
-# Functions that are steps as a whole, by their files. Behind those of the fakes, and of
-# the real mounter, stands another process.
+_CONNECTOR = {"connect", "extend", "disconnect"}
+# Functions that are steps as a whole, by their files. Behind those of the fakes, of
+# the real mounter and of os-brick, stands another process, or the kernel.
 _WHOLE = {
     os.path.join(_TESTS, "fakes", "mounter.py"): _MOUNTER,
     os.path.join(_TESTS, "fakes", "glance.py"): {"read"},
     os.path.join(_ROOT, "attach", "nfs", "mounter.py"): _MOUNTER,
+    os.path.join(_ROOT, "attach", "block", "brick.py"): _CONNECTOR,
 }
+# What is added to the name of a request when it is over. Cinder may be at work yet.
+ANSWERED = " answered"
 # Every request to a real service passes here, and again when it is repeated.
 _SESSION = keystoneauth1.session.__file__
 _ID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
@@ -70,6 +75,8 @@ class Watch:
         self._take = take
         self.prepared: set[str] = set()
         self._is_on = False
+        # The requests that are under way, by their frames.
+        self._requests: dict[FrameType, str] = {}
 
     def start(self) -> None:
         """Watch this thread, and the threads that are started from now on."""
@@ -96,10 +103,13 @@ class Watch:
             code = frame.f_code
             if code.co_name in _WHOLE.get(code.co_filename, ()):
                 self._report(f"{pathlib.Path(code.co_filename).stem}.{code.co_name}")
-            elif code.co_filename == _SESSION and code.co_name == "request":
-                self._report(_request(frame.f_locals))
+            elif _is_request(code):
+                self._requests[frame] = _request(frame.f_locals)
+                self._report(self._requests[frame])
             elif code.co_filename == _UNDO and code.co_name in _UNDO_STEPS:
                 self.prepared.add(_name(frame.f_back))
+        elif event == "return" and _is_request(frame.f_code):
+            self._report(self._requests.pop(frame, "?") + ANSWERED)
 
     def _step(self, frame: FrameType, what: str) -> None:
         caller = _product_frame(frame)
@@ -109,6 +119,10 @@ class Watch:
     def _report(self, name: str) -> None:
         if self._is_on:
             self._take(name)
+
+
+def _is_request(code: CodeType) -> bool:
+    return code.co_filename == _SESSION and code.co_name == "request"
 
 
 def _request(given: Mapping[str, Any]) -> str:

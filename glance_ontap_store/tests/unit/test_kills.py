@@ -15,6 +15,7 @@ from glance_store import exceptions
 import pytest
 
 import glance_ontap_store
+from glance_ontap_store import units
 from glance_ontap_store.cinder.api import Operator
 from glance_ontap_store.cinder.api import VolumeService
 from glance_ontap_store.replication.step import Action
@@ -50,7 +51,7 @@ def replicate(_stack: contextlib.ExitStack, world: FakeWorld) -> Scene:
         assert world.carry_out(Action.MAKE, image_id, source) is Result.DONE
         (location,) = world.replicas(image_id)
         stream, _size = world.replicating_store().read(location, 0, None)
-        scenes.check_content(b"".join(stream))
+        scenes.check_content(stream)
         assert world.carry_out(Action.RETIRE, image_id, source) is Result.DONE
 
     return Scene(
@@ -76,10 +77,12 @@ ALL = {
 ON_A_LUN = {
     f"{name}, on a LUN": name
     for name in (
-        *("add", "add, client goes away", "get", "get beside a clone", "delete"),
-        "recovery",
+        *("add", "add, size unknown", "add, client goes away"),
+        *("get", "get beside a clone", "delete", "recovery"),
     )
 }
+# There an upload extends an attached volume, which takes more than a GiB: small ones.
+GIB_OF = {"add, size unknown, on a LUN": 2**18}
 NAMES = [*ALL, *ON_A_LUN]
 
 
@@ -88,17 +91,19 @@ def made(name: str, stack: contextlib.ExitStack, world: FakeWorld) -> Scene:
     return ALL[ON_A_LUN.get(name, name)](stack, world)
 
 
-def volume_type(name: str) -> str:
-    return "ontap-lun1" if name in ON_A_LUN else "ontap-fv1"
+def world_of(
+    name: str, base: pathlib.Path, root: pathlib.Path, patch: pytest.MonkeyPatch
+) -> FakeWorld:
+    """A world in which nothing has happened yet, for an operation."""
+    kind = "ontap-lun1" if name in ON_A_LUN else "ontap-fv1"
+    return fake_world.new_world(base, root, patch, kind, GIB_OF.get(name, units.GIB))
 
 
 @pytest.fixture
 def new_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], FakeWorld]]:
     """Make worlds in which nothing has happened yet, for an operation."""
     with fake_world.directories() as (base, root):
-        yield lambda name: fake_world.new_world(
-            base, root, monkeypatch, volume_type(name)
-        )
+        yield lambda name: world_of(name, base, root, monkeypatch)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,13 +149,20 @@ def clean_runs() -> dict[str, Run]:
     patch = pytest.MonkeyPatch()
     with fake_world.directories() as (base, root):
         found = {
-            name: clean_run(
-                fake_world.new_world(base, root, patch, volume_type(name)), name
-            )
-            for name in NAMES
+            name: clean_run(world_of(name, base, root, patch), name) for name in NAMES
         }
     patch.undo()
     return found
+
+
+def test_an_upload_writes_to_a_lun_after_it_has_grown(
+    clean_runs: dict[str, Run],
+) -> None:
+    """So there are kills before its growth in Cinder, before that here, and after."""
+    steps = clean_runs["add, size unknown, on a LUN"].steps
+    in_cinder, here = steps.index("cinder.extend 1"), steps.index("kernel.extend 1")
+    writes = [at for at, step in enumerate(steps) if "write_at pwrite" in step]
+    assert in_cinder < here < writes[0]
 
 
 def test_every_request_belongs_to_an_operation(clean_runs: dict[str, Run]) -> None:

@@ -8,10 +8,14 @@ import random
 import threading
 from typing import Any
 
+import keystoneauth1.session
 import pytest
 import requests
 
+from glance_ontap_store.tests.crash import scenes
 from glance_ontap_store.tests.crash import selection
+from glance_ontap_store.tests.fakes.glance import Content
+from glance_ontap_store.tests.fakes.mortal import Line
 from glance_ontap_store.tests.soak import proxy as proxies
 from glance_ontap_store.tests.soak import weather
 from glance_ontap_store.tests.soak.content import Bytes
@@ -230,14 +234,85 @@ class TestSelection:
         "POST /v3/ID/attachments 3",
         "glance.read 2",
         "glance.read 3",
+        "glance.read 4",
     ]
 
     def test_leaves_out_questions_repetitions_and_locks(self) -> None:
         kept = selection.chosen(self.STEPS, with_locks=False, every=1)
-        assert kept == self.STEPS[2:5]
+        assert kept == self.STEPS[2:6]
+
+    def test_takes_an_answer_that_comes_before_the_work(self) -> None:
+        extend = "POST /volumes/ID/action os-extend"
+        done = ("POST /attachments", "DELETE /attachments/ID", "GET /volumes/ID")
+        steps = [f"{each} answered 1" for each in (*done, extend, "POST /volumes")]
+        assert selection.chosen(steps, False, 1) == steps[-2:]
+
+    def test_takes_data_again_after_another_step(self) -> None:
+        """A device that has grown is written to for the first time."""
+        growth = ["POST /v3/ID/volumes/ID/action os-extend 1", "brick.extend 1"]
+        data = [f"attach.positional:write_at pwrite {n}" for n in range(1, 9)]
+        kept = selection.chosen([*data[:4], *growth, *data[4:]], False, 1)
+        assert kept == [*data[:2], *growth, *data[4:6]]
 
     def test_takes_locks_if_asked(self) -> None:
         assert self.STEPS[1] in selection.chosen(self.STEPS, True, 1)
 
     def test_takes_a_part(self) -> None:
         assert selection.chosen(self.STEPS, False, 2) == [self.STEPS[2], self.STEPS[4]]
+
+
+@pytest.mark.parametrize("length", [1, 1000, 2**18, 10**6])
+def test_the_long_content_is_data_zeros_and_data(length: int) -> None:
+    content = scenes.Long(400_001)
+    data = scenes.DATA.at(0, scenes.DATA.size)
+    whole = data + bytes(400_001 - len(data)) + data
+    assert content.size == len(whole)
+    at = [
+        0,
+        1,
+        len(data) - 5,
+        350_000,
+        400_000,
+        400_001,
+        content.size - 2,
+        content.size,
+    ]
+    for offset in at:
+        assert content.at(offset, length) == whole[offset : offset + length]
+
+
+class TestCheckContent:
+    EXPECTED = (scenes.DATA, scenes.Long(400_001))
+
+    @pytest.mark.parametrize("content", EXPECTED)
+    def test_each_is_known_in_pieces(self, content: Content) -> None:
+        pieces = [content.at(at, 70_000) for at in range(0, content.size, 70_000)]
+        scenes.check_content(pieces, *self.EXPECTED)
+
+    @pytest.mark.parametrize(
+        ("found", "problem"),
+        [
+            ([], "ends after 0"),
+            ([scenes.DATA.at(0, 299_999)], "ends after 299999"),
+            ([scenes.DATA.at(0, 10), b"wrong"], "wrong bytes from 10 on"),
+            ([scenes.DATA.at(0, 300_000), b"more"], "wrong bytes from 300000 on"),
+        ],
+    )
+    def test_others_are_told(self, found: list[bytes], problem: str) -> None:
+        with pytest.raises(AssertionError, match=problem):
+            scenes.check_content(found, *self.EXPECTED)
+
+
+def test_a_request_and_its_answer_are_steps(requests_mock: Any) -> None:
+    url = (
+        "http://cinder.example.com/volumes/5f1d5f0c-4f0e-4d3f-9a57-0d4b2a9a3b11/action"
+    )
+    requests_mock.post(url, json={})
+    session = keystoneauth1.session.Session()
+    body = {"os-extend": {"new_size": 2}}
+    run = Line().run(
+        lambda: session.post(url, json=body, authenticated=False).status_code
+    )
+    assert run.must() == 200
+    name = "POST /volumes/ID/action os-extend"
+    assert run.steps == [f"{name} 1", f"{name} answered 1"]
