@@ -152,6 +152,13 @@ class FakeWorld:
     def growing(self) -> OnePass:
         return OnePass(DATA) if self._is_small else Growing(self.host.cloud.root)
 
+    @contextlib.contextmanager
+    def slow_growth(self) -> Iterator[None]:
+        cinder = self.host.cloud.cinder
+        before, cinder.action_s = cinder.action_s, 10.0
+        yield
+        cinder.action_s = before
+
     def leave_remains(self) -> None:
         url = self.upload()
         self.host.run(lambda rig: scenes.read(rig, url), at="cinder.complete 1")

@@ -36,6 +36,7 @@ STORE = "fv1"
 # So long recovery may take: it leaves a reservation alone for some seconds.
 RECOVERY_S = 90
 _POLL_S = 0.5
+_GROWTH_S = 4
 
 
 class LabRig:
@@ -141,6 +142,21 @@ class LabWorld:
         if self.lab.protocol != "nfs":
             return OnePass(scenes.LONG)
         return Growing(self.lab.flexvol(STORE))
+
+    def slow_growth(self) -> contextlib.AbstractContextManager[None]:
+        """Let the array take some seconds to extend a LUN, until the block ends.
+
+        The recovery begins while Cinder waits for it.
+        """
+        if self.lab.protocol == "nfs":
+            return contextlib.nullcontext()  # the file is longer before
+        return self.lab.fault(
+            action="latency",
+            latency_s=_GROWTH_S,
+            path="/storage/(luns|namespaces)",
+            method="PATCH",
+            body="size",
+        )
 
     def leave_remains(self) -> None:
         """Let a reader and a writer die that have a volume attached."""

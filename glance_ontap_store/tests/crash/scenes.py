@@ -96,6 +96,9 @@ class World(Protocol):
     def growing(self) -> OnePass:
         """A reader of `DATA` or `LONG`, for which its volume has to grow."""
 
+    def slow_growth(self) -> contextlib.AbstractContextManager[None]:
+        """Let a volume take its time to grow, so that a process can die meanwhile."""
+
     def leave_remains(self) -> None:
         """Let processes die that hold something in Cinder."""
 
@@ -153,8 +156,9 @@ def _upload(_stack: contextlib.ExitStack, world: World) -> Scene:
     return Scene(lambda rig: add(rig, image_id))
 
 
-def _upload_of_unknown_size(_stack: contextlib.ExitStack, world: World) -> Scene:
+def _upload_of_unknown_size(stack: contextlib.ExitStack, world: World) -> Scene:
     image_id = world.new_id()
+    stack.enter_context(world.slow_growth())
     return Scene(lambda rig: add(rig, image_id, world.growing(), size=0))
 
 

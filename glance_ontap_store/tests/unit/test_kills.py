@@ -237,19 +237,26 @@ READS = (
 )
 
 
+# Requests that Cinder answers before it does them.
+BEGUN = ("cinder.create ", "cinder.extend ")
+
+
 def effective(steps: list[str]) -> list[str]:
     """The steps that leave something behind.
 
     While a reader waits for others it takes the same steps again and again: of more
-    than five, the first three and the last two are taken.
+    than five, the first three and the last two are taken. A question changes nothing;
+    but Cinder is at work yet when one follows a request that takes it some time.
     """
     names = [step.rpartition(" ")[0] for step in steps]
     numbers = [int(step.rpartition(" ")[2]) for step in steps]
     return [
         step
-        for step, name, number in zip(steps, names, numbers, strict=True)
-        if not step.startswith(READS)
-        if number <= 3 or number > names.count(name) - 2
+        for before, step, name, number in zip(
+            ["", *steps[:-1]], steps, names, numbers, strict=True
+        )
+        if before.startswith(BEGUN)
+        or (not step.startswith(READS) and not 3 < number <= names.count(name) - 2)
     ]
 
 
