@@ -37,6 +37,16 @@ STORE = "fv1"
 RECOVERY_S = 90
 _POLL_S = 0.5
 _GROWTH_S = 4
+# Another host, by the names that Cinder's drivers for LUNs and namespaces need too.
+_ELSEWHERE = {
+    "host": "elsewhere",
+    "ip": "192.0.2.99",
+    "multipath": False,
+    "initiator": "iqn.2000-01.org.example:elsewhere",
+    "wwpns": ["21000024ff999999"],
+    "wwnns": ["20000024ff999999"],
+    "nqn": "nqn.2014-08.org.nvmexpress:uuid:99999999-9999-4999-8999-999999999999",
+}
 
 
 class LabRig:
@@ -124,8 +134,7 @@ class LabWorld:
         """Let another host read the volume until the block ends."""
         attachment_id = self._elsewhere.reserve(volume_id, "ro")
         if connects:
-            connector = {"host": "elsewhere", "ip": "192.0.2.99", "multipath": False}
-            self._elsewhere.connect(volume_id, attachment_id, connector)
+            self._elsewhere.connect(volume_id, attachment_id, _ELSEWHERE)
         self._elsewhere.complete(attachment_id)
         self._foreign.add(attachment_id)
         try:
