@@ -94,9 +94,15 @@ class Attacher:
 
     @contextlib.contextmanager
     def readable(
-        self, volume_id: str, known_raw: bool, wait_s: float
+        self,
+        volume_id: str,
+        known_raw: bool,
+        wait_s: float,
+        size_gib: int | None = None,
     ) -> Iterator[OpenVolume]:
         """The volume, open for reading; other attachments are waited for *wait_s*.
+
+        *size_gib* is its size, if Cinder has told it before.
 
         For a volume that is not *known_raw*, Cinder is asked for its format: one that
         Cinder keeps as qcow2 cannot be served byte by byte.
@@ -104,7 +110,7 @@ class Attacher:
         :raises errors.ImageVolumeInUse: others kept it attached for too long
         :raises errors.NotConnected: Cinder's driver does not connect it
         """
-        with self._attached(volume_id, "ro", wait_s) as (attachment, opened):
+        with self._attached(volume_id, "ro", wait_s, size_gib) as (attachment, opened):
             if not known_raw and _holds_qcow2(opened):
                 info = self._volumes.steadfast.connection_info(attachment.id)
                 # A raw volume may hold a qcow2 image: only Cinder knows which it is.

@@ -76,7 +76,13 @@ _Way = contextlib.AbstractContextManager[OpenImage]
 class ReadableVolumes(Protocol):
     """Opens volumes for reading on this host; see `attach.attacher.Attacher`."""
 
-    def readable(self, volume_id: str, known_raw: bool, wait_s: float) -> Opened:
+    def readable(
+        self,
+        volume_id: str,
+        known_raw: bool,
+        wait_s: float,
+        size_gib: int | None = None,
+    ) -> Opened:
         """The volume, attached."""
 
     def beside(self, volume: Volume, neighbour: Volume, known_raw: bool) -> Opened:
@@ -147,7 +153,10 @@ class Reading:
 
     @contextlib.contextmanager
     def _attached(self, image: ImageVolume, wait_s: float) -> Iterator[OpenImage]:
-        with self._attacher.readable(image.id, image.is_sealed, wait_s) as device:
+        size_gib = image.volume.size_gib
+        with self._attacher.readable(
+            image.id, image.is_sealed, wait_s, size_gib
+        ) as device:
             _count("attached")
             yield OpenImage(device, is_attached=True, seen=self._seen(image))
 
@@ -272,7 +281,7 @@ class Reading:
             # elsewhere, or an answer was lost.
             LOG.info("Clone %s is attached: %s", clone.id, error)
         try:
-            opened = self._attacher.readable(clone.id, known_raw=True, wait_s=0)
+            opened = self._attacher.readable(clone.id, True, 0, clone.size_gib)
             return stack.enter_context(opened)
         except errors.NotConnected as refusal:
             return stack.enter_context(self._beside_a_new_volume(image, clone, refusal))

@@ -6,15 +6,9 @@ from typing import Any
 
 from lab.polling import wait_until
 
-
-def attaching(lab: Any) -> tuple[str, ...]:
-    """Return the requests of a reader's attachment, up to its use.
-
-    The length of a device is compared with that of the volume, which is asked for. A
-    writer knows it: the volume was shown when it was ready.
-    """
-    words = ("reserve", "connect", "complete")
-    return words if lab.protocol == "nfs" else (*words, "show")
+# The requests of an attachment, up to its use. A device's length is compared with the
+# size that the volume was shown with before.
+ATTACHING = ("reserve", "connect", "complete")
 
 
 class Requests:

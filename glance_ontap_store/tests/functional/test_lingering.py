@@ -115,7 +115,7 @@ def test_it_serves_the_next_reader_and_is_released_at_the_exit(
 ) -> None:
     requests = Requests(lab)
     with reading(base, volume_id, 9) as process:
-        words = ["show", *cinder_requests.attaching(lab)]
+        words = ["show", *cinder_requests.ATTACHING]
         first = requests.new(*words)
         # A login looks at nothing of Cinder.
         assert [word for word in first if word != "detach"][-len(words) :] == words

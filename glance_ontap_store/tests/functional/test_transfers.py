@@ -184,7 +184,7 @@ class TestRequests:
         stream, _size = store.get(location)
         for _piece in stream:
             pass
-        download = ["show", *cinder_requests.attaching(lab), "detach"]
+        download = ["show", *cinder_requests.ATTACHING, "detach"]
         assert requests.new("detach") == download
         store.delete(location)
         assert requests.new("delete") == list(self.DELETE)
@@ -209,7 +209,8 @@ class TestRequests:
             assert len(user.download(image.id).content) == 9 * MIB
             download = self._count(requests.new("detach"))
             counts[name] = (upload, download)
-        assert counts["fv1"][0] < counts["peer"][0]
+        # Over NFS upstream asks for the format of the file, too.
+        assert counts["fv1"][0] <= counts["peer"][0] - (lab.protocol == "nfs")
         assert counts["fv1"][1] < counts["peer"][1]
 
     @staticmethod

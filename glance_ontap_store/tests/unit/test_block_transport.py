@@ -314,6 +314,14 @@ class TestIdentity:
             assert opened.length() == 2 * GIB
         assert asked == [volume.id]
 
+    def test_a_download_asks_for_the_volume_once(self, cloud, asked):
+        images = cloud.lifecycle(volume_type="ontap-lun1")
+        stored = images.store(upload(5000))
+        asked.clear()
+        stream, _size = images.read(stored.volume_id, 0, None)
+        assert len(b"".join(stream)) == 5000
+        assert asked == [stored.volume_id]
+
     def test_cinder_is_asked_for_the_length_that_nobody_knows(
         self, cloud, volume, asked
     ):

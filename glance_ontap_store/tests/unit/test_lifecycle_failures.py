@@ -45,7 +45,7 @@ class FaultyAttacher:
             yield self._wrap(opened)
 
     @contextlib.contextmanager
-    def readable(self, volume_id, known_raw, wait_s):
+    def readable(self, volume_id, known_raw, wait_s, size_gib=None):
         with self._inner.readable(volume_id, known_raw, wait_s) as opened:
             yield self._wrap(opened)
 
