@@ -53,7 +53,7 @@ def _parsed(arguments: Sequence[str] | None, sets: list[str]) -> argparse.Namesp
     parser.add_argument("-k", metavar="EXPRESSION", help="cases, as of pytest")
     parser.add_argument("-x", action="store_true", help="end a set at its first error")
     parser.add_argument(
-        "--minutes", type=float, default=15, help="limit of a set (default %(default)s)"
+        "--minutes", type=float, default=30, help="limit of a set (default %(default)s)"
     )
     parser.add_argument(
         "--case-minutes", type=float, default=5, help="limit of a case (%(default)s)"
