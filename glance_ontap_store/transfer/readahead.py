@@ -105,7 +105,7 @@ class Readahead:
         if len(data) < part.length:
             raise errors.ShortRead(
                 f"{self._device.name} ends at {part.offset + len(data)} bytes, but"
-                f" the image ends at {self._end}: the file is damaged or was cut."
+                f" the image ends at {self._end}: the volume is damaged or was cut."
                 " Restore it, or upload the image again."
             )
         return data
