@@ -237,11 +237,11 @@ OPTIONS: list[cfg.Opt] = [
             " the next reader in the same process opens it at once, without a request"
             " to Cinder. With 0 it is detached after its last reader. For readers in"
             " other processes and on other hosts the volume is in use meanwhile: they"
-            " read a temporary clone, whose first byte came a third later in the lab"
-            " than with an attachment. So set it only where no more than two processes,"
-            " of all hosts, serve the readers of an image. It must be smaller than"
-            " ``ontap_delete_wait``: the deletion of an image by another process waits"
-            " until it is detached."
+            " read a temporary clone, which Cinder has to make and to delete, and whose"
+            " first byte came a tenth later in the lab than with an attachment. So set"
+            " it only where no more than two processes, of all hosts, serve the readers"
+            " of an image. It must be smaller than ``ontap_delete_wait``: the deletion"
+            " of an image by another process waits until it is detached."
         ),
     ),
     cfg.IntOpt(
