@@ -80,7 +80,7 @@ class BlockTransport:
             name = f"{found.path} ({connection.place})"
             remedies = connection.remedies
             undo.always(stack, f"close {name}", lambda: _close(fd, name, remedies))
-            _check(fd, name, seen, attached.length(_length(fd)))
+            _check(fd, name, remedies, seen, attached.length(_length(fd)))
 
             def grow(size_gib: int) -> None:
                 os.fsync(fd)
@@ -88,7 +88,7 @@ class BlockTransport:
                 self._connector.extend(connection)
                 wanted = size_gib * units.GIB
                 waiting.until(self._clock, _GROWTH_S, lambda: _length(fd) == wanted)
-                _check(fd, name, seen, wanted)
+                _check(fd, name, remedies, seen, wanted)
 
             yield BlockDevice(fd, name, remedies, grow, seen.unmaps_when_zeroed)
 
@@ -189,7 +189,9 @@ def _length(fd: int) -> int:
     return os.lseek(fd, 0, os.SEEK_END)
 
 
-def _check(fd: int, name: str, seen: Seen, wanted: int) -> None:
+def _check(
+    fd: int, name: str, remedies: errors.Remedies, seen: Seen, wanted: int
+) -> None:
     """Refuse a device that is not the one that was looked at, or has another length.
 
     :raises errors.Broken: it is another one
@@ -206,8 +208,8 @@ def _check(fd: int, name: str, seen: Seen, wanted: int) -> None:
         # The kernel makes the device of a LUN that does not tell its capacity, too.
         raise errors.Broken(
             f"{name} has 0 bytes: its LUN or namespace is offline, or no path to it"
-            " works. Nothing was read or written. See its state on the array, whether"
-            " its FlexVol is full, and multipath -ll."
+            " works. Nothing was read or written. A full FlexVol can take it offline."
+            f" {remedies.failed}"
         )
     if length != wanted:
         raise errors.Broken(
