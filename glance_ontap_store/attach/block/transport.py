@@ -76,9 +76,9 @@ class BlockTransport:
         with contextlib.ExitStack() as stack:
             found = self._connected(stack, connection, attached)
             seen = self._certain(connection, found, attached)
-            fd = self._open(found, seen, mode)
             name = f"{found.path} ({connection.place})"
             remedies = connection.remedies
+            fd = self._open(found, seen, mode)
             undo.always(stack, f"close {name}", lambda: _close(fd, name, remedies))
             _check(fd, name, remedies, seen, attached.length(_length(fd)))
 
