@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import io
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,39 @@ class TestBuffer:
         assert b"".join(found) == content.at(0, length)
         assert all(len(block) == size for block in found[:-1])
         assert not buffer.fill(stream.read)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([1, 9, 10, 11, 30]), st.sampled_from([b"\0", b"x"])
+            ),
+            max_size=12,
+        ),
+        st.integers(min_value=1, max_value=12),
+    )
+    def test_zeros_stay_where_they_were(self, runs, most):
+        content = b"".join(byte * length for length, byte in runs)
+        stream = io.BytesIO(content)
+        buffer = Buffer(10)
+        found = []
+        while buffer.fill(lambda length: stream.read(min(length, most))):
+            found.append(bytes(buffer.block))
+        assert found == [content[at : at + 10] for at in range(0, len(content), 10)]
+
+    def test_zeros_before_data_replace_the_bytes_of_the_last_block(self):
+        stream = io.BytesIO(b"x" * 8 + bytes(4) + b"y" * 4)
+        buffer = Buffer(8)
+        buffer.fill(lambda length: stream.read(4))
+        buffer.fill(lambda length: stream.read(4))
+        assert bytes(buffer.block) == bytes(4) + b"y" * 4
+
+    def test_blocks_of_zeros_share_their_memory(self):
+        first, second = Buffer(8), Buffer(8)
+        first.fill(io.BytesIO(bytes(8)).read)
+        second.fill(io.BytesIO(bytes(5)).read)
+        assert first.block.obj is second.block.obj
+        assert bytes(second.block) == bytes(5)
+        assert second.block.readonly
 
 
 def test_an_upload_needs_at_most_40_mib():
