@@ -292,7 +292,10 @@ def test_upstream_attached_at_the_first_read(
         stream, size = store.get(direct.located("fv1", url), context=ACME)
         assert size == 9 * MIB
         volume_id = url.rpartition("/")[2]
-        assert admin.block_storage.get_volume(volume_id).status == "in-use"
+        wait_until(
+            lambda: admin.block_storage.get_volume(volume_id).status == "in-use",
+            "the volume is attached before anything is read",
+        )
         next(stream)
         stream.close()
         with pytest.raises(StopIteration):

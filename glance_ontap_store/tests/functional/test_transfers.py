@@ -273,7 +273,11 @@ class TestReaders:
         volume = images.image_volume(admin, image.id)
         answer = user.download(image.id)
         assert next(answer.iter_content(MIB)) == pattern.at(0, MIB)
-        assert admin.block_storage.get_volume(volume.id).status == "in-use"
+        # A reader does not wait until Cinder knows that it is attached.
+        wait_until(
+            lambda: admin.block_storage.get_volume(volume.id).status == "in-use",
+            "the image-volume is attached",
+        )
         answer.close()
         wait_until(
             lambda: admin.block_storage.get_volume(volume.id).status == "available",
