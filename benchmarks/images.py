@@ -22,7 +22,6 @@ _POOL = 64 * MIB
 # From one block to the next, the start in the pool advances by this prime number, so
 # that no two blocks near each other are equal.
 _STRIDE = 7_340_033
-_ZEROS = bytes(BLOCK)
 
 
 @functools.cache
@@ -154,7 +153,7 @@ def difference(path: str | os.PathLike[str], image: Image) -> int | None:
         for offset in range(0, length, BLOCK):
             want = image.at(offset, BLOCK).ljust(min(BLOCK, length - offset), b"\0")
             if blocks.is_hole(fd, offset, len(want)):
-                is_equal = want == _ZEROS[: len(want)]
+                is_equal = want == _zeros(len(want))
             else:
                 is_equal = os.pread(fd, len(want), offset) == want
             if not is_equal:
