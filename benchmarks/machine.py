@@ -5,11 +5,15 @@ from importlib import metadata
 import os
 from pathlib import Path
 import platform
+import ssl
 import subprocess
 
 from benchmarks import measure
 
-PACKAGES = ("glance", "cinder", "keystone", "glance_store", "os-brick")
+PACKAGES = (
+    *("glance", "cinder", "keystone", "glance_store", "os-brick"),
+    "cryptography",
+)
 SIMULATED = (
     "The array is simulated (XFS with reflink on loop files) and its exports are bind "
     "mounts: NFS, its caches and a network are not part of these figures."
@@ -35,7 +39,10 @@ def facts(flexvol: Path) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and the packages, and this repository's commit."""
-    found = {"python": platform.python_version()}
+    found = {
+        "python": platform.python_version(),
+        "OpenSSL of python": ssl.OPENSSL_VERSION,
+    }
     for name in PACKAGES:
         found[name] = metadata.version(name)
     found["glance_ontap_store"] = _commit()
