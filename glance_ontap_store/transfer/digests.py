@@ -7,6 +7,7 @@ from typing import Any
 from typing import Protocol
 
 from glance_ontap_store import errors
+from glance_ontap_store.transfer import md5
 
 # Digest lengths in bytes of the functions whose length the caller chooses: the
 # shortest with the function's full strength (FIPS 202, table 4).
@@ -32,7 +33,7 @@ class Digests:
         :raises errors.UnknownHash: hashlib on this host cannot make *algorithm*
         """
         self._algorithm = algorithm
-        self._checksum = hashlib.md5(usedforsecurity=False)
+        self._checksum = md5.new()
         self._multihash = _new_hash(algorithm)
         self.consumers: list[Callable[[bytes | memoryview], None]] = [
             self._checksum.update,
