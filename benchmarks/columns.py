@@ -102,7 +102,7 @@ class _MoreMemory:
             return ""
         more = figures.differences(line.values("peak_bytes"), base.values("peak_bytes"))
         found = figures.spread([value / MIB for value in more.values()])
-        return "" if found is None else f"{found.median:.0f}"
+        return "" if found is None else str(round(found.median))
 
 
 class _Finished:

@@ -272,8 +272,8 @@ def _memory(direction: str) -> Callable[[Run], Verdict]:
         if over is None:
             return Verdict(target, "", UNKNOWN)
         text = (
-            f"{over.median / MIB:.0f} MiB"
-            f" ({over.least / MIB:.0f} to {over.most / MIB:.0f})"
+            f"{round(over.median / MIB)} MiB"
+            f" ({round(over.least / MIB)} to {round(over.most / MIB)})"
         )
         return Verdict(target, text, MET if over.median <= 64 * MIB else MISSED)
 

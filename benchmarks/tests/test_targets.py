@@ -208,6 +208,15 @@ def test_memory_is_compared_with_that_without_a_store() -> None:
     assert verdict(start, memory([166 * MIB, 164 * MIB])).outcome == targets.MISSED
 
 
+def test_a_little_less_memory_is_none() -> None:
+    run = case(
+        "memory-download",
+        line("null", [0], peak_bytes=[100 * MIB]),
+        line("fv1", [0], peak_bytes=[99.8 * MIB]),
+    )
+    assert verdict("memory of one download", run).measured == "0 MiB (0 to 0)"
+
+
 def test_requests_must_be_fewer_than_upstreams() -> None:
     def requests(upload: int, delete: int) -> Case:
         def counts(name: str, up: int, down: int) -> Line:
