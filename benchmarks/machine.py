@@ -11,7 +11,11 @@ import subprocess
 from benchmarks import measure
 
 PACKAGES = (
-    *("glance", "cinder", "keystone", "glance_store", "os-brick"),
+    "glance",
+    "cinder",
+    "keystone",
+    "glance_store",
+    "os-brick",
     "cryptography",
 )
 SIMULATED = (
