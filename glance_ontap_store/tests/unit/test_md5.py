@@ -46,6 +46,13 @@ class TestChosen:
         assert md5.chosen(missing) is md5.of_hashlib
 
 
+def test_the_installed_package_is_used_if_it_is_new_enough():
+    """A change of its names would otherwise pass unseen, since hashlib steps in."""
+    cryptography = pytest.importorskip("cryptography")
+    is_new = int(cryptography.__version__.partition(".")[0]) >= 50
+    assert isinstance(md5.new(), md5.OfCryptography) == is_new
+
+
 def makers():
     try:
         _version, of_cryptography = md5.of_cryptography()
