@@ -70,9 +70,10 @@ def of_cryptography() -> tuple[str, Maker]:
 def chosen(load: Callable[[], tuple[str, Maker]] = of_cryptography) -> Maker:
     """Return what makes an md5: cryptography's if it can be used, or `of_hashlib`.
 
-    An upload takes as long as its md5. OpenSSL 3.5 and newer make it in 5 % less time
-    than 3.0, which Python has on many hosts. The wheels of cryptography bring OpenSSL
-    4.0; the packages of distributions use that of Python.
+    An upload takes as long as its slowest hash, which is mostly this one. OpenSSL 3.5
+    and newer make it in 5 % less time than 3.0, which Python has on many hosts. The
+    wheels of cryptography bring OpenSSL 4.0; the packages of distributions use that of
+    Python.
     """
     try:
         version, make = load()
